@@ -1,0 +1,19 @@
+/* Who calls: settled from the token alone, before a body is read and without the database. */
+#ifndef AERIE_ACCOUNT_CALLER_H
+#define AERIE_ACCOUNT_CALLER_H
+
+#include "base/id.h"
+
+/* The word of a route's row. */
+enum who { WHO_ANYONE, WHO_USER, WHO_ADMIN };
+
+/* In the request's arena; request->caller. NULL where nobody was named (WHO_ANYONE without a
+ * token). */
+struct caller {
+    struct id team_id, user_id;
+    struct id token_id, family; /* of the access token and of its login */
+    bool is_admin;
+    int64_t issued_at_us, expires_at_us;
+};
+
+#endif

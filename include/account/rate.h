@@ -1,0 +1,25 @@
+/* How often something may be done. One bounded table for the process; any thread. */
+#ifndef AERIE_ACCOUNT_RATE_H
+#define AERIE_ACCOUNT_RATE_H
+
+#include "base/error.h"
+
+enum rate_kind {
+    RATE_AGENT_MESSAGES,
+    RATE_LOGIN_ACCOUNT,
+    RATE_LOGIN_ADDRESS,
+    RATE_REGISTER_ADDRESS,
+    RATE_USER_MESSAGES,
+    RATE_VISITOR_MESSAGES,
+};
+
+/* Counts one take of key when it is within limit per window_ms: 0. Otherwise counts nothing and
+ * tells the seconds to wait. A limit of 0 is off. The window slides: what was taken in the last one
+ * counts by the part of it that the last window_ms still cover. Past its bound the table forgets
+ * who has been quiet longest. */
+unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms);
+
+struct error rate_open(void) MUST_CHECK; /* main thread, before any other call */
+void rate_close(void);
+
+#endif

@@ -1,0 +1,14 @@
+/* Who may call, and from which page. */
+#ifndef AERIE_API_AUTH_H
+#define AERIE_API_AUTH_H
+
+#include "account/caller.h"
+#include "http/http.h"
+
+/* For http_hooks: settles who calls by the token alone, and refuses whom the route does not take.
+ */
+struct error api_on_head(struct request *req) MUST_CHECK;
+/* For http_hooks: ALLOWED_ORIGINS, and the server's own pages. */
+bool api_allows_origin(struct request *req, struct str origin);
+
+#endif

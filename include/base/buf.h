@@ -1,0 +1,32 @@
+/* A growing run of bytes with an upper bound. Whoever holds the struct owns it; one thread. */
+#ifndef AERIE_BASE_BUF_H
+#define AERIE_BASE_BUF_H
+
+#include "base/str.h"
+
+#include <stdarg.h>
+
+/* All-zero is an empty buffer without a bound. Once an append failed (no memory, or past max_bytes) the
+ * buffer stays failed and takes no more, so a caller may append freely and look once at the end. */
+struct buf {
+    char *data;
+    size_t len;
+    size_t cap;
+    size_t max_bytes; /* 0: no bound */
+    bool failed;
+};
+
+void buf_init(struct buf *b, size_t max_bytes);
+void buf_deinit(struct buf *b); /* frees; all-zero afterwards but for max_bytes */
+void buf_clear(struct buf *b);  /* keeps the memory, forgets failed */
+bool buf_reserve(struct buf *b, size_t more_bytes);
+void buf_append(struct buf *b, const void *data, size_t len);
+void buf_append_str(struct buf *b, struct str s);
+void buf_append_char(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+void buf_consume(struct buf *b, size_t n); /* drops the first n bytes, moves the rest to the front */
+struct str buf_str(const struct buf *b);
+
+#endif

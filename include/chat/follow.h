@@ -1,0 +1,37 @@
+/* Reading a turn for one request, as an operation of its flow. */
+#ifndef AERIE_CHAT_FOLLOW_H
+#define AERIE_CHAT_FOLLOW_H
+
+#include "chat/turn_log.h"
+#include "http/http.h"
+
+enum follow_state {
+    FOLLOW_PENDING, /* the turn has not begun: nothing was sent */
+    FOLLOW_LIVE,    /* sends what the log has */
+    FOLLOW_BLOCKED, /* the socket takes no more for now */
+    FOLLOW_ENDED,
+};
+
+/* Inside the caller's state, all-zero. */
+struct follow {
+    struct op op;
+    struct log_reader reader;
+    struct turn_log *log;
+    struct request *req;
+    struct timer heartbeat;
+    uint64_t n; /* the last event sent */
+    enum follow_state state;
+};
+
+/* Streams the turn's events after number n as SSE until its terminal event. Ends well, with nothing
+ * sent, when the turn never began: the log says why. Ends with ERR_GONE (by the connection) or
+ * ERR_NO_MEMORY. The caller holds the log meanwhile. */
+void follow_sse(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
+                uint64_t n);
+/* Sends nothing; ends well when the turn has ended. */
+void follow_wait(struct follow *w, struct flow *f, struct turn_log *log);
+/* The start of an SSE answer and one event of it, for replies that are no longer in a log. */
+void sse_begin(struct request *req);
+void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event);
+
+#endif

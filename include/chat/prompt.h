@@ -1,0 +1,25 @@
+/* What goes to the agent: the system prompt and as much of the chat as its config allows. */
+#ifndef AERIE_CHAT_PROMPT_H
+#define AERIE_CHAT_PROMPT_H
+
+#include "base/id.h"
+#include "db/db.h"
+#include "upstream/upstream.h"
+
+/* What becomes of a turn that nobody reads any more. */
+enum on_disconnect { ON_DISCONNECT_CONTINUE, ON_DISCONNECT_GRACE, ON_DISCONNECT_ABORT };
+
+struct prompt_policy {
+    enum on_disconnect on_disconnect;
+    uint64_t grace_ms;
+};
+
+/* Fills the prompt from the rows of TURN_LOAD_CHAT and TURN_LOAD_MESSAGES, in the arena's memory,
+ * and the policy. content: the new message, or "" to answer the last user's message again.
+ * ERR_NOT_FOUND, ERR_CONFLICT (no agent, switched off, nothing to answer again), ERR_INTERNAL (the
+ * sealed token does not open), ERR_NO_MEMORY. */
+struct error prompt_build(struct arena *a, const struct id *chat_id, const struct db_result *chat,
+                          const struct db_result *messages, struct str content,
+                          struct upstream_prompt *out, struct prompt_policy *policy) MUST_CHECK;
+
+#endif

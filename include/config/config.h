@@ -1,0 +1,148 @@
+/* What the operator chose: read once at start from config.json, .env and the environment (later
+ * wins), never written afterwards. docs/configuration.md is made from the same table. */
+#ifndef AERIE_CONFIG_CONFIG_H
+#define AERIE_CONFIG_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+
+enum config_type { CONFIG_TEXT, CONFIG_UINT, CONFIG_BOOL, CONFIG_LIST };
+
+/* A comma-separated list, or an array in config.json. */
+struct config_list {
+    struct str *items;
+    size_t n;
+};
+
+struct config_server {
+    struct str host;        /* an address to listen on */
+    uint64_t port;          /* 0: any free one, printed at start */
+    uint64_t workers;       /* loops; 0: the cores */
+    uint64_t drain_seconds; /* how long SIGTERM waits for streams */
+};
+
+struct config_log {
+    struct str level;
+};
+
+struct config_database {
+    struct str url;                /* "" : sqlite under data_dir */
+    uint64_t wait_ms;              /* longest wait for a place in the queue and a connection */
+    uint64_t statement_ms;         /* longest run of one statement */
+    uint64_t queue;                /* waiting operations a loop, past it 503 */
+    bool prepared_statements;      /* false behind a transaction pooler */
+    uint64_t sqlite_readers;       /* reader threads */
+    struct str sqlite_synchronous; /* FULL | NORMAL */
+};
+
+struct config_security {
+    struct str secret;          /* SECRET_KEY */
+    struct str previous_secret; /* still accepted for tokens: rotation */
+    uint64_t access_seconds;
+    uint64_t refresh_seconds;
+    uint64_t refresh_grace_seconds;
+    uint64_t bcrypt_rounds;
+    uint64_t bcrypt_threads;
+    uint64_t bcrypt_queue;
+};
+
+struct config_limits {
+    uint64_t request_line_bytes, head_bytes, header_lines, body_bytes, upload_bytes;
+    uint64_t head_seconds, body_min_bytes_per_second, keepalive_seconds, write_seconds;
+    uint64_t pipeline_bytes, output_bytes;
+    uint64_t json_depth, message_chars;
+    uint64_t login_per_minute, login_per_account, register_per_minute;
+    uint64_t messages_per_minute, visitor_messages_per_minute, agent_messages_per_minute;
+    uint64_t connections, connections_per_address, streams_per_team, streams;
+};
+
+struct config_upstream {
+    uint64_t connect_seconds, first_byte_seconds, idle_seconds, total_seconds;
+    uint64_t event_bytes, reply_bytes;
+    uint64_t error_wait_ms;    /* how long an n8n stream may stay open after its error object */
+    uint64_t idle_connections; /* kept a loop */
+    uint64_t dns_cache_seconds;
+    struct str ca_file; /* "" : the system's */
+};
+
+struct config_egress {
+    struct config_list allow; /* CIDRs and host names inside that may be reached */
+};
+
+struct config_turn {
+    uint64_t checkpoint_ms, checkpoint_bytes;
+    uint64_t keep_ms;      /* an ended turn's log stays for late readers */
+    uint64_t keep_bytes;   /* ended logs a loop, oldest go first */
+    uint64_t save_seconds; /* how long the end of a turn waits for the database */
+    uint64_t heartbeat_seconds;
+};
+
+struct config {
+    struct str environment; /* development | production */
+    struct str data_dir;
+    struct config_list allowed_origins;
+    struct config_list trusted_proxies;
+    struct str api_title;
+    struct config_server server;
+    struct config_log log;
+    struct config_database database;
+    struct config_security security;
+    struct config_limits limits;
+    struct config_upstream upstream;
+    struct config_egress egress;
+    struct config_turn turn;
+    struct arena arena; /* what the texts and lists live in */
+};
+
+/* What a text, or an item of a list, must look like. */
+struct config_format {
+    const char *expected; /* "an IP address or localhost" */
+    /* Puts the value in its normal form, from the arena when it differs. False: not accepted. */
+    bool (*accept)(struct arena *a, struct str value, struct str *out);
+};
+
+/* One row a key. */
+struct config_key {
+    const char *name; /* "limits.body_bytes"; the environment's form is LIMITS__BODY_BYTES */
+    /* Other names, comma-separated, as in the environment; or NULL. "NAME*60" is in minutes when
+     * the key is in seconds. Within one source the key's own name wins, then the names in their
+     * order. */
+    const char *alias;
+    enum config_type type;
+    size_t offset;
+    const char *default_value;
+    uint64_t min, max; /* CONFIG_UINT */
+    /* CONFIG_TEXT and CONFIG_LIST; NULL: any text without control characters. */
+    const struct config_format *format;
+    bool is_secret;
+    const char *unit; /* "seconds", "bytes", … or "" */
+    const char *help; /* one line */
+};
+const struct config_key *config_keys(size_t *n);
+
+/* Where config.json and .env are looked for: the working directory, unless --config FILE names the
+ * first. */
+struct config_sources {
+    const char *json_path; /* NULL: config.json, may be missing */
+    const char *env_path;  /* NULL: .env, may be missing */
+    char **environ;        /* NULL: none */
+};
+/* On failure the detail says file, line, key and what was expected; it lives in *out, so
+ * config_free() comes after it was shown. Names that other programs use are answered in the log. */
+struct error config_load(const struct config_sources *sources, struct config *out) MUST_CHECK;
+void config_free(struct config *c);
+/* Makes the secret in data_dir when there is none (not in production), and data_dir with it; checks
+ * it. The detail lives in *c. */
+struct error config_settle_secret(struct config *c) MUST_CHECK;
+/* All keys with their values, secrets masked: for people, or one JSON object. */
+void config_print(const struct config *c, bool as_json, struct buf *out);
+/* docs/configuration.md's table. */
+void config_print_markdown(struct buf *out);
+
+/* The one in force. Set once, before any loop starts. */
+void config_set(const struct config *c);
+const struct config *config(void);
+bool config_is_production(void);
+
+#endif

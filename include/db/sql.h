@@ -1,0 +1,26 @@
+/* Every statement Aerie runs, one row each, in a file per table under src/db/sql/.
+ * A row: STATEMENT(NAME, use, no_team, "text for both, or for PostgreSQL", "SQLite's text or NULL").
+ * use: SQL_READ, SQL_WRITE or SQL_SLOW (a read that may take long: search, export, counts).
+ * no_team: NULL, or the reason why the statement does not name a team; otherwise $1 is the team_id. */
+#ifndef AERIE_DB_SQL_H
+#define AERIE_DB_SQL_H
+
+enum sql_use { SQL_READ, SQL_WRITE, SQL_SLOW };
+
+#define STATEMENT(name, use, no_team, pg, sqlite) SQL_##name,
+enum sql {
+#include "db/sql/all.h"
+    N_SQL,
+};
+#undef STATEMENT
+
+struct sql_row {
+    const char *name;
+    enum sql_use use;
+    const char *no_team;
+    const char *pg;
+    const char *sqlite;
+};
+extern const struct sql_row sql_table[N_SQL];
+
+#endif

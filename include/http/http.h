@@ -1,0 +1,164 @@
+/* The wire to clients, as the rooms above see it: routes, requests, responses, streams.
+ * Everything here belongs to one loop and is called on its thread. */
+#ifndef AERIE_HTTP_HTTP_H
+#define AERIE_HTTP_HTTP_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/id.h"
+#include "loop/flow.h"
+#include "loop/loop.h"
+
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    N_HTTP_METHODS
+};
+const char *http_method_name(enum http_method m);
+
+#define ROUTE_MAX_PARAMS 3
+
+/* What a route takes as body. */
+enum body_kind {
+    BODY_NONE,  /* any body is read within limits.body_bytes and ignored */
+    BODY_JSON,  /* application/json, else 415; "" is left to the handler */
+    BODY_FORM,  /* JSON or application/x-www-form-urlencoded */
+    BODY_UPLOAD /* multipart/form-data, up to limits.upload_bytes and the form around it */
+};
+
+/* One row of the route table. */
+struct route {
+    enum http_method method;
+    const char *path; /* "/api/chats/{id}/messages" */
+    unsigned who;     /* who may call: the hook on_head's word, not ours */
+    enum body_kind body;
+    size_t state_bytes; /* of the handler's state: request->state, zeroed */
+    const struct step *steps;
+    const char *summary; /* for people: docs and openapi */
+};
+
+struct conn;
+struct field_error;
+struct header_line {
+    struct str name, value;
+};
+
+/* One request and its answer. Lives from the head until the answer is written and the flow has
+ * ended. */
+struct request {
+    struct flow flow; /* runs route->steps; flow.state is the request itself */
+    struct loop *loop;
+    struct conn *conn;
+    struct arena arena;
+    const struct route *route; /* NULL: none matched */
+    enum http_method method;   /* HEAD is routed as GET; is_head tells */
+    bool is_head;
+    struct str path, query;              /* raw */
+    struct str params[ROUTE_MAX_PARAMS]; /* decoded, in the order of the path */
+    struct str body;
+    struct id
+        id; /* X-Request-Id: the client's when it is a sane token of ≤ 36 characters, else ours */
+    struct str id_text;
+    struct str address;                /* the client's, by trusted_proxies; IPv6 in full */
+    struct str address_group;          /* for limits: IPv4, or the IPv6 /64 */
+    const struct header_line *headers; /* in the order they came */
+    size_t n_headers;
+    bool is_http_1_0;
+    bool fails_at_eof; /* a step may set it: the end of the client's bytes is its leaving, as for
+                          streams */
+    bool is_secure;    /* the client spoke TLS (X-Forwarded-Proto from a trusted proxy) */
+    void *state;       /* route->state_bytes, zeroed */
+    void *caller;      /* who calls: the room above's */
+    struct field_error *field_errors;
+    struct response *response;
+};
+
+static inline struct request *request_of(struct flow *f)
+{
+    return f->state;
+}
+
+/* Case-insensitive; ptr NULL when absent; several lines of one name: the first. */
+struct str request_header(const struct request *req, const char *name);
+/* A cookie's value; ptr NULL when absent. */
+struct str request_cookie(const struct request *req, const char *name);
+/* A query parameter, decoded into the arena; ptr NULL when absent. ERR_BAD_REQUEST for broken
+ * escapes comes earlier. */
+struct str request_query(struct request *req, const char *name);
+/* True when type ("text/event-stream") is acceptable and no type that Accept names is preferred to
+ * it: has a greater q, or the same while type is matched by a wildcard only. No Accept line is one
+ * of any type. So to give browsers a page and everything else JSON: request_accepts(req,
+ * "text/html") && !request_accepts(req, "application/json"). */
+bool request_accepts(const struct request *req, const char *type);
+/* Adds a row to the 422's "errors". field and message: static or in the arena. */
+void request_field_error(struct request *req, const char *field, const char *message);
+bool request_has_field_errors(const struct request *req);
+
+/* application/x-www-form-urlencoded body or query: next pair, decoded into the arena. */
+bool form_next(struct arena *a, struct str *rest, struct str *name, struct str *value);
+
+/* The part of a multipart/form-data body (RFC 7578) of that name. */
+struct multipart_part {
+    struct str name, filename, content_type, data;
+};
+struct error multipart_find(struct request *req, const char *name,
+                            struct multipart_part *out) MUST_CHECK;
+
+/* ---- answering: exactly once a request ---- */
+/* Before the answer. value is copied. A name given twice is sent twice (Set-Cookie). */
+void response_set_header(struct request *req, const char *name, struct str value);
+void response_send(struct request *req, int status, const char *content_type, struct str body);
+void response_json(struct request *req, int status, struct str json); /* copied */
+void response_empty(struct request *req, int status); /* 204, 202 … without a body */
+bool response_is_started(const struct request *req);
+/* What a failed flow with no answer yet gets, written by http itself: {"detail": …, "errors": […]}.
+ */
+void response_error(struct request *req, struct error err);
+
+/* ---- a body that comes bit by bit ---- */
+/* An operation-free writer: the handler keeps an op of its own open meanwhile. A client that leaves
+ * fails the request's flow with ERR_GONE. */
+/* req->body is freed here: a stream may be parked for long. */
+void response_begin_stream(struct request *req, int status, const char *content_type);
+void response_stream_write(struct request *req, const void *data,
+                           size_t len); /* copied into the output */
+/* Too much waits for the socket (limits.output_bytes): write no more until on_drained. */
+bool response_stream_is_full(const struct request *req);
+void response_stream_on_drained(struct request *req, void (*on_drained)(void *state), void *state);
+void response_end_stream(struct request *req);
+
+/* ---- the server ---- */
+/* What the room above plugs in. */
+struct http_hooks {
+    const struct route *routes;
+    size_t n_routes;
+    /* After the head was read and a route found, before any body: who calls? An error is answered
+     * at once. */
+    struct error (*on_head)(struct request *req);
+    /* May this Origin call this path from a browser? For CORS answers. */
+    bool (*allows_origin)(struct request *req, struct str origin);
+};
+struct http_server;
+/* Main thread. Binds nothing yet, checks the address. */
+struct error http_open(const struct http_hooks *hooks, struct http_server **out) MUST_CHECK;
+void http_close(struct http_server *s); /* after all loops have left */
+/* Binds and listens for this loop (SO_REUSEPORT). The first loop resolves port 0; the others take
+ * its port. */
+struct error http_attach(struct http_server *s, struct loop *l) MUST_CHECK;
+/* Stops accepting; idle connections close, busy ones at the end of their answer. on_drained once
+ * none is left. */
+void http_drain(struct loop *l, void (*on_drained)(struct loop *l));
+/* Closes all that is left at once. */
+void http_abort(struct loop *l);
+unsigned http_port(const struct http_server *s);
+struct http_stats {
+    size_t connections; /* open now, on all loops */
+};
+struct http_stats http_stats(const struct http_server *s); /* any thread */
+
+#endif

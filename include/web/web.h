@@ -1,0 +1,19 @@
+/* The files that browsers get, compiled in from src/web: text that never changes, on any thread. */
+#ifndef AERIE_WEB_WEB_H
+#define AERIE_WEB_WEB_H
+
+#include <stddef.h>
+
+struct web_file {
+    const char *name; /* "home.css" */
+    const char *content_type;
+    const char *etag; /* with its quotes */
+    const char *body;
+    size_t body_len;
+};
+
+/* In alphabetical order. */
+extern const struct web_file web_files[];
+extern const size_t n_web_files;
+
+#endif

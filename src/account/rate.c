@@ -1,0 +1,153 @@
+/* Rates: a table of sliding windows, split into shards so that loops seldom wait for each other. */
+#include "account/rate.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/list.h"
+#include "base/map.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N_SHARDS      16
+#define SHARD_ENTRIES 4096
+#define KEY_LEN       16
+#define LONGEST_KEY   512
+
+struct entry {
+    struct map_node node;
+    struct list link; /* in the shard's recent */
+    char key[KEY_LEN];
+    uint64_t start_ms; /* of the current window */
+    uint64_t current, previous;
+};
+
+struct shard {
+    pthread_mutex_t lock;
+    struct map map;
+    struct list recent; /* longest quiet first */
+};
+
+static struct shard *shards; /* set once, before the loops run */
+
+/* Of one length whatever the asker sent, and no e-mail address stays in memory. */
+static void make_key(enum rate_kind kind, struct str key, char out[KEY_LEN])
+{
+    unsigned char sum[SHA256_BYTES];
+    char text[LONGEST_KEY + 1];
+
+    if (key.len > LONGEST_KEY)
+        key.len = LONGEST_KEY;
+    text[0] = (char)kind;
+    if (key.len > 0)
+        memcpy(text + 1, key.ptr, key.len);
+    crypto_sha256((struct str){text, key.len + 1}, sum);
+    memcpy(out, sum, KEY_LEN);
+}
+
+/* The entry of key, made when there is none; NULL: no memory. Under the lock. */
+static struct entry *find_or_add(struct shard *s, const char key[KEY_LEN], uint64_t now_ms)
+{
+    struct map_node *found = map_find(&s->map, (struct str){key, KEY_LEN});
+    struct entry *e;
+
+    if (found) {
+        e = container_of(found, struct entry, node);
+        list_remove(&e->link);
+        list_push(&s->recent, &e->link);
+        return e;
+    }
+    if (s->map.count >= SHARD_ENTRIES) {
+        e = container_of(list_pop(&s->recent), struct entry, link);
+        map_remove(&s->map, &e->node);
+        memset(e, 0, sizeof(*e));
+    } else {
+        e = calloc(1, sizeof(*e));
+        if (!e)
+            return NULL;
+    }
+    memcpy(e->key, key, KEY_LEN);
+    e->start_ms = now_ms;
+    map_insert(&s->map, &e->node, (struct str){e->key, KEY_LEN});
+    list_push(&s->recent, &e->link);
+    return e;
+}
+
+/* 0 and counted, or the milliseconds until one more fits. */
+static uint64_t take(struct entry *e, uint64_t limit, uint64_t window_ms, uint64_t now_ms)
+{
+    uint64_t passed, elapsed;
+
+    passed = now_ms > e->start_ms ? (now_ms - e->start_ms) / window_ms : 0;
+    if (passed > 0) {
+        e->previous = passed == 1 ? e->current : 0;
+        e->current = 0;
+        e->start_ms += passed * window_ms;
+    }
+    elapsed = now_ms > e->start_ms ? now_ms - e->start_ms : 0;
+
+    /* current + the part of previous that still counts + this one, in units of 1 / window_ms */
+    if (e->current * window_ms + e->previous * (window_ms - elapsed) + window_ms <=
+        limit * window_ms) {
+        e->current++;
+        return 0;
+    }
+    if (e->current < limit) {
+        /* here previous > 0: until enough of it has slid out */
+        uint64_t room = (limit - 1 - e->current) * window_ms;
+
+        return window_ms - room / e->previous > elapsed ? window_ms - room / e->previous - elapsed
+                                                        : 1;
+    }
+    return window_ms - elapsed + window_ms / limit;
+}
+
+unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms)
+{
+    uint64_t now_ms = clock_mono_ms(), wait_ms = 0;
+    char short_key[KEY_LEN];
+    struct shard *s;
+    struct entry *e;
+
+    if (limit == 0)
+        return 0;
+    make_key(kind, key, short_key);
+    s = &shards[(unsigned char)short_key[0] % N_SHARDS];
+    pthread_mutex_lock(&s->lock);
+    e = find_or_add(s, short_key, now_ms);
+    /* Without memory nobody is refused: the request has its own chance to fail. */
+    if (e)
+        wait_ms = take(e, limit, window_ms, now_ms);
+    pthread_mutex_unlock(&s->lock);
+    return (unsigned)((wait_ms + 999) / 1000);
+}
+
+struct error rate_open(void)
+{
+    shards = calloc(N_SHARDS, sizeof(*shards));
+    if (!shards)
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        list_init(&shards[i].recent);
+        if (pthread_mutex_init(&shards[i].lock, NULL) != 0 || !map_init(&shards[i].map, 64))
+            return ERROR(ERR_NO_MEMORY, 0, NULL);
+    }
+    return NO_ERROR;
+}
+
+void rate_close(void)
+{
+    if (!shards)
+        return;
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        struct list *link;
+
+        while (shards[i].recent.next && (link = list_pop(&shards[i].recent)) != NULL)
+            free(container_of(link, struct entry, link));
+        map_deinit(&shards[i].map);
+        pthread_mutex_destroy(&shards[i].lock);
+    }
+    free(shards);
+    shards = NULL;
+}

@@ -1,0 +1,356 @@
+/* Agents: who answers. Users see the active ones, admins make and change them. */
+#include "agent_check.h"
+#include "agent_json.h"
+#include "answer.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "config/config.h"
+#include "handlers.h"
+
+#include <stddef.h>
+
+#define NO_AGENT            "Agent not found"
+#define CONFIG_BYTES        16384
+#define MAX_ORIGINS         100
+#define NAME_CHARS          200
+#define DESCRIPTION_CHARS   4000
+#define MODEL_CHARS         200
+#define SYSTEM_PROMPT_CHARS 100000
+#define TOKEN_CHARS         4096
+#define URL_CHARS           2048
+#define AVATAR_CHARS        3000000
+#define COUNT(array)        (sizeof(array) / sizeof((array)[0]))
+
+/* Which nullable columns SQL_AGENT_UPDATE writes. */
+enum agent_change {
+    CHANGE_DESCRIPTION = 1,
+    CHANGE_WEBHOOK_URL = 2,
+    CHANGE_WEBHOOK_TOKEN = 4,
+    CHANGE_MODEL = 8,
+    CHANGE_SYSTEM_PROMPT = 16,
+    CLEAR_AVATAR = 32,
+};
+
+struct agents {
+    struct input name, description, provider, webhook_url, base_url, llm_endpoint_url;
+    struct input webhook_token, model, system_prompt, avatar, config, allowed_origins, is_active;
+    struct db_query query, count;
+    struct id id;
+    int64_t limit, offset;
+    bool with_inactive;
+};
+_Static_assert(sizeof(struct agents) <= AGENT_STATE_BYTES, "the route table gives less");
+
+/* Creating also requires the name. */
+static const struct input_field agent_fields[] = {
+    {"name", INPUT_LINE, false, false, 1, NAME_CHARS, offsetof(struct agents, name), NULL},
+    {"description", INPUT_TEXT, false, true, 0, DESCRIPTION_CHARS,
+     offsetof(struct agents, description), NULL},
+    {"provider", INPUT_LINE, false, false, 1, 40, offsetof(struct agents, provider), NULL},
+    {"webhook_url", INPUT_LINE, false, true, 0, URL_CHARS, offsetof(struct agents, webhook_url),
+     NULL},
+    {"base_url", INPUT_LINE, false, true, 0, URL_CHARS, offsetof(struct agents, base_url), NULL},
+    {"llm_endpoint_url", INPUT_LINE, false, true, 0, URL_CHARS,
+     offsetof(struct agents, llm_endpoint_url), NULL},
+    {"webhook_token", INPUT_SECRET, false, true, 0, TOKEN_CHARS,
+     offsetof(struct agents, webhook_token), NULL},
+    {"model", INPUT_LINE, false, true, 0, MODEL_CHARS, offsetof(struct agents, model), NULL},
+    {"system_prompt", INPUT_TEXT, false, true, 0, SYSTEM_PROMPT_CHARS,
+     offsetof(struct agents, system_prompt), NULL},
+    {"avatar", INPUT_TEXT, false, true, 0, AVATAR_CHARS, offsetof(struct agents, avatar), NULL},
+    {"config", INPUT_OBJECT, false, false, 0, CONFIG_BYTES, offsetof(struct agents, config), NULL},
+    {"allowed_origins", INPUT_LINES, false, false, 0, MAX_ORIGINS,
+     offsetof(struct agents, allowed_origins), NULL},
+    {"is_active", INPUT_BOOL, false, false, 0, 0, offsetof(struct agents, is_active), NULL},
+};
+
+/* ---- list ---- */
+
+static void read_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    if (input_page(req, &s->limit, &s->offset))
+        (void)!input_query_bool(req, "include_inactive", false, &s->with_inactive);
+}
+
+static void load_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+    struct db_arg inactive = db_bool(s->with_inactive);
+
+    db_query(&s->query, f, &req->arena, SQL_AGENT_LIST,
+             DB_ARGS(team_arg(req), inactive, db_int(s->limit), db_int(s->offset)));
+    db_query(&s->count, f, &req->arena, SQL_AGENT_COUNT, DB_ARGS(team_arg(req), inactive));
+}
+
+static void answer_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    answer_set_total(req, db_get_int(s->count.result, 0, 0));
+    json_begin_array(&j);
+    for (size_t row = 0; row < s->query.result->n_rows; row++)
+        agent_write(&j, s->query.result, row, caller_of(req)->is_admin);
+    json_end_array(&j);
+    answer_json(req, 200, &body);
+}
+
+const struct step agents_list_steps[] = {
+    STEP(read_page), /* 422 */
+    STEP(load_page),
+    STEP(answer_page),
+    STEP_END,
+};
+
+/* ---- one ---- */
+
+static void load_agent(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    if (input_path_id(req, 0, NO_AGENT, &s->id))
+        db_query(&s->query, f, &req->arena, SQL_AGENT_GET,
+                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
+}
+
+static void require_agent(struct flow *f)
+{
+    struct agents *s = request_of(f)->state;
+
+    if (s->query.result->n_rows == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_AGENT));
+}
+
+static void answer_agent(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    agent_answer(req, 200, s->query.result);
+}
+
+const struct step agents_get_steps[] = {
+    STEP(load_agent),
+    STEP(require_agent), /* 404 */
+    STEP(answer_agent),
+    STEP_END,
+};
+
+/* ---- what creating and changing share ---- */
+
+/* An empty text is no text. */
+static struct str text_or_none(const struct input *in)
+{
+    return in->text.len > 0 ? in->text : STR_NONE;
+}
+
+static bool is_masked(const struct input *token)
+{
+    return str_eq(token->text, STR(TOKEN_MASK));
+}
+
+/* The address goes by three names; s->webhook_url is the one from here on. */
+static void merge_urls(struct request *req, struct agents *s)
+{
+    const char *field = "webhook_url";
+
+    if (!s->webhook_url.is_given && s->base_url.is_given) {
+        s->webhook_url = s->base_url;
+        field = "base_url";
+    } else if (!s->webhook_url.is_given && s->llm_endpoint_url.is_given) {
+        s->webhook_url = s->llm_endpoint_url;
+        field = "llm_endpoint_url";
+    }
+    if (s->webhook_url.text.len > 0)
+        agent_check_url(req, field, s->webhook_url.text);
+}
+
+static bool read_agent(struct request *req)
+{
+    struct agents *s = req->state;
+
+    if (!input_read(req, agent_fields, COUNT(agent_fields), s))
+        return false;
+    merge_urls(req, s);
+    if (s->provider.is_given)
+        agent_check_provider(req, s->provider.text);
+    if (s->webhook_token.text.len > 0)
+        agent_check_token(req, s->webhook_token.text);
+    if (s->config.is_given)
+        agent_check_config(req, s->config.text);
+    if (s->allowed_origins.is_given)
+        agent_check_origins(req, s->allowed_origins.text);
+    return true;
+}
+
+static void fail_if_wrong(struct request *req)
+{
+    if (request_has_field_errors(req))
+        flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
+}
+
+/* The token under a key of its purpose, bound to its agent. False: the flow has failed. */
+static bool seal_token(struct request *req, struct agents *s, struct str *out)
+{
+    unsigned char key[32];
+
+    *out = STR_NONE;
+    if (s->webhook_token.text.len == 0 || is_masked(&s->webhook_token))
+        return true;
+    crypto_derive(config()->security.secret, "agent.webhook_token", key);
+    *out = crypto_seal(&req->arena, key, id_str(&s->id), s->webhook_token.text);
+    if (!out->ptr)
+        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+    return out->ptr != NULL;
+}
+
+/* ---- create ---- */
+
+static void read_create(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    if (!read_agent(req))
+        return;
+    if (!s->name.is_given)
+        request_field_error(req, "name", "is required");
+    if (!s->provider.is_given)
+        s->provider.text = STR("n8n");
+    agent_check_has_url(req, s->provider.text, s->webhook_url.text);
+    fail_if_wrong(req);
+}
+
+static void add_agent(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+    struct str sealed;
+
+    s->id = id_v7();
+    if (!seal_token(req, s, &sealed))
+        return;
+    db_query(&s->query, f, &req->arena, SQL_AGENT_ADD,
+             DB_ARGS(team_arg(req), db_uuid(id_str(&s->id)), user_arg(req), db_text(s->name.text),
+                     db_text(text_or_none(&s->description)), db_text(s->provider.text),
+                     db_text(text_or_none(&s->webhook_url)), db_text(sealed),
+                     db_text(text_or_none(&s->model)), db_text(text_or_none(&s->system_prompt)),
+                     db_json(s->config.is_given ? s->config.text : STR("{}")),
+                     db_json(s->allowed_origins.is_given ? s->allowed_origins.text : STR("[]")),
+                     db_bool(!s->is_active.is_given || s->is_active.number),
+                     db_time(clock_wall_us())));
+}
+
+static void answer_create(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    if (s->query.result->n_rows == 0)
+        flow_fail(f, ERROR(ERR_INTERNAL, 0, NULL));
+    else
+        agent_answer(req, 201, s->query.result);
+}
+
+const struct step agents_create_steps[] = {
+    STEP(read_create), /* 422 */
+    STEP(add_agent),
+    STEP(answer_create),
+    STEP_END,
+};
+
+/* ---- change ---- */
+
+static void read_update(struct flow *f)
+{
+    struct request *req = request_of(f);
+
+    if (read_agent(req))
+        fail_if_wrong(req);
+}
+
+/* What is given and what is there must go together. */
+static void check_update(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+    const struct db_result *r = s->query.result;
+    struct str provider, url;
+
+    require_agent(f);
+    if (is_error(f->err) || (!s->provider.is_given && !s->webhook_url.is_given))
+        return;
+    provider = s->provider.is_given ? s->provider.text : db_get_text(r, 0, AGENT_PROVIDER);
+    url = s->webhook_url.is_given ? s->webhook_url.text : db_get_text(r, 0, AGENT_WEBHOOK_URL);
+    agent_check_has_url(req, provider, url);
+    fail_if_wrong(req);
+}
+
+static void save_update(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+    struct str sealed;
+    int64_t changes = 0;
+
+    if (!seal_token(req, s, &sealed))
+        return;
+    changes |= s->description.is_given ? CHANGE_DESCRIPTION : 0;
+    changes |= s->webhook_url.is_given ? CHANGE_WEBHOOK_URL : 0;
+    changes |=
+        s->webhook_token.is_given && !is_masked(&s->webhook_token) ? CHANGE_WEBHOOK_TOKEN : 0;
+    changes |= s->model.is_given ? CHANGE_MODEL : 0;
+    changes |= s->system_prompt.is_given ? CHANGE_SYSTEM_PROMPT : 0;
+    /* Another one is uploaded, not put: a client that puts back what it got changes nothing. */
+    changes |= s->avatar.is_null ? CLEAR_AVATAR : 0;
+    db_query(&s->query, f, &req->arena, SQL_AGENT_UPDATE,
+             DB_ARGS(team_arg(req), db_uuid(id_str(&s->id)), db_int(changes), db_text(s->name.text),
+                     db_text(text_or_none(&s->description)), db_text(s->provider.text),
+                     db_text(text_or_none(&s->webhook_url)), db_text(sealed),
+                     db_text(text_or_none(&s->model)), db_text(text_or_none(&s->system_prompt)),
+                     db_json(s->config.text), db_json(s->allowed_origins.text),
+                     s->is_active.is_given ? db_bool(s->is_active.number != 0) : db_null(),
+                     db_time(clock_wall_us())));
+}
+
+const struct step agents_update_steps[] = {
+    STEP(read_update),                       /* 422 */
+    STEP(load_agent),   STEP(check_update),  /* 404, 422 */
+    STEP(save_update),  STEP(require_agent), /* deleted meanwhile */
+    STEP(answer_agent), STEP_END,
+};
+
+/* ---- delete ---- */
+
+static void delete_agent(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    if (input_path_id(req, 0, NO_AGENT, &s->id))
+        db_query(&s->query, f, &req->arena, SQL_AGENT_DELETE,
+                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
+}
+
+static void answer_delete(struct flow *f)
+{
+    struct agents *s = request_of(f)->state;
+
+    if (s->query.result->n_changed == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_AGENT));
+    else
+        response_empty(request_of(f), 204);
+}
+
+const struct step agents_delete_steps[] = {
+    STEP(delete_agent),
+    STEP(answer_delete), /* 404 */
+    STEP_END,
+};

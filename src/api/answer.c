@@ -1,0 +1,29 @@
+/* What handlers share for answering. */
+#include "answer.h"
+
+void answer_json(struct request *req, int status, struct buf *out)
+{
+    if (out->failed)
+        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else
+        response_json(req, status, buf_str(out));
+    buf_deinit(out);
+}
+
+struct db_arg team_arg(const struct request *req)
+{
+    return db_uuid(id_str(&caller_of(req)->team_id));
+}
+
+struct db_arg user_arg(const struct request *req)
+{
+    return db_uuid(id_str(&caller_of(req)->user_id));
+}
+
+void answer_set_total(struct request *req, int64_t total)
+{
+    struct str text = arena_printf(&req->arena, "%lld", (long long)total);
+
+    if (text.ptr)
+        response_set_header(req, "X-Total-Count", text);
+}

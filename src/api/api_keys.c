@@ -1,0 +1,265 @@
+/* API keys of an agent: shown once, kept as a hash, revoked at once. */
+#include "account/api_key.h"
+#include "account/revocation.h"
+#include "answer.h"
+#include "base/clock.h"
+#include "handlers.h"
+#include "rfc3339.h"
+
+#include <stddef.h>
+
+#define NO_AGENT   "Agent not found"
+#define NO_KEY     "API key not found"
+#define MAX_SCOPES 20
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+
+enum key_column {
+    KEY_ID,
+    KEY_AGENT_ID,
+    KEY_NAME,
+    KEY_PREFIX,
+    KEY_SCOPES,
+    KEY_EXPIRES_AT,
+    KEY_LAST_USED_AT,
+    KEY_CREATED_AT,
+};
+
+struct api_keys {
+    struct input name, scopes, expires_at;
+    struct db_query query, count, agent;
+    struct id agent_id, key_id;
+    struct api_key key;
+    int64_t limit, offset, now_us, expires_us;
+};
+_Static_assert(sizeof(struct api_keys) <= API_KEY_STATE_BYTES, "the route table gives less");
+
+static void pair_time_or_null(struct json *j, const char *name, int64_t wall_us, bool is_null)
+{
+    json_key(j, name);
+    if (is_null)
+        json_null(j);
+    else
+        json_time(j, wall_us);
+}
+
+/* ---- list ---- */
+
+static void read_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct api_keys *s = req->state;
+
+    if (input_page(req, &s->limit, &s->offset))
+        (void)!input_path_id(req, 0, NO_AGENT, &s->agent_id);
+}
+
+static void load_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct api_keys *s = req->state;
+    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->agent_id)), db_int(s->limit),
+                                  db_int(s->offset)};
+
+    db_query(&s->agent, f, &req->arena, SQL_AGENT_EXISTS, args, 2);
+    db_query(&s->query, f, &req->arena, SQL_KEY_LIST, args, COUNT(args));
+    db_query(&s->count, f, &req->arena, SQL_KEY_COUNT, args, 2);
+}
+
+static void write_row(struct json *j, const struct db_result *r, size_t row)
+{
+    json_begin_object(j);
+    json_pair_str(j, "id", db_get_text(r, row, KEY_ID));
+    json_pair_str(j, "agent_id", db_get_text(r, row, KEY_AGENT_ID));
+    json_pair_str_or_null(j, "name", db_get_text(r, row, KEY_NAME));
+    json_pair_str(j, "prefix", db_get_text(r, row, KEY_PREFIX));
+    json_pair_raw(j, "scopes", db_get_text(r, row, KEY_SCOPES));
+    pair_time_or_null(j, "expires_at", db_get_int(r, row, KEY_EXPIRES_AT),
+                      db_is_null(r, row, KEY_EXPIRES_AT));
+    pair_time_or_null(j, "last_used_at", db_get_int(r, row, KEY_LAST_USED_AT),
+                      db_is_null(r, row, KEY_LAST_USED_AT));
+    json_pair_time(j, "created_at", db_get_int(r, row, KEY_CREATED_AT));
+    json_end_object(j);
+}
+
+static void answer_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct api_keys *s = req->state;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    if (s->agent.result->n_rows == 0) {
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_AGENT));
+        return;
+    }
+    answer_set_total(req, db_get_int(s->count.result, 0, 0));
+    json_begin_array(&j);
+    for (size_t row = 0; row < s->query.result->n_rows; row++)
+        write_row(&j, s->query.result, row);
+    json_end_array(&j);
+    answer_json(req, 200, &body);
+}
+
+const struct step api_keys_list_steps[] = {
+    STEP(read_page), /* 422, 404 */
+    STEP(load_page),
+    STEP(answer_page), /* 404 */
+    STEP_END,
+};
+
+/* ---- create ---- */
+
+static const struct input_field key_fields[] = {
+    {"name", INPUT_LINE, false, true, 0, 100, offsetof(struct api_keys, name), NULL},
+    {"scopes", INPUT_LINES, false, false, 1, MAX_SCOPES, offsetof(struct api_keys, scopes), NULL},
+    {"expires_at", INPUT_LINE, false, true, 1, 40, offsetof(struct api_keys, expires_at), NULL},
+};
+
+/* Small letters, digits and the joints between them. */
+static bool is_scope(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == ':' || c == '_' ||
+              c == '-' || c == '.'))
+            return false;
+    }
+    return s.len > 0 && s.len <= 50;
+}
+
+static void check_scopes(struct request *req, struct str text)
+{
+    yyjson_val *root = NULL, *item;
+    size_t i, n;
+    struct error err = json_read(&req->arena, text, 64, &root);
+
+    if (is_error(err)) {
+        flow_fail(&req->flow, err);
+        return;
+    }
+    yyjson_arr_foreach(root, i, n, item)
+    {
+        if (is_scope(json_text(item)))
+            continue;
+        request_field_error(req, "scopes", "must hold words such as chat");
+        return;
+    }
+}
+
+static void read_key(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct api_keys *s = req->state;
+
+    if (!input_path_id(req, 0, NO_AGENT, &s->agent_id) ||
+        !input_read(req, key_fields, COUNT(key_fields), s))
+        return;
+    s->now_us = clock_wall_us();
+    s->expires_us = INT64_MIN;
+    if (s->scopes.is_given)
+        check_scopes(req, s->scopes.text);
+    if (s->expires_at.text.ptr &&
+        (!rfc3339_parse(s->expires_at.text, &s->expires_us) || s->expires_us <= s->now_us))
+        request_field_error(req, "expires_at",
+                            "must be a time to come, such as 2030-01-31T12:00:00Z");
+    if (request_has_field_errors(req))
+        flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
+}
+
+static void add_key(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct api_keys *s = req->state;
+
+    api_key_new(&s->key);
+    s->key_id = id_v7();
+    db_query(&s->agent, f, &req->arena, SQL_AGENT_EXISTS,
+             DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id))));
+    db_query(&s->query, f, &req->arena, SQL_KEY_ADD,
+             DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id)), db_uuid(id_str(&s->key_id)),
+                     db_text(s->name.text.len > 0 ? s->name.text : STR_NONE),
+                     db_text(str_from(s->key.prefix)), db_text(str_from(s->key.hash)),
+                     db_json(s->scopes.is_given ? s->scopes.text : STR("[\"chat\"]")),
+                     db_time(s->expires_us), user_arg(req), db_time(s->now_us)));
+}
+
+static void answer_key(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct api_keys *s = req->state;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    if (s->agent.result->n_rows == 0) {
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_AGENT));
+        return;
+    }
+    if (s->query.result->n_changed == 0) {
+        /* Someone has these twelve characters: other ones, then. */
+        flow_fail(f, ERROR(ERR_BUSY, 1, NULL));
+        return;
+    }
+    response_set_header(req, "Cache-Control", STR("no-store"));
+    json_begin_object(&j);
+    json_pair_str(&j, "id", id_str(&s->key_id));
+    json_pair_str(&j, "agent_id", id_str(&s->agent_id));
+    json_pair_str_or_null(&j, "name", s->name.text.len > 0 ? s->name.text : STR_NONE);
+    json_pair_str(&j, "api_key", str_from(s->key.text));
+    json_pair_str(&j, "prefix", str_from(s->key.prefix));
+    json_pair_raw(&j, "scopes", s->scopes.is_given ? s->scopes.text : STR("[\"chat\"]"));
+    pair_time_or_null(&j, "expires_at", s->expires_us, s->expires_us == INT64_MIN);
+    json_pair_time(&j, "created_at", s->now_us);
+    json_end_object(&j);
+    answer_json(req, 201, &body);
+}
+
+const struct step api_keys_create_steps[] = {
+    STEP(read_key), /* 404, 422 */
+    STEP(add_key),
+    STEP(answer_key), /* 404 */
+    STEP_END,
+};
+
+/* ---- revoke ---- */
+
+static void revoke_key(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct api_keys *s = req->state;
+
+    if (!input_path_id(req, 0, NO_KEY, &s->agent_id) || !input_path_id(req, 1, NO_KEY, &s->key_id))
+        return;
+    s->now_us = clock_wall_us();
+
+    const struct db_arg revoke[] = {team_arg(req), db_uuid(id_str(&s->agent_id)),
+                                    db_uuid(id_str(&s->key_id)), db_time(s->now_us)};
+    const struct db_arg tell[] = {team_arg(req), db_uuid(id_str(&s->key_id)), db_time(s->now_us),
+                                  db_time(revocation_expiry(s->now_us))};
+    const struct db_call calls[] = {
+        {SQL_KEY_REVOKE, revoke, COUNT(revoke)},
+        {SQL_REVOKED_ADD_KEY, tell, COUNT(tell)},
+    };
+
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
+}
+
+static void answer_revoke(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct api_keys *s = req->state;
+    int64_t expires_us = revocation_expiry(s->now_us);
+
+    if (s->query.results[0].n_changed == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_KEY));
+    else if (!revocation_add(REVOKED_KEY, id_str(&s->key_id), expires_us, expires_us))
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else
+        response_empty(req, 204);
+}
+
+const struct step api_keys_revoke_steps[] = {
+    STEP(revoke_key),
+    STEP(answer_revoke), /* 404 */
+    STEP_END,
+};

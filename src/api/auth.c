@@ -1,0 +1,126 @@
+/* The door: credentials from the header or the cookie, checked without the database. */
+#include "api/auth.h"
+
+#include "account/revocation.h"
+#include "account/token.h"
+#include "api/origin.h"
+#include "base/clock.h"
+#include "config/config.h"
+
+/* The token that the request brings; ptr NULL: none. A header wins over the cookie, even when it is
+ * wrong. */
+static struct str credentials(const struct request *req)
+{
+    struct str header = request_header(req, "authorization");
+
+    if (!header.ptr)
+        return request_cookie(req, "access_token");
+    if (str_starts_with_nocase(header, STR("Bearer ")))
+        return str_trim(str_skip(header, 7));
+    return STR("");
+}
+
+static bool is_unsafe(enum http_method m)
+{
+    return m != HTTP_GET && m != HTTP_HEAD && m != HTTP_OPTIONS;
+}
+
+/* Browsers send cookies along wherever the page comes from, but nothing else can make them send a
+ * header of ours. */
+static bool is_by_cookie(const struct request *req)
+{
+    return !request_header(req, "authorization").ptr &&
+           (request_cookie(req, "access_token").ptr || request_cookie(req, "refresh_token").ptr);
+}
+
+/* Is it a page of this server? Behind a proxy that ends TLS without telling, an https page calls
+ * what we take for http; a page that came without TLS never speaks for a server that has it. */
+static bool is_own(const struct request *req, const struct origin *o)
+{
+    struct str host = request_header(req, "host");
+    struct origin own;
+    char url[300] = "https://";
+    size_t n = sizeof("https://") - 1;
+
+    if (host.len == 0 || host.len > 260 || (req->is_secure && str_eq(o->scheme, STR("http"))))
+        return false;
+    if (str_eq(o->scheme, STR("http"))) {
+        n = sizeof("http://") - 1;
+        for (size_t i = 0; i < n; i++)
+            url[i] = "http://"[i];
+    }
+    for (size_t i = 0; i < host.len; i++)
+        url[n++] = host.ptr[i];
+    return origin_parse((struct str){url, n}, &own) && origin_eq(o, &own);
+}
+
+static bool is_listed(const struct origin *o)
+{
+    const struct config_list *list = &config()->allowed_origins;
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct origin allowed;
+
+        if (origin_parse(list->items[i], &allowed) && origin_eq(o, &allowed))
+            return true;
+    }
+    return false;
+}
+
+bool api_allows_origin(struct request *req, struct str origin)
+{
+    struct origin o;
+
+    return origin_parse(origin, &o) && (is_own(req, &o) || is_listed(&o));
+}
+
+/* The page that a cookie-carrying call comes from, by Origin, else by Referer; with neither it is
+ * no browser's. */
+static bool is_from_our_page(struct request *req)
+{
+    struct str origin = request_header(req, "origin"), referer = request_header(req, "referer");
+    struct origin o;
+
+    if (origin.ptr)
+        return api_allows_origin(req, origin);
+    if (referer.ptr)
+        return origin_of_url(referer, &o) && (is_own(req, &o) || is_listed(&o));
+    return true;
+}
+
+/* NULL: nobody we know. *err: memory is out. */
+static struct caller *find_caller(struct request *req, struct str token, struct error *err)
+{
+    struct caller who, *out;
+
+    if (!token_verify(token, clock_wall_us(), &who) || revocation_refuses(&who))
+        return NULL;
+    out = arena_alloc(&req->arena, sizeof(*out));
+    if (out)
+        *out = who;
+    else
+        *err = ERROR(ERR_NO_MEMORY, 0, NULL);
+    return out;
+}
+
+struct error api_on_head(struct request *req)
+{
+    struct str token = credentials(req);
+    struct error err = NO_ERROR;
+    struct caller *who;
+
+    if (is_unsafe(req->method) && is_by_cookie(req) && !is_from_our_page(req))
+        return ERROR(ERR_FORBIDDEN, 0, "This origin may not call with cookies");
+    who = token.ptr ? find_caller(req, token, &err) : NULL;
+    if (is_error(err))
+        return err;
+    req->caller = who;
+    if (!req->route || req->route->who == WHO_ANYONE)
+        return NO_ERROR;
+    if (!who)
+        return ERROR(ERR_UNAUTHORIZED, 0,
+                     token.ptr ? "The token is not valid or has expired" : "Not authenticated");
+    if (req->route->who == WHO_ADMIN && !who->is_admin)
+        return ERROR(ERR_FORBIDDEN, 0, "Admin privileges required");
+    return NO_ERROR;
+}

@@ -1,0 +1,115 @@
+/* Uploads of pictures: known by their content, kept as data URIs. */
+#include "avatar.h"
+
+#include "agent_json.h"
+#include "answer.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "handlers.h"
+#include "user_json.h"
+
+#define MAX_BYTES (2 * 1024 * 1024)
+
+struct avatar {
+    struct id agent_id;
+    struct str uri;
+    struct db_query query;
+};
+_Static_assert(sizeof(struct avatar) <= AVATAR_STATE_BYTES, "the route table gives less");
+
+const char *avatar_media_type(struct str data)
+{
+    if (str_starts_with(data, STR("\x89PNG\r\n\x1a\n")))
+        return "image/png";
+    if (str_starts_with(data, STR("\xff\xd8\xff")))
+        return "image/jpeg";
+    if (str_starts_with(data, STR("GIF87a")) || str_starts_with(data, STR("GIF89a")))
+        return "image/gif";
+    if (str_starts_with(data, STR("RIFF")) && str_starts_with(str_skip(data, 8), STR("WEBP")))
+        return "image/webp";
+    return NULL;
+}
+
+static void read_picture(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct avatar *s = req->state;
+    struct multipart_part part = {0};
+    struct error err = multipart_find(req, "file", &part);
+    const char *type = avatar_media_type(part.data);
+    struct str text;
+
+    if (is_error(err)) {
+        flow_fail(f, err);
+        return;
+    }
+    if (part.data.len > MAX_BYTES) {
+        flow_fail(f, ERROR(ERR_TOO_LARGE, 0, "A picture may have at most 2 MB"));
+        return;
+    }
+    if (!type) {
+        flow_fail(f, ERROR(ERR_MEDIA_TYPE, 0, "The picture must be PNG, JPEG, GIF or WebP"));
+        return;
+    }
+    text = crypto_base64(&req->arena, part.data);
+    if (text.ptr)
+        s->uri = arena_printf(&req->arena, "data:%s;base64,%.*s", type, STR_ARG(text));
+    if (!s->uri.ptr)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+}
+
+static void save_mine(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct avatar *s = req->state;
+
+    db_query(&s->query, f, &req->arena, SQL_USER_SET_AVATAR,
+             DB_ARGS(team_arg(req), user_arg(req), db_text(s->uri), db_time(clock_wall_us())));
+}
+
+static void answer_mine(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct avatar *s = req->state;
+
+    if (s->query.result->n_rows == 0)
+        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, "This account does not exist any more"));
+    else
+        user_answer(req, 200, s->query.result);
+}
+
+const struct step avatar_me_steps[] = {
+    STEP(read_picture), /* 422, 413, 415 */
+    STEP(save_mine),
+    STEP(answer_mine),
+    STEP_END,
+};
+
+static void save_agents(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct avatar *s = req->state;
+
+    if (input_path_id(req, 0, "Agent not found", &s->agent_id))
+        db_query(&s->query, f, &req->arena, SQL_AGENT_SET_AVATAR,
+                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id)), db_text(s->uri),
+                         db_time(clock_wall_us())));
+}
+
+static void answer_agents(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct avatar *s = req->state;
+
+    if (s->query.result->n_rows == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Agent not found"));
+    else
+        agent_answer(req, 200, s->query.result);
+}
+
+const struct step avatar_agent_steps[] = {
+    STEP(read_picture), /* 422, 413, 415 */
+    STEP(save_agents),
+    STEP(answer_agents), /* 404 */
+    STEP_END,
+};

@@ -1,0 +1,331 @@
+/* /api/chats: list, search, create, read, change, delete. A chat is its owner's alone. */
+#include "chats.h"
+#include "answer.h"
+#include "api/input.h"
+#include "base/clock.h"
+#include "chat/hub.h"
+#include "chat/turn.h"
+#include "db/db.h"
+#include "message_json.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+#define DEFAULT_MESSAGES 50
+#define METADATA_BYTES   16384
+
+/* ---- GET /api/chats ---- */
+
+static void list_read(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct chats_list *s = req->state;
+
+    if (input_page(req, &s->limit, &s->offset) &&
+        input_query_bool(req, "include_archived", false, &s->with_archived) &&
+        input_query_int(req, "messages", 0, 200, DEFAULT_MESSAGES, &s->n_messages))
+        s->search = str_trim(request_query(req, "q"));
+}
+
+static void query_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct chats_list *s = req->state;
+    const struct db_arg page[] = {team_arg(req),    user_arg(req),     db_bool(s->with_archived),
+                                  db_int(s->limit), db_int(s->offset), db_int(s->n_messages)};
+
+    db_query(&s->count, f, &req->arena, SQL_CHAT_COUNT, page, 3);
+    db_query(&s->chats, f, &req->arena, SQL_CHAT_LIST, page, 5);
+    if (s->n_messages > 0)
+        db_query(&s->messages, f, &req->arena, SQL_CHAT_LIST_MESSAGES, page, 6);
+}
+
+static void list_query(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct chats_list *s = req->state;
+
+    const struct db_arg team[] = {team_arg(req)};
+    const struct db_call feed[] = {{SQL_SEARCH_FEED, team, 1}, {SQL_SEARCH_FED, team, 1}};
+
+    if (s->search.len == 0)
+        query_page(f);
+    else
+        db_batch(&s->feed, f, &req->arena, feed, 2);
+}
+
+static bool is_word_byte(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c & 0x80);
+}
+
+/* The words of a search, each quoted, so that none is an operator of FTS5. PostgreSQL reads the
+ * quotes as spaces. */
+static struct str quote_words(struct arena *a, struct str text)
+{
+    char *out = arena_alloc(a, text.len * 3 + 1);
+    size_t len = 0;
+
+    for (size_t i = 0; out && i < text.len;) {
+        if (!is_word_byte(text.ptr[i])) {
+            i++;
+            continue;
+        }
+        if (len > 0)
+            out[len++] = ' ';
+        out[len++] = '"';
+        while (i < text.len && is_word_byte(text.ptr[i]))
+            out[len++] = text.ptr[i++];
+        out[len++] = '"';
+    }
+    return (struct str){out, len};
+}
+
+static void list_search(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct chats_list *s = req->state;
+    struct str words;
+
+    if (s->search.len == 0)
+        return;
+    words = quote_words(&req->arena, s->search);
+    if (!words.ptr)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else if (words.len > 0)
+        db_query(&s->chats, f, &req->arena, SQL_CHAT_SEARCH,
+                 DB_ARGS(team_arg(req), user_arg(req), db_bool(s->with_archived), db_int(s->limit),
+                         db_int(s->offset), db_text(words)));
+}
+
+static void list_search_messages(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct chats_list *s = req->state;
+    struct buf ids = {0};
+    struct json j = {.buf = &ids};
+
+    if (s->search.len == 0 || s->n_messages == 0 || !s->chats.result ||
+        s->chats.result->n_rows == 0)
+        return;
+    json_begin_array(&j);
+    for (size_t row = 0; row < s->chats.result->n_rows; row++)
+        json_str(&j, db_get_text(s->chats.result, row, CHAT_ID));
+    json_end_array(&j);
+    if (ids.failed)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else
+        db_query(
+            &s->messages, f, &req->arena, SQL_CHAT_SEARCH_MESSAGES,
+            DB_ARGS(team_arg(req), user_arg(req), db_json(buf_str(&ids)), db_int(s->n_messages)));
+    buf_deinit(&ids);
+}
+
+static int64_t list_total(const struct chats_list *s)
+{
+    const struct db_result *chats = s->chats.result;
+
+    if (s->search.len == 0)
+        return db_get_int(s->count.result, 0, 0);
+    return chats && chats->n_rows > 0 ? db_get_int(chats, 0, CHAT_TOTAL) : 0;
+}
+
+static void list_answer(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct chats_list *s = req->state;
+    const struct db_result *chats = s->chats.result;
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    json_begin_array(&j);
+    for (size_t row = 0; chats && row < chats->n_rows; row++)
+        chat_write(&j, chats, row, s->messages.result);
+    json_end_array(&j);
+    response_set_header(req, "X-Total-Count", arena_printf(&req->arena, "%" PRId64, list_total(s)));
+    answer_json(req, 200, &out);
+}
+
+const struct step chats_list_steps[] = {
+    STEP(list_read),
+    STEP(list_query),           /* the page, its messages and the total in one round trip */
+    STEP(list_search),          /* with q: what was just said is in the index by now */
+    STEP(list_search_messages), /* of the chats that were found */
+    STEP(list_answer),
+    STEP_END,
+};
+
+/* ---- one chat: POST, GET, PUT, DELETE ---- */
+
+static const struct input_field create_fields[] = {
+    {.name = "agent_id",
+     .kind = INPUT_ID,
+     .is_required = true,
+     .offset = offsetof(struct one_chat, agent_id)},
+    {.name = "metadata",
+     .kind = INPUT_OBJECT,
+     .max = METADATA_BYTES,
+     .offset = offsetof(struct one_chat, metadata)},
+    {.name = "title",
+     .kind = INPUT_LINE,
+     .min = 0,
+     .max = 200,
+     .offset = offsetof(struct one_chat, title)},
+};
+
+static const struct input_field change_fields[] = {
+    {.name = "is_archived", .kind = INPUT_BOOL, .offset = offsetof(struct one_chat, is_archived)},
+    {.name = "metadata",
+     .kind = INPUT_OBJECT,
+     .max = METADATA_BYTES,
+     .offset = offsetof(struct one_chat, metadata)},
+    {.name = "title",
+     .kind = INPUT_LINE,
+     .min = 0,
+     .max = 200,
+     .offset = offsetof(struct one_chat, title)},
+};
+
+static bool is_set(const struct input *in)
+{
+    return in->is_given && !in->is_null;
+}
+
+static void create_read(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+
+    s->id = id_v7();
+    s->n_messages = 0;
+    (void)!input_read(req, create_fields, sizeof(create_fields) / sizeof(create_fields[0]), s);
+}
+
+static void create_store(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+
+    db_query(&s->write, f, &req->arena, SQL_CHAT_ADD,
+             DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->id)),
+                     db_uuid(s->agent_id.text),
+                     db_text(is_set(&s->title) ? s->title.text : STR("New chat")),
+                     db_json(is_set(&s->metadata) ? s->metadata.text : STR("{}")),
+                     db_time(clock_wall_us())));
+}
+
+static void create_check(struct flow *f)
+{
+    const struct one_chat *s = request_of(f)->state;
+
+    if (s->write.result->n_changed == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Agent not found"));
+}
+
+static void one_id(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+
+    if (input_path_id(req, 0, "Chat not found", &s->id))
+        (void)!input_query_int(req, "messages", 0, 200, DEFAULT_MESSAGES, &s->n_messages);
+}
+
+static void one_load(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+    struct db_arg chat = db_uuid(id_str(&s->id));
+
+    db_query(&s->chat, f, &req->arena, SQL_CHAT_GET, DB_ARGS(team_arg(req), user_arg(req), chat));
+    if (s->n_messages > 0)
+        db_query(
+            &s->messages, f, &req->arena, SQL_MESSAGE_PAGE,
+            DB_ARGS(team_arg(req), user_arg(req), chat, db_uuid(STR_NONE), db_int(s->n_messages)));
+}
+
+static void one_answer(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    if (s->chat.result->n_rows == 0) {
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
+        return;
+    }
+    chat_write(&j, s->chat.result, 0, s->n_messages > 0 ? s->messages.result : NULL);
+    answer_json(req, req->method == HTTP_POST ? 201 : 200, &out);
+}
+
+static void change_read(struct flow *f)
+{
+    struct request *req = request_of(f);
+
+    (void)!input_read(req, change_fields, sizeof(change_fields) / sizeof(change_fields[0]),
+                      req->state);
+}
+
+static void change_store(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+
+    db_query(&s->write, f, &req->arena, SQL_CHAT_UPDATE,
+             DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->id)),
+                     db_text(is_set(&s->title) ? s->title.text : STR_NONE),
+                     db_json(is_set(&s->metadata) ? s->metadata.text : STR_NONE),
+                     is_set(&s->is_archived) ? db_bool(s->is_archived.number != 0) : db_null(),
+                     db_time(clock_wall_us())));
+}
+
+static void remove_stop(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+    struct turn_log *log = hub_find(&s->id, &caller_of(req)->user_id);
+
+    if (!log)
+        return;
+    turn_stop(log, "The chat was deleted");
+    turn_log_unref(log);
+}
+
+static void remove_store(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+
+    db_query(&s->write, f, &req->arena, SQL_CHAT_REMOVE,
+             DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->id))));
+}
+
+static void remove_answer(struct flow *f)
+{
+    struct request *req = request_of(f);
+    const struct one_chat *s = req->state;
+
+    if (s->write.result->n_changed == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
+    else
+        response_empty(req, 204);
+}
+
+const struct step chats_create_steps[] = {
+    STEP(create_read), STEP(create_store), STEP(create_check),
+    STEP(one_load),    STEP(one_answer),   STEP_END,
+};
+const struct step chats_get_steps[] = {
+    STEP(one_id),
+    STEP(one_load),
+    STEP(one_answer),
+    STEP_END,
+};
+const struct step chats_change_steps[] = {
+    STEP(one_id), STEP(change_read), STEP(change_store), STEP(one_load), STEP(one_answer), STEP_END,
+};
+const struct step chats_remove_steps[] = {
+    STEP(one_id),       STEP(remove_stop), /* a chat that goes takes its running turn along */
+    STEP(remove_store), STEP(remove_answer), STEP_END,
+};

@@ -1,0 +1,27 @@
+/* /api/chats and /api/chats/{id}. */
+#ifndef AERIE_API_CHATS_H
+#define AERIE_API_CHATS_H
+
+#include "api/input.h"
+#include "db/db.h"
+
+struct chats_list {
+    int64_t limit, offset, n_messages;
+    bool with_archived;
+    struct str search;
+    struct db_query count, chats, messages, feed;
+};
+extern const struct step chats_list_steps[];
+
+struct one_chat {
+    struct id id;
+    struct input agent_id, title, metadata, is_archived;
+    int64_t n_messages;
+    struct db_query chat, messages, write;
+};
+extern const struct step chats_create_steps[];
+extern const struct step chats_get_steps[];
+extern const struct step chats_change_steps[];
+extern const struct step chats_remove_steps[];
+
+#endif

@@ -1,0 +1,60 @@
+/* Is the server there, and can it serve? A browser gets a page instead. */
+#include "health.h"
+
+#include "answer.h"
+#include "config/config.h"
+#include "page.h"
+
+static void answer_health(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    json_begin_object(&j);
+    json_pair_str(&j, "status", STR("healthy"));
+    json_pair_str(&j, "service", config()->api_title);
+    json_pair_str(&j, "version", STR(AERIE_VERSION));
+    json_end_object(&j);
+    answer_json(req, 200, &out);
+}
+
+/* A browser says that it wants HTML; everyone else gets JSON. */
+static void answer_home(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct str accept = request_header(req, "Accept");
+
+    if (accept.ptr && str_contains(accept, STR("text/html")))
+        page_send(req);
+    else
+        answer_health(f);
+}
+
+static void ping(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct health *s = req->state;
+
+    db_query(&s->ping, f, &req->arena, SQL_PING, NULL, 0);
+}
+
+static void answer_ready(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    json_begin_object(&j);
+    json_pair_str(&j, "status", STR("ready"));
+    json_end_object(&j);
+    answer_json(req, 200, &out);
+}
+
+const struct step home_steps[] = {STEP(answer_home), STEP_END};
+const struct step health_steps[] = {STEP(answer_health), STEP_END};
+const struct step health_ready_steps[] = {
+    STEP(ping), /* a database that does not answer makes it 503 */
+    STEP(answer_ready),
+    STEP_END,
+};

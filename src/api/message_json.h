@@ -1,0 +1,51 @@
+/* Messages and chats as the API shows them. */
+#ifndef AERIE_API_MESSAGE_JSON_H
+#define AERIE_API_MESSAGE_JSON_H
+
+#include "base/json.h"
+#include "chat/turn_log.h"
+#include "db/db.h"
+
+/* The columns of every statement that reads messages. */
+enum {
+    MESSAGE_CHAT_ID,
+    MESSAGE_ID,
+    MESSAGE_ROLE,
+    MESSAGE_CONTENT,
+    MESSAGE_STATUS,
+    MESSAGE_CREATED_AT,
+    MESSAGE_MODEL,
+    MESSAGE_USAGE,
+    MESSAGE_METADATA,
+    MESSAGE_SEQ, /* of MESSAGE_AFTER only */
+};
+
+/* The columns of every statement that reads chats. */
+enum {
+    CHAT_ID,
+    CHAT_TEAM_ID,
+    CHAT_USER_ID,
+    CHAT_AGENT_ID,
+    CHAT_TITLE,
+    CHAT_METADATA,
+    CHAT_IS_ARCHIVED,
+    CHAT_CREATED_AT,
+    CHAT_UPDATED_AT,
+    CHAT_MESSAGE_COUNT,
+    CHAT_TOTAL, /* of CHAT_SEARCH only */
+};
+
+/* "streaming" only while a turn writes that reply: what a lost database left behind reads
+ * "interrupted". */
+struct str message_status(const struct db_result *rows, size_t row, const struct id *user_id);
+void message_write(struct json *j, const struct db_result *rows, size_t row,
+                   const struct id *user_id);
+/* messages: rows sorted by chat, or NULL to leave them out. */
+void chat_write(struct json *j, const struct db_result *chats, size_t row,
+                const struct db_result *messages);
+/* What a client that waited for the whole reply gets. */
+void reply_write(struct json *j, const struct db_result *rows, size_t row,
+                 const struct id *user_id);
+void reply_write_log(struct json *j, struct turn_log *log);
+
+#endif

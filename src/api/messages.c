@@ -1,0 +1,359 @@
+/* Messages of a chat: reading them, sending one and following its turn, stopping, answering again.
+ */
+#include "messages.h"
+
+#include "account/rate.h"
+#include "answer.h"
+#include "base/crypto.h"
+#include "chat/hub.h"
+#include "config/config.h"
+#include "message_json.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+#define MINUTE_MS 60000
+#define KEY_BYTES 255
+
+/* ---- GET /api/chats/{id}/messages ---- */
+
+static void list_read(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct messages_list *s = req->state;
+    struct str before = request_query(req, "before");
+    struct id id;
+
+    if (!input_path_id(req, 0, "Chat not found", &s->chat_id) ||
+        !input_query_int(req, "limit", 1, 200, 50, &s->limit))
+        return;
+    if (before.ptr && !id_parse(before, &id)) {
+        request_field_error(req, "before", "must be the id of a message");
+        flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
+        return;
+    }
+    s->before = before.ptr ? arena_copy(&req->arena, id_str(&id)) : STR_NONE;
+}
+
+static void list_query(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct messages_list *s = req->state;
+    struct db_arg chat = db_uuid(id_str(&s->chat_id));
+
+    db_query(&s->chat, f, &req->arena, SQL_CHAT_GET, DB_ARGS(team_arg(req), user_arg(req), chat));
+    db_query(&s->messages, f, &req->arena, SQL_MESSAGE_PAGE,
+             DB_ARGS(team_arg(req), user_arg(req), chat, db_uuid(s->before), db_int(s->limit)));
+}
+
+static void list_answer(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct messages_list *s = req->state;
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    if (s->chat.result->n_rows == 0) {
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
+        return;
+    }
+    json_begin_array(&j);
+    for (size_t row = 0; row < s->messages.result->n_rows; row++)
+        message_write(&j, s->messages.result, row, &caller_of(req)->user_id);
+    json_end_array(&j);
+    response_set_header(
+        req, "X-Total-Count",
+        arena_printf(&req->arena, "%" PRId64, db_get_int(s->chat.result, 0, CHAT_MESSAGE_COUNT)));
+    answer_json(req, 200, &out);
+}
+
+const struct step messages_list_steps[] = {
+    STEP(list_read),
+    STEP(list_query),
+    STEP(list_answer),
+    STEP_END,
+};
+
+/* ---- POST /api/chats/{id}/messages, …/regenerate ---- */
+
+static void unref_log(void *log)
+{
+    turn_log_unref(log);
+}
+
+/* The log is counted for the request and let go with its arena. */
+static bool hold_log(struct request *req, struct turn_log *log)
+{
+    if (arena_defer(&req->arena, unref_log, log))
+        return true;
+    flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+    return false;
+}
+
+static bool wants_stream(const struct request *req)
+{
+    return request_accepts(req, "text/event-stream") || !request_accepts(req, "application/json");
+}
+
+/* Asked before the body, so that a flood is cheap. */
+static void ask_rate(struct flow *f)
+{
+    struct request *req = request_of(f);
+    unsigned wait_s = rate_take(RATE_USER_MESSAGES, id_str(&caller_of(req)->user_id),
+                                config()->limits.messages_per_minute, MINUTE_MS);
+
+    if (wait_s > 0)
+        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many messages; wait a moment"));
+}
+
+static bool read_turn(struct request *req, enum turn_kind kind)
+{
+    struct ask *s = req->state;
+
+    s->turn.kind = kind;
+    s->turn.team_id = caller_of(req)->team_id;
+    s->turn.user_id = caller_of(req)->user_id;
+    return input_path_id(req, 0, "Chat not found", &s->turn.chat_id);
+}
+
+static bool read_key(struct request *req)
+{
+    struct ask *s = req->state;
+    unsigned char hash[SHA256_BYTES];
+
+    s->turn.idempotency_key = request_header(req, "Idempotency-Key");
+    if (!s->turn.idempotency_key.ptr)
+        s->turn.idempotency_key = STR("");
+    if (s->turn.idempotency_key.len > KEY_BYTES || str_has_control(s->turn.idempotency_key) ||
+        !utf8_is_valid(s->turn.idempotency_key)) {
+        request_field_error(req, "Idempotency-Key", "must be at most 255 printable characters");
+        flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
+        return false;
+    }
+    crypto_sha256(s->turn.content, hash);
+    s->turn.body_hash = crypto_hex(&req->arena, (struct str){(const char *)hash, sizeof(hash)});
+    return true;
+}
+
+static void post_read(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = req->state;
+    const struct input_field fields[] = {{.name = "content",
+                                          .kind = INPUT_TEXT,
+                                          .is_required = true,
+                                          .min = 1,
+                                          .max = (int64_t)config()->limits.message_chars,
+                                          .offset = offsetof(struct ask, content)}};
+
+    if (!read_turn(req, TURN_ANSWER) || !input_read(req, fields, 1, s))
+        return;
+    s->turn.content = s->content.text;
+    (void)read_key(req);
+}
+
+static void regenerate_read(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = req->state;
+
+    s->turn.content = STR("");
+    s->turn.idempotency_key = s->turn.body_hash = STR("");
+    (void)read_turn(req, TURN_REGENERATE);
+}
+
+static void follow_turn(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = req->state;
+    struct error err = turn_start(&s->turn, &s->log);
+
+    if (is_error(err)) {
+        flow_fail(f, err);
+        return;
+    }
+    if (!hold_log(req, s->log))
+        return;
+    if (wants_stream(req))
+        follow_sse(&s->follow, f, req, s->log, 0);
+    else
+        follow_wait(&s->follow, f, s->log);
+}
+
+static void load_earlier(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = req->state;
+
+    if (s->log->earlier_reply.text[0] != '\0')
+        db_query(&s->earlier, f, &req->arena, SQL_MESSAGE_GET,
+                 DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->log->earlier_reply))));
+}
+
+/* The stored reply as the stream that its first asker saw, in two events. */
+static void stream_earlier(struct request *req, const struct db_result *row)
+{
+    struct id id = {""};
+    struct log_event text = {.text = db_get_text(row, 0, MESSAGE_CONTENT)}, done = {0};
+    struct buf out = {0};
+
+    (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &id);
+    text.n = text.text.len * 8;
+    done.n = text.n + 1;
+    done.notice = arena_printf(&req->arena,
+                               "{\"type\":\"done\",\"data\":{\"message\":\"Stream completed\","
+                               "\"message_id\":\"%s\"}}",
+                               id.text);
+    if (text.text.len > 0)
+        sse_format(&out, &id, &text);
+    sse_format(&out, &id, &done);
+    if (out.failed || !done.notice.ptr) {
+        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+    } else {
+        sse_begin(req);
+        response_stream_write(req, out.data, out.len);
+        response_end_stream(req);
+    }
+    buf_deinit(&out);
+}
+
+static void answer_earlier(struct request *req, const struct db_result *row)
+{
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    if (row->n_rows == 0) {
+        flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
+    } else if (wants_stream(req)) {
+        stream_earlier(req, row);
+    } else {
+        reply_write(&j, row, 0, &caller_of(req)->user_id);
+        answer_json(req, 200, &out);
+    }
+}
+
+static void answer_whole(struct request *req, struct turn_log *log)
+{
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    reply_write_log(&j, log);
+    answer_json(req, 200, &out);
+}
+
+/* What was not streamed: the whole reply for one who waits, an earlier reply, or why there is none.
+ */
+static void answer(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = req->state;
+
+    if (response_is_started(req))
+        return;
+    if (s->log->earlier_reply.text[0] != '\0')
+        answer_earlier(req, s->earlier.result);
+    else if (is_error(s->log->outcome) &&
+             !(s->log->is_begun && s->log->is_stopped && s->log->is_saved))
+        flow_fail(f, s->log->outcome.status == ERR_STOPPED
+                         ? ERROR(ERR_CONFLICT, 0, "The turn was stopped before it began")
+                         : s->log->outcome);
+    else
+        answer_whole(req, s->log);
+}
+
+const struct step messages_post_steps[] = {
+    STEP(ask_rate),     STEP(post_read),
+    STEP(follow_turn),  /* ends with the turn, or with the client */
+    STEP(load_earlier), /* the idempotency key was spent: the reply that it got */
+    STEP(answer),       STEP_END,
+};
+const struct step chats_regenerate_steps[] = {
+    STEP(ask_rate),     STEP(regenerate_read), STEP(follow_turn),
+    STEP(load_earlier), STEP(answer),          STEP_END,
+};
+
+/* ---- GET /api/chats/{id}/stream, POST /api/chats/{id}/stop ---- */
+
+/* A turn in the hub is the caller's own; without one the chat must be looked for. */
+static void find_turn(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct watch_turn *s = req->state;
+
+    if (!input_path_id(req, 0, "Chat not found", &s->chat_id))
+        return;
+    s->log = hub_find(&s->chat_id, &caller_of(req)->user_id);
+    if (s->log) {
+        (void)hold_log(req, s->log);
+        return;
+    }
+    db_query(&s->chat, f, &req->arena, SQL_CHAT_GET,
+             DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->chat_id))));
+}
+
+static void check_chat(struct flow *f)
+{
+    const struct watch_turn *s = request_of(f)->state;
+
+    if (!s->log && s->chat.result->n_rows == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
+}
+
+/* Where a reader that comes back left off: the event's number, when it is one of this turn's. */
+static uint64_t resume_at(struct request *req, struct turn_log *log)
+{
+    struct str last = request_header(req, "Last-Event-ID");
+    struct str turn;
+    struct id id;
+    int64_t n;
+
+    if (!last.ptr)
+        last = request_query(req, "last_event_id");
+    if (!last.ptr || !str_next(&last, ':', &turn) || !id_parse(turn, &id) ||
+        !str_to_i64(last, &n) || n < 0)
+        return 0;
+    if (!str_eq(id_str(&id), id_str(&log->turn_id)) || !turn_log_has(log, (uint64_t)n))
+        return 0;
+    return (uint64_t)n;
+}
+
+static void attach(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct watch_turn *s = req->state;
+    uint64_t n = s->log ? resume_at(req, s->log) : 0;
+
+    if (!s->log || (turn_log_phase(s->log) == TURN_LOG_CLOSED && n >= turn_log_last(s->log)))
+        response_empty(req, 204);
+    else
+        follow_sse(&s->follow, f, req, s->log, n);
+}
+
+static void attach_answer(struct flow *f)
+{
+    struct request *req = request_of(f);
+
+    if (!response_is_started(req))
+        response_empty(req, 204); /* the turn never began */
+}
+
+const struct step chats_stream_steps[] = {
+    STEP(find_turn), STEP(check_chat), STEP(attach), STEP(attach_answer), STEP_END,
+};
+
+static void stop(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct watch_turn *s = req->state;
+
+    if (s->log)
+        turn_stop(s->log, "stopped by its owner");
+    response_empty(req, 202);
+}
+
+const struct step chats_stop_steps[] = {
+    STEP(find_turn),
+    STEP(check_chat),
+    STEP(stop),
+    STEP_END,
+};

@@ -1,0 +1,39 @@
+/* /api/chats/{id}/messages and what belongs to a turn: stream, stop, regenerate. */
+#ifndef AERIE_API_MESSAGES_H
+#define AERIE_API_MESSAGES_H
+
+#include "api/input.h"
+#include "chat/follow.h"
+#include "chat/turn.h"
+#include "db/db.h"
+
+struct messages_list {
+    struct id chat_id;
+    struct str before;
+    int64_t limit;
+    struct db_query chat, messages;
+};
+extern const struct step messages_list_steps[];
+
+/* POST …/messages and …/regenerate. */
+struct ask {
+    struct input content;
+    struct turn_request turn;
+    struct turn_log *log; /* counted by the request's arena */
+    struct follow follow;
+    struct db_query earlier;
+};
+extern const struct step messages_post_steps[];
+extern const struct step chats_regenerate_steps[];
+
+/* GET …/stream and POST …/stop. */
+struct watch_turn {
+    struct id chat_id;
+    struct turn_log *log; /* counted by the request's arena; NULL: none lately */
+    struct follow follow;
+    struct db_query chat;
+};
+extern const struct step chats_stream_steps[];
+extern const struct step chats_stop_steps[];
+
+#endif

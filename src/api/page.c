@@ -1,0 +1,65 @@
+/* The page that a browser gets at /, and its files. They say themselves what they may do: our own
+ * scripts and styles, our own API, nothing from elsewhere, and no frame around them. */
+#include "page.h"
+
+#include "web/web.h"
+
+#define POLICY                                                                                     \
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "                \
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+static const struct web_file *find_file(struct str name)
+{
+    for (size_t i = 0; i < n_web_files; i++)
+        if (str_eq(str_from(web_files[i].name), name))
+            return &web_files[i];
+    return NULL;
+}
+
+static bool is_known_to_client(const struct request *req, struct str etag)
+{
+    struct str known = request_header(req, "If-None-Match");
+
+    return known.ptr && (str_contains(known, etag) || str_eq(str_trim(known), STR("*")));
+}
+
+/* no-cache: kept by the browser, and asked for again each time, so that a new version shows at
+ * once. */
+static void send_file(struct request *req, const struct web_file *file)
+{
+    response_set_header(req, "Cache-Control", STR("no-cache"));
+    response_set_header(req, "Content-Security-Policy", STR(POLICY));
+    response_set_header(req, "ETag", str_from(file->etag));
+    if (is_known_to_client(req, str_from(file->etag)))
+        response_empty(req, 304);
+    else
+        response_send(req, 200, file->content_type, (struct str){file->body, file->body_len});
+}
+
+void page_send(struct request *req)
+{
+    const struct web_file *file = find_file(STR("index.html"));
+
+    /* The same address gives others JSON. */
+    response_set_header(req, "Vary", STR("Accept"));
+    if (file)
+        send_file(req, file);
+    else
+        flow_fail(&req->flow, ERROR(ERR_INTERNAL, 0, "the page is not compiled in"));
+}
+
+static void send_asset(struct flow *f)
+{
+    struct request *req = request_of(f);
+    const struct web_file *file = find_file(req->params[0]);
+
+    if (file)
+        send_file(req, file);
+    else
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Not found"));
+}
+
+const struct step page_asset_steps[] = {
+    STEP(send_asset),
+    STEP_END,
+};

@@ -1,0 +1,121 @@
+/* Every route there is: method, path, who may call, body, state, steps. Sorted by path, then by
+ * method. */
+#include "account/caller.h"
+#include "api/api.h"
+#include "api/auth.h"
+#include "chats.h"
+#include "export.h"
+#include "handlers.h"
+#include "health.h"
+#include "messages.h"
+#include "page.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct route routes[] = {
+    {HTTP_GET, "/", WHO_ANYONE, BODY_NONE, 0, home_steps, "Health, or a page for browsers"},
+
+    {HTTP_GET, "/api/agents", WHO_USER, BODY_NONE, AGENT_STATE_BYTES, agents_list_steps,
+     "List the team's agents"},
+    {HTTP_POST, "/api/agents", WHO_ADMIN, BODY_JSON, AGENT_STATE_BYTES, agents_create_steps,
+     "Create an agent"},
+    {HTTP_GET, "/api/agents/{id}", WHO_USER, BODY_NONE, AGENT_STATE_BYTES, agents_get_steps,
+     "Read an agent"},
+    {HTTP_PUT, "/api/agents/{id}", WHO_ADMIN, BODY_JSON, AGENT_STATE_BYTES, agents_update_steps,
+     "Change the given fields of an agent"},
+    {HTTP_DELETE, "/api/agents/{id}", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES, agents_delete_steps,
+     "Delete an agent"},
+    {HTTP_GET, "/api/agents/{id}/api-keys", WHO_ADMIN, BODY_NONE, API_KEY_STATE_BYTES,
+     api_keys_list_steps, "List an agent's API keys"},
+    {HTTP_POST, "/api/agents/{id}/api-keys", WHO_ADMIN, BODY_JSON, API_KEY_STATE_BYTES,
+     api_keys_create_steps, "Make an API key, shown once"},
+    {HTTP_DELETE, "/api/agents/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE, API_KEY_STATE_BYTES,
+     api_keys_revoke_steps, "Revoke an API key"},
+    {HTTP_POST, "/api/agents/{id}/avatar", WHO_ADMIN, BODY_UPLOAD, AVATAR_STATE_BYTES,
+     avatar_agent_steps, "Upload an agent's picture"},
+
+    {HTTP_POST, "/api/auth/login", WHO_ANYONE, BODY_FORM, LOGIN_STATE_BYTES, login_steps, "Log in"},
+    {HTTP_POST, "/api/auth/logout", WHO_ANYONE, BODY_NONE, LOGIN_STATE_BYTES, login_logout_steps,
+     "Log out: the tokens are dead at once"},
+    {HTTP_GET, "/api/auth/me", WHO_USER, BODY_NONE, ACCOUNT_STATE_BYTES, account_get_me_steps,
+     "Read one's own account"},
+    {HTTP_PUT, "/api/auth/me", WHO_USER, BODY_JSON, ACCOUNT_STATE_BYTES, account_put_me_steps,
+     "Change one's own account"},
+    {HTTP_POST, "/api/auth/me/avatar", WHO_USER, BODY_UPLOAD, AVATAR_STATE_BYTES, avatar_me_steps,
+     "Upload one's own picture"},
+    {HTTP_POST, "/api/auth/password/forgot", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
+     "Ask for a mail that resets the password"},
+    {HTTP_POST, "/api/auth/password/reset", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
+     "Reset the password with a mailed token"},
+    {HTTP_POST, "/api/auth/refresh", WHO_ANYONE, BODY_JSON, LOGIN_STATE_BYTES, login_refresh_steps,
+     "Exchange the refresh token for a new pair"},
+    {HTTP_POST, "/api/auth/register", WHO_ANYONE, BODY_JSON, ACCOUNT_STATE_BYTES,
+     account_register_steps, "Make an account"},
+    {HTTP_POST, "/api/auth/verify-email", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
+     "Confirm an address with a mailed token"},
+
+    {HTTP_GET, "/api/chats", WHO_USER, BODY_NONE, sizeof(struct chats_list), chats_list_steps,
+     "List and search one's own chats"},
+    {HTTP_POST, "/api/chats", WHO_USER, BODY_JSON, sizeof(struct one_chat), chats_create_steps,
+     "Create a chat"},
+    {HTTP_GET, "/api/chats/{id}", WHO_USER, BODY_NONE, sizeof(struct one_chat), chats_get_steps,
+     "Read a chat"},
+    {HTTP_PUT, "/api/chats/{id}", WHO_USER, BODY_JSON, sizeof(struct one_chat), chats_change_steps,
+     "Change a chat's title, metadata or archive"},
+    {HTTP_DELETE, "/api/chats/{id}", WHO_USER, BODY_NONE, sizeof(struct one_chat),
+     chats_remove_steps, "Delete a chat"},
+    {HTTP_GET, "/api/chats/{id}/export", WHO_USER, BODY_NONE, sizeof(struct chat_export),
+     chats_export_steps, "Download a chat"},
+    {HTTP_GET, "/api/chats/{id}/messages", WHO_USER, BODY_NONE, sizeof(struct messages_list),
+     messages_list_steps, "Read a page of messages"},
+    {HTTP_POST, "/api/chats/{id}/messages", WHO_USER, BODY_JSON, sizeof(struct ask),
+     messages_post_steps, "Send a message and stream the reply"},
+    {HTTP_POST, "/api/chats/{id}/regenerate", WHO_USER, BODY_NONE, sizeof(struct ask),
+     chats_regenerate_steps, "Replace the last reply and stream it"},
+    {HTTP_POST, "/api/chats/{id}/stop", WHO_USER, BODY_NONE, sizeof(struct watch_turn),
+     chats_stop_steps, "Stop the running reply"},
+    {HTTP_GET, "/api/chats/{id}/stream", WHO_USER, BODY_NONE, sizeof(struct watch_turn),
+     chats_stream_steps, "Attach to the running reply"},
+
+    {HTTP_GET, "/api/team", WHO_ADMIN, BODY_NONE, TEAM_STATE_BYTES, team_get_steps,
+     "Read one's team"},
+    {HTTP_PUT, "/api/team", WHO_ADMIN, BODY_JSON, TEAM_STATE_BYTES, team_update_steps,
+     "Change one's team"},
+
+    {HTTP_GET, "/api/users", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_list_steps,
+     "List the team's users"},
+    {HTTP_GET, "/api/users/me", WHO_USER, BODY_NONE, ACCOUNT_STATE_BYTES, account_get_me_steps,
+     "Read one's own account"},
+    {HTTP_GET, "/api/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_get_steps,
+     "Read a user"},
+    {HTTP_PUT, "/api/users/{id}", WHO_ADMIN, BODY_JSON, USER_STATE_BYTES, users_update_steps,
+     "Change a user's role, name or access"},
+    {HTTP_DELETE, "/api/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_delete_steps,
+     "Delete a user"},
+
+    {HTTP_GET, "/assets/{name}", WHO_ANYONE, BODY_NONE, 0, page_asset_steps,
+     "A file of the page at /"},
+
+    {HTTP_GET, "/health", WHO_ANYONE, BODY_NONE, 0, health_steps, "Is the server there?"},
+    {HTTP_GET, "/health/ready", WHO_ANYONE, BODY_NONE, sizeof(struct health), health_ready_steps,
+     "Can it serve?"},
+
+    {HTTP_GET, "/users", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_list_steps,
+     "List the team's users"},
+    {HTTP_GET, "/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_get_steps,
+     "Read a user"},
+    {HTTP_PUT, "/users/{id}", WHO_ADMIN, BODY_JSON, USER_STATE_BYTES, users_update_steps,
+     "Change a user's role, name or access"},
+    {HTTP_DELETE, "/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_delete_steps,
+     "Delete a user"},
+};
+
+const struct http_hooks *api_hooks(void)
+{
+    static const struct http_hooks hooks = {.routes = routes,
+                                            .n_routes = COUNT(routes),
+                                            .on_head = api_on_head,
+                                            .allows_origin = api_allows_origin};
+
+    return &hooks;
+}

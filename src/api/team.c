@@ -1,0 +1,148 @@
+/* The caller's own team. */
+#include "answer.h"
+#include "api/input.h"
+#include "base/clock.h"
+#include "db/db.h"
+#include "handlers.h"
+
+#include <stddef.h>
+
+#define SETTINGS_BYTES 16384
+#define MOST_USERS     1000000000
+#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+
+enum team_column {
+    TEAM_ID,
+    TEAM_NAME,
+    TEAM_SLUG,
+    TEAM_SETTINGS,
+    TEAM_IS_ACTIVE,
+    TEAM_CREATED_AT,
+    TEAM_UPDATED_AT,
+};
+
+struct team {
+    struct input name, slug, settings, is_active;
+    struct db_query query;
+};
+_Static_assert(sizeof(struct team) <= TEAM_STATE_BYTES, "the route table gives less");
+
+static const struct input_field team_fields[] = {
+    {"name", INPUT_LINE, false, false, 1, 200, offsetof(struct team, name), NULL},
+    {"slug", INPUT_LINE, false, false, 1, 63, offsetof(struct team, slug), NULL},
+    {"settings", INPUT_OBJECT, false, false, 0, SETTINGS_BYTES, offsetof(struct team, settings),
+     NULL},
+    {"is_active", INPUT_BOOL, false, false, 0, 0, offsetof(struct team, is_active), NULL},
+};
+
+static void load_team(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct team *s = req->state;
+
+    db_query(&s->query, f, &req->arena, SQL_TEAM_GET, DB_ARGS(team_arg(req)));
+}
+
+static void answer_team(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct team *s = req->state;
+    const struct db_result *r = s->query.result;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    if (r->n_rows == 0) {
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Team not found"));
+        return;
+    }
+    json_begin_object(&j);
+    json_pair_str(&j, "id", db_get_text(r, 0, TEAM_ID));
+    json_pair_str(&j, "name", db_get_text(r, 0, TEAM_NAME));
+    json_pair_str(&j, "slug", db_get_text(r, 0, TEAM_SLUG));
+    json_pair_raw(&j, "settings", db_get_text(r, 0, TEAM_SETTINGS));
+    json_pair_bool(&j, "is_active", db_get_bool(r, 0, TEAM_IS_ACTIVE));
+    json_pair_time(&j, "created_at", db_get_int(r, 0, TEAM_CREATED_AT));
+    json_pair_time(&j, "updated_at", db_get_int(r, 0, TEAM_UPDATED_AT));
+    json_end_object(&j);
+    answer_json(req, 200, &body);
+}
+
+const struct step team_get_steps[] = {
+    STEP(load_team),
+    STEP(answer_team),
+    STEP_END,
+};
+
+/* Words of small letters and digits, joined by single hyphens. */
+static bool is_slug(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+
+        if (!is_word && (c != '-' || i == 0 || i == s.len - 1 || s.ptr[i - 1] == '-'))
+            return false;
+    }
+    return s.len > 0;
+}
+
+/* The settings that Aerie itself obeys must be of their type; others are the team's own. */
+static void check_settings(struct request *req, struct str text)
+{
+    yyjson_val *root = NULL, *max_users, *open;
+    struct error err = json_read(&req->arena, text, 64, &root);
+
+    if (is_error(err)) {
+        flow_fail(&req->flow, err);
+        return;
+    }
+    max_users = json_member(root, "max_users");
+    open = json_member(root, "open_registration");
+    if (max_users && !yyjson_is_null(max_users) &&
+        (!yyjson_is_uint(max_users) || yyjson_get_uint(max_users) > MOST_USERS))
+        request_field_error(req, "settings.max_users", "must be a whole number");
+    if (open && !yyjson_is_null(open) && !yyjson_is_bool(open))
+        request_field_error(req, "settings.open_registration", "must be true or false");
+}
+
+static void read_team(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct team *s = req->state;
+
+    if (!input_read(req, team_fields, COUNT(team_fields), s))
+        return;
+    if (s->slug.is_given && !is_slug(s->slug.text))
+        request_field_error(req, "slug", "must be small letters, digits and single hyphens");
+    if (s->settings.is_given)
+        check_settings(req, s->settings.text);
+    if (request_has_field_errors(req))
+        flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
+    else if (s->is_active.is_given && !s->is_active.number)
+        flow_fail(f, ERROR(ERR_CONFLICT, 0,
+                           "A team cannot lock itself out: only the operator can disable it"));
+}
+
+static void save_team(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct team *s = req->state;
+
+    db_query(&s->query, f, &req->arena, SQL_TEAM_UPDATE,
+             DB_ARGS(team_arg(req), db_text(s->name.text), db_text(s->slug.text),
+                     db_json(s->settings.text), db_time(clock_wall_us())));
+}
+
+static void require_saved(struct flow *f)
+{
+    struct team *s = request_of(f)->state;
+
+    if (s->query.result->n_rows == 0)
+        flow_fail(f, ERROR(ERR_CONFLICT, 0, "Another team has this slug"));
+}
+
+const struct step team_update_steps[] = {
+    STEP(read_team),                        /* 422, 409 */
+    STEP(save_team),   STEP(require_saved), /* 409 */
+    STEP(answer_team), STEP_END,
+};

@@ -1,0 +1,33 @@
+/* Writes users. */
+#include "user_json.h"
+
+#include "answer.h"
+
+void user_write(struct json *j, const struct db_result *users, size_t row)
+{
+    json_begin_object(j);
+    json_pair_str(j, "id", db_get_text(users, row, USER_ID));
+    json_pair_str(j, "team_id", db_get_text(users, row, USER_TEAM_ID));
+    json_pair_str(j, "email", db_get_text(users, row, USER_EMAIL));
+    json_pair_str_or_null(j, "full_name", db_get_text(users, row, USER_FULL_NAME));
+    json_pair_str(j, "role", db_get_text(users, row, USER_ROLE));
+    json_pair_str_or_null(j, "avatar", db_get_text(users, row, USER_AVATAR));
+    json_pair_raw(j, "preferences", db_get_text(users, row, USER_PREFERENCES));
+    json_pair_bool(j, "is_active", db_get_bool(users, row, USER_IS_ACTIVE));
+    json_key(j, "last_login_at");
+    if (db_is_null(users, row, USER_LAST_LOGIN_AT))
+        json_null(j);
+    else
+        json_time(j, db_get_int(users, row, USER_LAST_LOGIN_AT));
+    json_pair_time(j, "created_at", db_get_int(users, row, USER_CREATED_AT));
+    json_end_object(j);
+}
+
+void user_answer(struct request *req, int status, const struct db_result *users)
+{
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    user_write(&j, users, 0);
+    answer_json(req, status, &body);
+}

@@ -1,0 +1,224 @@
+/* A team's users, as its admins see and change them. */
+#include "account/revocation.h"
+#include "answer.h"
+#include "api/input.h"
+#include "base/clock.h"
+#include "db/db.h"
+#include "handlers.h"
+#include "user_json.h"
+
+#include <stddef.h>
+
+#define NO_USER    "User not found"
+#define LAST_ADMIN "The last active admin of a team must stay one"
+
+#define NAME_MAX_CHARS 200
+#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+
+struct users {
+    struct input role, is_active, full_name;
+    struct db_query query, count;
+    struct id id;
+    int64_t limit, offset, now_us;
+    bool revokes; /* tokens that say what is not true any more */
+};
+_Static_assert(sizeof(struct users) <= USER_STATE_BYTES, "the route table gives less");
+
+/* ---- list ---- */
+
+static void read_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+
+    (void)!input_page(req, &s->limit, &s->offset);
+}
+
+static void load_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+
+    db_query(&s->query, f, &req->arena, SQL_USER_LIST,
+             DB_ARGS(team_arg(req), db_int(s->limit), db_int(s->offset)));
+    db_query(&s->count, f, &req->arena, SQL_USER_COUNT, DB_ARGS(team_arg(req)));
+}
+
+static void answer_page(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    answer_set_total(req, db_get_int(s->count.result, 0, 0));
+    json_begin_array(&j);
+    for (size_t row = 0; row < s->query.result->n_rows; row++)
+        user_write(&j, s->query.result, row);
+    json_end_array(&j);
+    answer_json(req, 200, &body);
+}
+
+const struct step users_list_steps[] = {
+    STEP(read_page), /* 422 */
+    STEP(load_page),
+    STEP(answer_page),
+    STEP_END,
+};
+
+/* ---- one ---- */
+
+static void load_user(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+
+    if (input_path_id(req, 0, NO_USER, &s->id))
+        db_query(&s->query, f, &req->arena, SQL_USER_GET,
+                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
+}
+
+static void require_user(struct flow *f)
+{
+    struct users *s = request_of(f)->state;
+
+    if (s->query.result->n_rows == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_USER));
+}
+
+static void answer_one(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+
+    user_answer(req, 200, s->query.result);
+}
+
+const struct step users_get_steps[] = {
+    STEP(load_user),
+    STEP(require_user), /* 404 */
+    STEP(answer_one),
+    STEP_END,
+};
+
+/* ---- change ---- */
+
+static const struct input_field user_fields[] = {
+    {"role", INPUT_LINE, false, false, 1, 20, offsetof(struct users, role), NULL},
+    {"is_active", INPUT_BOOL, false, false, 0, 0, offsetof(struct users, is_active), NULL},
+    {"full_name", INPUT_LINE, false, true, 0, NAME_MAX_CHARS, offsetof(struct users, full_name),
+     NULL},
+};
+
+static void read_change(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+    struct str role;
+
+    if (!input_read(req, user_fields, COUNT(user_fields), s))
+        return;
+    role = s->role.text;
+    if (s->role.is_given && !str_eq(role, STR("user")) && !str_eq(role, STR("admin"))) {
+        request_field_error(req, "role", "must be user or admin");
+        flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
+    }
+}
+
+static void save_change(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+    const struct db_result *r = s->query.result;
+
+    s->now_us = clock_wall_us();
+    s->revokes =
+        (s->role.is_given && !str_eq(s->role.text, db_get_text(r, 0, USER_ROLE))) ||
+        (s->is_active.is_given && (s->is_active.number != 0) != db_get_bool(r, 0, USER_IS_ACTIVE));
+
+    struct db_arg team = team_arg(req), user = db_uuid(id_str(&s->id));
+    const struct db_arg change[] = {
+        team,
+        user,
+        s->role.is_given ? db_text(s->role.text) : db_null(),
+        s->is_active.is_given ? db_bool(s->is_active.number != 0) : db_null(),
+        db_bool(s->full_name.is_given),
+        db_text(s->full_name.text.len > 0 ? s->full_name.text : STR_NONE),
+        db_time(s->now_us),
+    };
+    const struct db_arg revoke[] = {team, user, db_time(s->now_us),
+                                    db_time(revocation_expiry(s->now_us))};
+    /* The lock lets only one at a time count the other admins. */
+    const struct db_call calls[] = {
+        {SQL_TEAM_LOCK, change, 1},
+        {SQL_USER_UPDATE, change, COUNT(change)},
+        {SQL_REVOKED_ADD_USER_CHANGED, revoke, COUNT(revoke)},
+        {SQL_REFRESH_DROP_DISABLED, revoke, 2},
+    };
+
+    db_batch(&s->query, f, &req->arena, calls, s->revokes ? COUNT(calls) : 2);
+}
+
+/* Before the answer, so that the next request of that user is refused. */
+static bool revoke_in_memory(struct flow *f, const struct users *s)
+{
+    if (revocation_add(REVOKED_USER, id_str(&s->id), s->now_us, revocation_expiry(s->now_us)))
+        return true;
+    flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    return false;
+}
+
+static void answer_change(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+
+    if (s->query.results[1].n_rows == 0)
+        flow_fail(f, ERROR(ERR_CONFLICT, 0, LAST_ADMIN));
+    else if (!s->revokes || revoke_in_memory(f, s))
+        user_answer(req, 200, &s->query.results[1]);
+}
+
+const struct step users_update_steps[] = {
+    STEP(read_change),                      /* 422 */
+    STEP(load_user),   STEP(require_user),  /* 404 */
+    STEP(save_change), STEP(answer_change), /* 409 */
+    STEP_END,
+};
+
+/* ---- delete ---- */
+
+static void delete_user(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+
+    s->now_us = clock_wall_us();
+
+    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->id)), db_time(s->now_us),
+                                  db_time(revocation_expiry(s->now_us))};
+    const struct db_call calls[] = {
+        {SQL_TEAM_LOCK, args, 1},
+        {SQL_USER_DELETE, args, 2},
+        {SQL_REVOKED_ADD_USER_GONE, args, COUNT(args)},
+    };
+
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
+}
+
+static void answer_delete(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct users *s = req->state;
+
+    if (s->query.results[2].n_changed == 0)
+        flow_fail(f, ERROR(ERR_CONFLICT, 0, LAST_ADMIN));
+    else if (revoke_in_memory(f, s))
+        response_empty(req, 204);
+}
+
+const struct step users_delete_steps[] = {
+    STEP(load_user),   STEP(require_user),  /* 404 */
+    STEP(delete_user), STEP(answer_delete), /* 409 */
+    STEP_END,
+};

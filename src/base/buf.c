@@ -1,0 +1,120 @@
+/* A growing run of bytes with an upper bound. */
+#include "base/buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUF_FIRST_BYTES = 256 };
+
+void buf_init(struct buf *b, size_t max_bytes)
+{
+    *b = (struct buf){.max_bytes = max_bytes};
+}
+
+void buf_deinit(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){.max_bytes = b->max_bytes};
+}
+
+void buf_clear(struct buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+}
+
+/* The memory is one byte larger than cap, so that vsnprintf() finds a place for its NUL. */
+bool buf_reserve(struct buf *b, size_t more_bytes)
+{
+    size_t need, cap;
+    char *data;
+
+    if (b->failed)
+        return false;
+    if (__builtin_add_overflow(b->len, more_bytes, &need) || need >= SIZE_MAX / 2 ||
+        (b->max_bytes && need > b->max_bytes)) {
+        b->failed = true;
+        return false;
+    }
+    if (b->data && need <= b->cap)
+        return true;
+    cap = b->cap ? b->cap * 2 : BUF_FIRST_BYTES;
+    if (cap < need)
+        cap = need;
+    if (b->max_bytes && cap > b->max_bytes)
+        cap = b->max_bytes;
+    data = realloc(b->data, cap + 1);
+    if (!data) {
+        b->failed = true;
+        return false;
+    }
+    b->data = data;
+    b->cap = cap;
+    return true;
+}
+
+void buf_append(struct buf *b, const void *data, size_t len)
+{
+    if (len == 0 || !buf_reserve(b, len))
+        return;
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+void buf_append_str(struct buf *b, struct str s)
+{
+    buf_append(b, s.ptr, s.len);
+}
+
+void buf_append_char(struct buf *b, char c)
+{
+    buf_append(b, &c, 1);
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    buf_vprintf(b, format, args);
+    va_end(args);
+}
+
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+{
+    size_t room = b->data ? b->cap - b->len : 0;
+    va_list again;
+    int len;
+
+    if (b->failed)
+        return;
+    va_copy(again, args);
+    len = vsnprintf(b->data ? b->data + b->len : NULL, b->data ? room + 1 : 0, format, args);
+    if (len < 0) {
+        b->failed = true;
+    } else if (!b->data || (size_t)len > room) {
+        if (buf_reserve(b, (size_t)len))
+            (void)vsnprintf(b->data + b->len, (size_t)len + 1, format, again);
+    }
+    va_end(again);
+    if (!b->failed)
+        b->len += (size_t)len;
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    if (n >= b->len) {
+        b->len = 0;
+        return;
+    }
+    if (n == 0)
+        return;
+    b->len -= n;
+    memmove(b->data, b->data + n, b->len);
+}
+
+struct str buf_str(const struct buf *b)
+{
+    return (struct str){b->data, b->len};
+}

@@ -1,0 +1,90 @@
+/* Reading JSON: what yyjson does not refuse is refused before it runs. */
+#include "base/json.h"
+
+#include <limits.h>
+
+/* Looks through the text without recursion: how deep it goes, and whether a string holds \u0000.
+ * Text that is not JSON may come out either way; yyjson refuses it afterwards. */
+static const char *scan(struct str text, unsigned max_depth, size_t *at)
+{
+    bool in_string = false;
+    unsigned depth = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+
+        *at = i;
+        if (c == '"') {
+            in_string = !in_string;
+        } else if (in_string && c == '\\') {
+            if (str_starts_with(str_skip(text, i + 1), STR("u0000")))
+                return "The JSON holds U+0000 in a string";
+            i++;
+        } else if (!in_string && (c == '{' || c == '[')) {
+            if (++depth > max_depth)
+                return "The JSON is nested too deeply";
+        } else if (!in_string && (c == '}' || c == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return NULL;
+}
+
+static void free_doc(void *doc)
+{
+    yyjson_doc_free(doc);
+}
+
+static int offset_code(size_t at)
+{
+    return at < INT_MAX ? (int)at : INT_MAX;
+}
+
+struct error json_read(struct arena *a, struct str text, unsigned max_depth, yyjson_val **root)
+{
+    yyjson_read_err err = {0};
+    yyjson_doc *doc;
+    const char *why;
+    struct str detail;
+    size_t at = 0;
+
+    *root = NULL;
+    if (str_trim(text).len == 0)
+        return ERROR(ERR_BAD_REQUEST, 0, "The JSON is empty");
+    why = scan(text, max_depth, &at);
+    if (why)
+        return ERROR(ERR_BAD_REQUEST, offset_code(at), why);
+    /* Without YYJSON_READ_INSITU the text is only read, whatever the type says. */
+    doc = yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NOFLAG, NULL, &err);
+    if (!doc) {
+        if (err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
+            return ERROR(ERR_NO_MEMORY, 0, NULL);
+        if (!utf8_is_valid(text))
+            return ERROR(ERR_BAD_REQUEST, offset_code(err.pos), "The JSON is not valid UTF-8");
+        detail = arena_printf(a, "Malformed JSON at byte %zu", err.pos);
+        return ERROR(ERR_BAD_REQUEST, offset_code(err.pos),
+                     detail.ptr ? detail.ptr : "Malformed JSON");
+    }
+    if (!arena_defer(a, free_doc, doc))
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    *root = yyjson_doc_get_root(doc);
+    return NO_ERROR;
+}
+
+struct str json_text(yyjson_val *val)
+{
+    return yyjson_is_str(val) ? (struct str){yyjson_get_str(val), yyjson_get_len(val)} : STR_NONE;
+}
+
+yyjson_val *json_member(yyjson_val *object, const char *name)
+{
+    yyjson_val *key, *found = NULL;
+    yyjson_obj_iter iter;
+
+    if (!yyjson_obj_iter_init(object, &iter))
+        return NULL;
+    while ((key = yyjson_obj_iter_next(&iter)))
+        if (yyjson_equals_str(key, name))
+            found = yyjson_obj_iter_get_val(key);
+    return found;
+}

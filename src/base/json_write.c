@@ -1,0 +1,205 @@
+/* Writing JSON straight into a buffer. */
+#include "base/clock.h"
+#include "base/json.h"
+
+#include <stdlib.h>
+
+void json_write_value(struct buf *out, yyjson_val *val)
+{
+    size_t len = 0;
+    char *text;
+
+    if (!val) {
+        buf_append_str(out, STR("null"));
+        return;
+    }
+    text = yyjson_val_write(val, YYJSON_WRITE_NOFLAG, &len);
+    if (text)
+        buf_append(out, text, len);
+    else
+        out->failed = true;
+    free(text);
+}
+
+/* Between values of one container. */
+static void comma(struct json *j)
+{
+    if (j->needs_comma)
+        buf_append_char(j->buf, ',');
+    j->needs_comma = true;
+}
+
+static void begin(struct json *j, char bracket)
+{
+    comma(j);
+    buf_append_char(j->buf, bracket);
+    j->needs_comma = false;
+}
+
+static void end(struct json *j, char bracket)
+{
+    buf_append_char(j->buf, bracket);
+    j->needs_comma = true;
+}
+
+void json_begin_object(struct json *j)
+{
+    begin(j, '{');
+}
+
+void json_end_object(struct json *j)
+{
+    end(j, '}');
+}
+
+void json_begin_array(struct json *j)
+{
+    begin(j, '[');
+}
+
+void json_end_array(struct json *j)
+{
+    end(j, ']');
+}
+
+void json_key(struct json *j, const char *name)
+{
+    comma(j);
+    buf_append_char(j->buf, '"');
+    buf_append_str(j->buf, str_from(name));
+    buf_append_str(j->buf, STR("\":"));
+    j->needs_comma = false;
+}
+
+static void escape_char(struct buf *out, unsigned char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    char text[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 0xf]};
+    size_t len = 2;
+
+    switch (c) {
+    case '"':
+    case '\\':
+        text[1] = (char)c;
+        break;
+    case '\b':
+        text[1] = 'b';
+        break;
+    case '\f':
+        text[1] = 'f';
+        break;
+    case '\n':
+        text[1] = 'n';
+        break;
+    case '\r':
+        text[1] = 'r';
+        break;
+    case '\t':
+        text[1] = 't';
+        break;
+    default:
+        len = sizeof(text);
+        break;
+    }
+    buf_append(out, text, len);
+}
+
+void json_escape(struct buf *out, struct str text)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        buf_append(out, text.ptr + from, i - from);
+        escape_char(out, c);
+        from = i + 1;
+    }
+    if (from < text.len)
+        buf_append(out, text.ptr + from, text.len - from);
+}
+
+void json_str(struct json *j, struct str value)
+{
+    comma(j);
+    buf_append_char(j->buf, '"');
+    json_escape(j->buf, value);
+    buf_append_char(j->buf, '"');
+}
+
+void json_str_or_null(struct json *j, struct str value)
+{
+    if (value.ptr)
+        json_str(j, value);
+    else
+        json_null(j);
+}
+
+void json_int(struct json *j, int64_t value)
+{
+    comma(j);
+    buf_printf(j->buf, "%lld", (long long)value);
+}
+
+void json_bool(struct json *j, bool value)
+{
+    comma(j);
+    buf_append_str(j->buf, value ? STR("true") : STR("false"));
+}
+
+void json_null(struct json *j)
+{
+    comma(j);
+    buf_append_str(j->buf, STR("null"));
+}
+
+void json_raw(struct json *j, struct str json)
+{
+    comma(j);
+    buf_append_str(j->buf, json.len > 0 ? json : STR("null"));
+}
+
+void json_time(struct json *j, int64_t wall_us)
+{
+    char text[CLOCK_TEXT_BYTES];
+
+    json_str(j, clock_format(wall_us, text));
+}
+
+void json_pair_str(struct json *j, const char *name, struct str value)
+{
+    json_key(j, name);
+    json_str(j, value);
+}
+
+void json_pair_str_or_null(struct json *j, const char *name, struct str value)
+{
+    json_key(j, name);
+    json_str_or_null(j, value);
+}
+
+void json_pair_int(struct json *j, const char *name, int64_t value)
+{
+    json_key(j, name);
+    json_int(j, value);
+}
+
+void json_pair_bool(struct json *j, const char *name, bool value)
+{
+    json_key(j, name);
+    json_bool(j, value);
+}
+
+void json_pair_raw(struct json *j, const char *name, struct str json)
+{
+    json_key(j, name);
+    json_raw(j, json);
+}
+
+void json_pair_time(struct json *j, const char *name, int64_t wall_us)
+{
+    json_key(j, name);
+    json_time(j, wall_us);
+}

@@ -1,0 +1,160 @@
+/* Builds what goes to the agent from the rows of its chat. */
+#include "chat/prompt.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "config/config.h"
+
+#include <string.h>
+
+/* The columns of TURN_LOAD_CHAT. */
+enum { AGENT_ID, AGENT_ACTIVE, PROVIDER, WEBHOOK_URL, WEBHOOK_TOKEN, MODEL, SYSTEM_PROMPT, CONFIG };
+/* The columns of TURN_LOAD_MESSAGES. */
+enum { MESSAGE_ID, ROLE, CONTENT, STATUS, CREATED_AT, SEQ };
+
+#define DEFAULT_CONTEXT_MESSAGES 20
+#define DEFAULT_CONTEXT_CHARS    48000
+#define DEFAULT_GRACE_SECONDS    30
+
+static struct str or_empty(struct str s)
+{
+    return s.ptr ? s : STR("");
+}
+
+/* The token's seal is bound to the agent's row, and to the secret or the one before it. */
+static struct error open_token(struct arena *a, struct str agent_id, struct str sealed,
+                               struct str *out)
+{
+    const struct config_security *security = &config()->security;
+    struct str secrets[] = {security->secret, security->previous_secret};
+
+    *out = STR("");
+    if (sealed.len == 0)
+        return NO_ERROR;
+    for (size_t i = 0; i < 2 && secrets[i].len > 0; i++) {
+        unsigned char key[32];
+
+        crypto_derive(secrets[i], "agent.webhook_token", key);
+        *out = crypto_open(a, key, agent_id, sealed);
+        if (out->ptr)
+            return NO_ERROR;
+    }
+    return ERROR(ERR_INTERNAL, 0,
+                 "The agent's token was sealed under another secret; save it again");
+}
+
+static int64_t config_int(yyjson_val *config_json, const char *name, int64_t fallback)
+{
+    yyjson_val *val = json_member(config_json, name);
+
+    return yyjson_is_int(val) ? yyjson_get_sint(val) : fallback;
+}
+
+static void read_policy(yyjson_val *config_json, struct prompt_policy *policy)
+{
+    struct str name = json_text(json_member(config_json, "on_disconnect"));
+    int64_t grace = config_int(config_json, "grace_seconds", DEFAULT_GRACE_SECONDS);
+
+    policy->on_disconnect = str_eq(name, STR("abort"))   ? ON_DISCONNECT_ABORT
+                            : str_eq(name, STR("grace")) ? ON_DISCONNECT_GRACE
+                                                         : ON_DISCONNECT_CONTINUE;
+    policy->grace_ms = (uint64_t)(grace > 0 ? grace : 0) * 1000;
+}
+
+/* Replies that are empty say nothing to the agent. */
+static bool is_worth_sending(struct str role, struct str content)
+{
+    return content.len > 0 && (str_eq(role, STR("user")) || str_eq(role, STR("assistant")));
+}
+
+/* Newest first into the end of the array, so that the result is oldest first. */
+static size_t choose_messages(const struct db_result *rows, size_t from_row, int64_t max_messages,
+                              int64_t max_chars, struct upstream_message *slots, size_t n_slots)
+{
+    size_t n = 0;
+    int64_t chars = 0;
+
+    for (size_t row = from_row; row < rows->n_rows && n < n_slots; row++) {
+        struct str role = db_get_text(rows, row, ROLE), content = db_get_text(rows, row, CONTENT);
+
+        if (!is_worth_sending(role, content))
+            continue;
+        chars += (int64_t)utf8_length(content);
+        if ((int64_t)n >= max_messages || chars > max_chars)
+            break;
+        n++;
+        slots[n_slots - n] = (struct upstream_message){
+            .role = role, .content = content, .created_us = db_get_int(rows, row, CREATED_AT)};
+    }
+    return n;
+}
+
+static size_t row_of_last_user_message(const struct db_result *rows)
+{
+    for (size_t row = 0; row < rows->n_rows; row++)
+        if (str_eq(db_get_text(rows, row, ROLE), STR("user")))
+            return row;
+    return rows->n_rows;
+}
+
+static struct error add_messages(struct arena *a, yyjson_val *config_json,
+                                 const struct db_result *rows, struct str content,
+                                 struct upstream_prompt *out)
+{
+    int64_t max_messages = config_int(config_json, "context_messages", DEFAULT_CONTEXT_MESSAGES);
+    int64_t max_chars = config_int(config_json, "context_chars", DEFAULT_CONTEXT_CHARS);
+    size_t n_slots = rows->n_rows + 1, n, from_row = 0;
+    struct upstream_message *slots = arena_alloc(a, n_slots * sizeof(*slots));
+    struct upstream_message last = {
+        .role = STR("user"), .content = content, .created_us = clock_wall_us()};
+
+    if (!slots)
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    if (content.len == 0) {
+        from_row = row_of_last_user_message(rows);
+        if (from_row == rows->n_rows)
+            return ERROR(ERR_CONFLICT, 0, "There is no message to answer again");
+        last.content = db_get_text(rows, from_row, CONTENT);
+        last.created_us = db_get_int(rows, from_row, CREATED_AT);
+        from_row++;
+    }
+    slots[n_slots - 1] = last; /* goes along whatever its length */
+    n = choose_messages(rows, from_row, max_messages - 1,
+                        max_chars - (int64_t)utf8_length(last.content), slots, n_slots - 1);
+    out->messages = slots + n_slots - 1 - n;
+    out->n_messages = n + 1;
+    return NO_ERROR;
+}
+
+struct error prompt_build(struct arena *a, const struct id *chat_id, const struct db_result *chat,
+                          const struct db_result *messages, struct str content,
+                          struct upstream_prompt *out, struct prompt_policy *policy)
+{
+    yyjson_val *config_json = NULL;
+    struct error err;
+
+    if (chat->n_rows == 0)
+        return ERROR(ERR_NOT_FOUND, 0, "Chat not found");
+    if (db_is_null(chat, 0, AGENT_ID))
+        return ERROR(ERR_CONFLICT, 0, "The agent of this chat was deleted");
+    if (!db_get_bool(chat, 0, AGENT_ACTIVE))
+        return ERROR(ERR_CONFLICT, 0, "The agent of this chat is switched off");
+    *out = (struct upstream_prompt){
+        .provider = provider_find(db_get_text(chat, 0, PROVIDER)),
+        .url = or_empty(db_get_text(chat, 0, WEBHOOK_URL)),
+        .model = or_empty(db_get_text(chat, 0, MODEL)),
+        .system_prompt = or_empty(db_get_text(chat, 0, SYSTEM_PROMPT)),
+        .config = db_get_text(chat, 0, CONFIG),
+        .session_id = id_str(chat_id),
+    };
+    if (!out->provider)
+        return ERROR(ERR_CONFLICT, 0, "The agent's provider is not one that this server knows");
+    err = open_token(a, db_get_text(chat, 0, AGENT_ID), db_get_text(chat, 0, WEBHOOK_TOKEN),
+                     &out->token);
+    if (!is_error(err))
+        err = json_read(a, out->config, 64, &config_json);
+    if (is_error(err))
+        return err;
+    read_policy(config_json, policy);
+    return add_messages(a, config_json, messages, content, out);
+}

@@ -1,0 +1,126 @@
+/* The chat room on each loop: which turns run here, and the logs that late readers may still want.
+ */
+#include "room.h"
+
+#include "chat/hub.h"
+#include "config/config.h"
+
+#include <stdlib.h>
+
+struct chat_room *room_here(void)
+{
+    return loop_current()->rooms[ROOM_CHAT];
+}
+
+struct buf *chat_scratch(void)
+{
+    struct buf *b = &room_here()->scratch;
+
+    buf_clear(b);
+    return b;
+}
+
+static void forget(struct chat_room *room, struct turn_log *log)
+{
+    list_remove(&log->kept);
+    room->kept_bytes -= log->text.len;
+    hub_remove(log);
+    turn_log_unref(log);
+}
+
+static void on_sweep(struct timer *t)
+{
+    struct chat_room *room = container_of(t, struct chat_room, sweep);
+    uint64_t now_ms = loop_now_ms(loop_current());
+
+    while (!list_is_empty(&room->kept)) {
+        struct turn_log *oldest = container_of(room->kept.next, struct turn_log, kept);
+
+        if (oldest->expires_ms > now_ms && room->kept_bytes <= config()->turn.keep_bytes) {
+            timer_start(t, oldest->expires_ms - now_ms, on_sweep);
+            return;
+        }
+        forget(room, oldest);
+    }
+}
+
+void room_keep(struct turn_log *log)
+{
+    struct chat_room *room = room_here();
+
+    log->expires_ms = loop_now_ms(loop_current()) + config()->turn.keep_ms;
+    list_push(&room->kept, &log->kept);
+    room->kept_bytes += log->text.len;
+    if (!timer_is_started(&room->sweep) || room->kept_bytes > config()->turn.keep_bytes)
+        on_sweep(&room->sweep);
+}
+
+void room_turn_ended(struct chat_room *room)
+{
+    void (*on_drained)(struct loop * l) = room->on_drained;
+
+    if (!room->is_draining || !on_drained || !list_is_empty(&room->turns))
+        return;
+    room->on_drained = NULL;
+    on_drained(loop_current());
+}
+
+struct error chat_open(void)
+{
+    return hub_open() ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, "no memory for the table of turns");
+}
+
+void chat_close(void)
+{
+    hub_close();
+}
+
+struct error chat_attach(struct loop *l)
+{
+    struct chat_room *room = calloc(1, sizeof(*room));
+
+    if (!room)
+        return ERROR(ERR_NO_MEMORY, 0, "no memory for the chat room");
+    list_init(&room->turns);
+    list_init(&room->kept);
+    l->rooms[ROOM_CHAT] = room;
+    if (l->index == 0)
+        housekeeping_start(&room->housekeeping);
+    return NO_ERROR;
+}
+
+void chat_drain(struct loop *l, void (*on_drained)(struct loop *l))
+{
+    struct chat_room *room = l->rooms[ROOM_CHAT];
+
+    room->is_draining = true;
+    room->on_drained = on_drained;
+    if (l->index == 0)
+        housekeeping_stop(&room->housekeeping);
+    room_turn_ended(room);
+}
+
+void chat_abort(struct loop *l)
+{
+    struct chat_room *room = l->rooms[ROOM_CHAT];
+    struct list running, *link;
+
+    list_init(&running);
+    list_splice(&running, &room->turns);
+    while ((link = list_pop(&running))) {
+        list_push(&room->turns, link);
+        turn_end_now(link, ERROR(ERR_INTERRUPTED, 0, "The server is shutting down"));
+    }
+}
+
+void chat_detach(struct loop *l)
+{
+    struct chat_room *room = l->rooms[ROOM_CHAT];
+
+    timer_stop(&room->sweep);
+    while (!list_is_empty(&room->kept))
+        forget(room, container_of(room->kept.next, struct turn_log, kept));
+    buf_deinit(&room->scratch);
+    l->rooms[ROOM_CHAT] = NULL;
+    free(room);
+}

@@ -1,0 +1,66 @@
+/* The command line: one row a command. Data goes to stdout, one JSON object a line with --json;
+ * messages to stderr. */
+#ifndef AERIE_SRC_COMMAND_COMMAND_H
+#define AERIE_SRC_COMMAND_COMMAND_H
+
+#include "base/json.h"
+#include "db/db.h"
+
+/* What a command's process ends with. */
+enum command_exit { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
+
+/* What is there before run() is called. */
+enum command_needs {
+    NEEDS_NOTHING,
+    NEEDS_CONFIG,
+    NEEDS_SECRET, /* and the configuration, and a log */
+};
+
+struct command {
+    const char *name, *usage, *help;
+    enum command_needs needs;
+    /* argv[0] is the command's name. */
+    int (*run)(int argc, char **argv);
+};
+const struct command *commands(size_t *n);
+const struct command *command_find(const char *name); /* NULL: there is none */
+
+int command_config(int argc, char **argv);
+int command_init(int argc, char **argv);
+int command_key(int argc, char **argv);
+int command_migrate(int argc, char **argv);
+int command_seed(int argc, char **argv);
+int command_serve(int argc, char **argv);
+int command_team(int argc, char **argv);
+int command_user(int argc, char **argv);
+int command_version(int argc, char **argv);
+
+/* ---- options ---- */
+/* "--name VALUE" or "--name=VALUE" when value is there, "--name" when flag is. */
+struct command_option {
+    const char *name;
+    const char **value;
+    bool *flag;
+};
+/* Reads argv[from …]. False: said on stderr what is wrong. */
+bool command_read_options(int argc, char **argv, int from, const struct command_option *options,
+                          size_t n) MUST_CHECK;
+/* False: said on stderr that the option is missing. */
+bool command_require(const char *option, const char *value) MUST_CHECK;
+
+/* ---- saying ---- */
+/* Says how the command is used; COMMAND_USAGE. */
+int command_usage(const char *name);
+/* Says what failed; COMMAND_FAILED. */
+int command_fail(struct error err);
+/* Prints a line of data and empties the buffer; COMMAND_OK, or COMMAND_FAILED when memory or stdout
+ * failed. */
+int command_print(struct buf *line);
+
+/* ---- the database ---- */
+/* Opens it and brings the schema up to date. */
+struct error command_open_db(struct db **out) MUST_CHECK;
+/* Makes the team "default" when there is no team at all, so that people can register. */
+struct error command_ensure_default_team(struct db *db) MUST_CHECK;
+
+#endif

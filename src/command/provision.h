@@ -1,0 +1,33 @@
+/* Making teams, users and agents from the command line: what is there already stays as it is. */
+#ifndef AERIE_SRC_COMMAND_PROVISION_H
+#define AERIE_SRC_COMMAND_PROVISION_H
+
+#include "base/id.h"
+#include "db/db.h"
+
+#define GENERATED_PASSWORD_BYTES 25
+
+struct new_user {
+    struct id team_id;
+    struct str email, full_name, role, password; /* full_name ptr NULL: none */
+};
+struct new_agent {
+    struct id team_id, created_by;
+    struct str name, description, provider, webhook_url, system_prompt; /* ptr NULL: none */
+};
+
+/* *out: the new one's id, or that of the one with the same slug, address or name; *is_new tells. */
+struct error provision_team(struct db *db, struct str name, struct str slug, struct id *out,
+                            bool *is_new) MUST_CHECK;
+struct error provision_user(struct db *db, const struct new_user *in, struct id *out,
+                            bool *is_new) MUST_CHECK;
+struct error provision_agent(struct db *db, const struct new_agent *in, struct id *out,
+                             bool *is_new) MUST_CHECK;
+/* ERR_NOT_FOUND with a sentence. */
+struct error provision_find_team(struct db *db, struct str slug, struct id *out) MUST_CHECK;
+struct error provision_find_user(struct db *db, const struct id *team, struct str email,
+                                 struct id *out) MUST_CHECK;
+/* 24 letters and digits. */
+void provision_generate_password(char out[GENERATED_PASSWORD_BYTES]);
+
+#endif

@@ -1,0 +1,429 @@
+/* aerie serve: the process. The main thread opens what all share, starts a thread a loop, and waits
+ * for signals; each loop opens its own part of every room, and closes it in the opposite order. */
+#include "account/account.h"
+#include "api/api.h"
+#include "base/log.h"
+#include "chat/turn.h"
+#include "command.h"
+#include "config/config.h"
+#include "db/db.h"
+#include "http/http.h"
+#include "upstream/upstream.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* What is still streaming when the time to drain is over gets this long to tell its readers. */
+#define CUT_AFTER_MS 6000
+
+struct server_loop {
+    struct loop loop;
+    struct server *server;
+    uv_thread_t thread;
+    struct error err; /* of the start */
+    struct mail drain_mail;
+    struct timer drain_timer;
+    unsigned n_attached, n_draining; /* parts */
+    bool is_draining;
+};
+
+struct server {
+    struct db *db;
+    struct http_server *http;
+    struct server_loop *loops;
+    unsigned n_loops;
+    size_t n_rooms; /* opened */
+    sem_t ready;    /* posted by each loop once it listens or failed */
+    atomic_uint n_running;
+    pthread_t main_thread;
+};
+
+/* The last loop's word to the main thread. */
+#define SIGNAL_LOOPS_ENDED SIGUSR1
+
+/* ---- one loop: what opens, in order ---- */
+
+static struct error attach_db(struct server_loop *sl)
+{
+    return db_attach(sl->server->db, &sl->loop);
+}
+
+static struct error attach_upstream(struct server_loop *sl)
+{
+    return upstream_attach(&sl->loop);
+}
+
+static struct error attach_account(struct server_loop *sl)
+{
+    return account_attach(&sl->loop);
+}
+
+static struct error attach_chat(struct server_loop *sl)
+{
+    return chat_attach(&sl->loop);
+}
+
+static struct error attach_http(struct server_loop *sl)
+{
+    return http_attach(sl->server->http, &sl->loop);
+}
+
+static void close_next(struct loop *l);
+
+/* Chat and http were drained together before the closing began: answers that stream end with their
+ * turns. */
+static void detach_http(struct server_loop *sl)
+{
+    close_next(&sl->loop);
+}
+
+static void detach_chat(struct server_loop *sl)
+{
+    chat_detach(&sl->loop);
+    close_next(&sl->loop);
+}
+
+static void detach_account(struct server_loop *sl)
+{
+    account_detach(&sl->loop, close_next);
+}
+
+static void detach_upstream(struct server_loop *sl)
+{
+    upstream_detach(&sl->loop, close_next);
+}
+
+static void detach_db(struct server_loop *sl)
+{
+    db_detach(&sl->loop, close_next);
+}
+
+/* Closed from the last that was attached to the first. */
+static const struct part {
+    struct error (*attach)(struct server_loop *sl);
+    void (*detach)(struct server_loop *sl);
+} parts[] = {
+    {attach_db, detach_db},           {attach_upstream, detach_upstream},
+    {attach_account, detach_account}, {attach_chat, detach_chat},
+    {attach_http, detach_http},
+};
+#define N_PARTS (sizeof(parts) / sizeof(parts[0]))
+
+static void close_next(struct loop *l)
+{
+    struct server_loop *sl = container_of(l, struct server_loop, loop);
+
+    if (sl->n_attached == 0)
+        loop_close(l);
+    else
+        parts[--sl->n_attached].detach(sl);
+}
+
+static void on_part_drained(struct loop *l)
+{
+    struct server_loop *sl = container_of(l, struct server_loop, loop);
+
+    if (--sl->n_draining > 0)
+        return;
+    timer_stop(&sl->drain_timer);
+    close_next(l);
+}
+
+/* Running turns are stored as interrupted and their readers are told; a second later whoever still
+ * reads is cut. */
+static void on_cut(struct timer *t)
+{
+    struct server_loop *sl = container_of(t, struct server_loop, drain_timer);
+
+    http_abort(&sl->loop);
+}
+
+static void on_drain_over(struct timer *t)
+{
+    struct server_loop *sl = container_of(t, struct server_loop, drain_timer);
+
+    log_warn("serve: loop %u did not drain in time: ending what is left", sl->loop.index);
+    timer_start(t, CUT_AFTER_MS, on_cut);
+    chat_abort(&sl->loop);
+}
+
+static void on_drain(struct mail *m)
+{
+    struct server_loop *sl = container_of(m, struct server_loop, drain_mail);
+
+    if (sl->is_draining)
+        return;
+    sl->is_draining = true;
+    sl->n_draining = 2;
+    timer_start(&sl->drain_timer, config()->server.drain_seconds * 1000, on_drain_over);
+    chat_drain(&sl->loop, on_part_drained);
+    http_drain(&sl->loop, on_part_drained);
+}
+
+static void attach_parts(struct server_loop *sl)
+{
+    while (sl->n_attached < N_PARTS && !is_error(sl->err)) {
+        sl->err = parts[sl->n_attached].attach(sl);
+        if (!is_error(sl->err))
+            sl->n_attached++;
+    }
+    if (is_error(sl->err))
+        close_next(&sl->loop);
+}
+
+static void loop_main(void *arg)
+{
+    struct server_loop *sl = arg;
+    struct server *server = sl->server;
+
+    sl->err = loop_init(&sl->loop, (unsigned)(sl - server->loops));
+    if (!is_error(sl->err)) {
+        attach_parts(sl);
+        sem_post(&server->ready);
+        loop_run(&sl->loop);
+        loop_deinit(&sl->loop);
+    } else {
+        sem_post(&server->ready);
+    }
+    if (atomic_fetch_sub(&server->n_running, 1) == 1)
+        pthread_kill(server->main_thread, SIGNAL_LOOPS_ENDED);
+}
+
+/* ---- the process ---- */
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGNAL_LOOPS_ENDED);
+    pthread_sigmask(SIG_BLOCK, set,
+                    NULL); /* inherited by every thread: only the main one hears them */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* A relay needs a descriptor a stream and one for its upstream: as many as the system gives. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("serve: the limit of open files could not be raised (errno %d)", errno);
+}
+
+static struct error open_db(struct server *server)
+{
+    struct db_result result;
+    struct arena arena = {0};
+    struct error err = db_open(&server->db, DB_OPEN_SERVER);
+    int n_applied = 0;
+
+    if (!is_error(err))
+        err = db_migrate_up(server->db, &n_applied);
+    if (n_applied > 0)
+        log_info("db: %d migrations applied", n_applied);
+    if (!is_error(err))
+        err = db_run(server->db, &arena, SQL_REPLIES_INTERRUPTED, NULL, 0, &result);
+    if (!is_error(err) && result.n_changed > 0)
+        log_warn("chat: %lld replies were cut by an earlier end and are marked interrupted",
+                 (long long)result.n_changed);
+    arena_free(&arena);
+    return is_error(err) ? err : command_ensure_default_team(server->db);
+}
+
+static void close_db(struct server *server)
+{
+    db_close(server->db);
+}
+
+static struct error open_upstream(struct server *server)
+{
+    (void)server;
+    return upstream_open();
+}
+
+static void close_upstream(struct server *server)
+{
+    (void)server;
+    upstream_close();
+}
+
+static struct error open_account(struct server *server)
+{
+    return account_open(server->db);
+}
+
+static void close_account(struct server *server)
+{
+    (void)server;
+    account_close();
+}
+
+static struct error open_chat(struct server *server)
+{
+    (void)server;
+    return chat_open();
+}
+
+static void close_chat(struct server *server)
+{
+    (void)server;
+    chat_close();
+}
+
+static struct error open_http(struct server *server)
+{
+    return http_open(api_hooks(), &server->http);
+}
+
+static void close_http(struct server *server)
+{
+    http_close(server->http);
+}
+
+/* What all loops share: opened in this order, closed from the last to the first. A room whose
+ * opening failed has cleaned up behind itself, but for the database, whose close takes what it got.
+ */
+static const struct room {
+    struct error (*open)(struct server *server);
+    void (*close)(struct server *server);
+} rooms[] = {
+    {open_db, close_db},     {open_upstream, close_upstream}, {open_account, close_account},
+    {open_chat, close_chat}, {open_http, close_http},
+};
+#define N_ROOMS (sizeof(rooms) / sizeof(rooms[0]))
+
+static struct error open_rooms(struct server *server)
+{
+    struct error err = NO_ERROR;
+
+    while (server->n_rooms < N_ROOMS && !is_error(err)) {
+        err = rooms[server->n_rooms].open(server);
+        if (!is_error(err))
+            server->n_rooms++;
+    }
+    if (is_error(err) && server->n_rooms == 0)
+        close_db(server);
+    return err;
+}
+
+static void close_rooms(struct server *server)
+{
+    while (server->n_rooms > 0)
+        rooms[--server->n_rooms].close(server);
+}
+
+/* Every loop listens, or the first error of one that could not. */
+static struct error start_loops(struct server *server)
+{
+    struct error err = NO_ERROR;
+
+    server->loops = calloc(server->n_loops, sizeof(server->loops[0]));
+    if (!server->loops)
+        return ERROR(ERR_NO_MEMORY, 0, "no memory for the loops");
+    for (unsigned i = 0; i < server->n_loops; i++) {
+        struct server_loop *sl = &server->loops[i];
+
+        sl->server = server;
+        atomic_fetch_add(&server->n_running, 1);
+        if (uv_thread_create(&sl->thread, loop_main, sl) != 0) {
+            atomic_fetch_sub(&server->n_running, 1);
+            server->n_loops = i;
+            err = ERROR(ERR_NO_MEMORY, 0, "a thread could not be started");
+            break;
+        }
+        while (sem_wait(&server->ready) != 0) /* one after the other: the first settles the port */
+            continue;
+        if (is_error(sl->err)) {
+            err = sl->err;
+            server->n_loops = i + 1;
+            break;
+        }
+    }
+    return err;
+}
+
+static void drain_loops(struct server *server)
+{
+    for (unsigned i = 0; i < server->n_loops; i++) {
+        struct server_loop *sl = &server->loops[i];
+
+        sl->drain_mail.run = on_drain;
+        if (!is_error(sl->err))
+            (void)loop_post(&sl->loop, &sl->drain_mail);
+    }
+}
+
+/* Returns when every loop has ended. A second SIGTERM or SIGINT ends the process at once. */
+static void wait_for_end(struct server *server, const sigset_t *signals, bool is_draining)
+{
+    while (atomic_load(&server->n_running) > 0) {
+        int number = 0;
+
+        if (sigwait(signals, &number) != 0 || number == SIGNAL_LOOPS_ENDED)
+            continue;
+        if (number == SIGHUP) {
+            log_info("serve: SIGHUP: nothing to read again");
+            continue;
+        }
+        if (is_draining) {
+            log_warn("serve: told to end a second time: ending at once");
+            _exit(0);
+        }
+        log_info("serve: draining, at most %llu s",
+                 (unsigned long long)config()->server.drain_seconds);
+        is_draining = true;
+        drain_loops(server);
+    }
+    for (unsigned i = 0; i < server->n_loops; i++)
+        uv_thread_join(&server->loops[i].thread);
+}
+
+static unsigned count_loops(void)
+{
+    unsigned n = config()->server.workers > 0 ? (unsigned)config()->server.workers
+                                              : uv_available_parallelism();
+
+    return n > 0 ? n : 1;
+}
+
+int command_serve(int argc, char **argv)
+{
+    struct server server = {.n_loops = 0, .main_thread = pthread_self()};
+    sigset_t signals;
+    struct error err;
+
+    (void)argc;
+    (void)argv;
+    block_signals(&signals);
+    raise_descriptor_limit();
+    server.n_loops = count_loops();
+    sem_init(&server.ready, 0, 0);
+    err = open_rooms(&server);
+    if (!is_error(err))
+        err = start_loops(&server);
+    if (is_error(err)) {
+        fprintf(stderr, "aerie: %s\n", err.detail ? err.detail : status_row(err.status)->detail);
+        if (server.loops)
+            drain_loops(&server);
+    } else {
+        log_info("listening on http://%.*s:%u with %u loops on %s", STR_ARG(config()->server.host),
+                 http_port(server.http), server.n_loops, db_name(server.db));
+    }
+    wait_for_end(&server, &signals, is_error(err));
+    close_rooms(&server);
+    free(server.loops);
+    sem_destroy(&server.ready);
+    return is_error(err) ? 1 : 0;
+}

@@ -1,0 +1,144 @@
+/* aerie team: the operator's view of the tenants. */
+#include "account/revocation.h"
+#include "base/clock.h"
+#include "command.h"
+#include "provision.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum team_column { TEAM_ID, TEAM_NAME, TEAM_SLUG, TEAM_SETTINGS, TEAM_IS_ACTIVE, TEAM_CREATED_AT };
+
+struct team_options {
+    const char *name, *slug;
+    bool as_json;
+};
+
+static bool is_slug(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+              (c == '-' && i > 0 && i < s.len - 1)))
+            return false;
+    }
+    return s.len > 0 && s.len <= 63;
+}
+
+static int team_create(struct db *db, const struct team_options *o)
+{
+    struct str slug = str_from(o->slug);
+    struct buf line = {0};
+    struct json j = {.buf = &line};
+    struct id id;
+    bool is_new;
+    struct error err = NO_ERROR;
+
+    if (!utf8_is_valid(str_from(o->name)) || str_has_control(str_from(o->name)))
+        err = ERROR(ERR_INVALID, 0, "--name must be text without control characters");
+    else if (!is_slug(slug))
+        err = ERROR(ERR_INVALID, 0, "--slug must be small letters, digits and hyphens, at most 63");
+    else
+        err = provision_team(db, str_from(o->name), slug, &id, &is_new);
+    if (!is_error(err) && !is_new)
+        err = ERROR(ERR_CONFLICT, 0, "there is a team of this slug already");
+    if (is_error(err))
+        return command_fail(err);
+    if (o->as_json) {
+        json_begin_object(&j);
+        json_pair_str(&j, "id", id_str(&id));
+        json_pair_str(&j, "name", str_from(o->name));
+        json_pair_str(&j, "slug", slug);
+        json_end_object(&j);
+    } else {
+        buf_append_str(&line, id_str(&id));
+    }
+    return command_print(&line);
+}
+
+static int print_team(const struct db_result *r, size_t row, bool as_json)
+{
+    struct buf line = {0};
+    struct json j = {.buf = &line};
+
+    if (as_json) {
+        json_begin_object(&j);
+        json_pair_str(&j, "id", db_get_text(r, row, TEAM_ID));
+        json_pair_str(&j, "name", db_get_text(r, row, TEAM_NAME));
+        json_pair_str(&j, "slug", db_get_text(r, row, TEAM_SLUG));
+        json_pair_raw(&j, "settings", db_get_text(r, row, TEAM_SETTINGS));
+        json_pair_bool(&j, "is_active", db_get_bool(r, row, TEAM_IS_ACTIVE));
+        json_pair_time(&j, "created_at", db_get_int(r, row, TEAM_CREATED_AT));
+        json_end_object(&j);
+    } else {
+        buf_printf(&line, "%.*s  %-8s  %-20.*s  %.*s", STR_ARG(db_get_text(r, row, TEAM_ID)),
+                   db_get_bool(r, row, TEAM_IS_ACTIVE) ? "active" : "disabled",
+                   STR_ARG(db_get_text(r, row, TEAM_SLUG)),
+                   STR_ARG(db_get_text(r, row, TEAM_NAME)));
+    }
+    return command_print(&line);
+}
+
+static int team_list(struct db *db, const struct team_options *o)
+{
+    struct arena arena = {0};
+    struct db_result r;
+    struct error err = db_run(db, &arena, SQL_TEAM_LIST, NULL, 0, &r);
+    int exit = is_error(err) ? command_fail(err) : COMMAND_OK;
+
+    for (size_t row = 0; exit == COMMAND_OK && row < r.n_rows; row++)
+        exit = print_team(&r, row, o->as_json);
+    arena_free(&arena);
+    return exit;
+}
+
+/* The tokens of a disabled team die with the next poll of the servers. */
+static int team_switch(struct db *db, const struct team_options *o, bool is_active)
+{
+    int64_t now_us = clock_wall_us();
+    struct arena arena = {0};
+    struct db_result r;
+    struct id id;
+    struct error err = provision_find_team(db, str_from(o->slug), &id);
+
+    if (!is_error(err))
+        err = db_run(db, &arena, SQL_TEAM_SET_ACTIVE,
+                     DB_ARGS(db_uuid(id_str(&id)), db_bool(is_active), db_time(now_us)), &r);
+    if (!is_error(err) && !is_active)
+        err = db_run(db, &arena, SQL_REVOKED_ADD,
+                     DB_ARGS(db_uuid(id_str(&id)), db_text(revoked_kind_name(REVOKED_TEAM)),
+                             db_uuid(id_str(&id)), db_time(now_us),
+                             db_time(revocation_expiry(now_us))),
+                     &r);
+    arena_free(&arena);
+    return is_error(err) ? command_fail(err) : COMMAND_OK;
+}
+
+int command_team(int argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+    struct team_options o = {0};
+    const struct command_option options[] = {
+        {"--name", &o.name, NULL}, {"--slug", &o.slug, NULL}, {"--json", NULL, &o.as_json}};
+    bool creates = strcmp(verb, "create") == 0, lists = strcmp(verb, "list") == 0;
+    bool enables = strcmp(verb, "enable") == 0, disables = strcmp(verb, "disable") == 0;
+    struct error err;
+    struct db *db;
+    int exit;
+
+    if ((!creates && !lists && !enables && !disables) ||
+        !command_read_options(argc, argv, 2, options, sizeof(options) / sizeof(options[0])) ||
+        (creates && !command_require("--name", o.name)) ||
+        (!lists && !command_require("--slug", o.slug)))
+        return command_usage(argv[0]);
+    err = command_open_db(&db);
+    if (is_error(err))
+        return command_fail(err);
+    if (creates)
+        exit = team_create(db, &o);
+    else
+        exit = lists ? team_list(db, &o) : team_switch(db, &o, enables);
+    db_close(db);
+    return exit;
+}

@@ -1,0 +1,212 @@
+/* What the texts among the values must look like, and their normal forms. */
+#include "base/cidr.h"
+#include "base/log.h"
+#include "internal.h"
+
+/* ASCII letters folded, from the arena. */
+static struct str lower(struct arena *a, struct str s)
+{
+    struct str copy = arena_copy(a, s);
+    char *p = (char *)(uintptr_t)copy.ptr;
+
+    for (size_t i = 0; p && i < copy.len; i++)
+        if (p[i] >= 'A' && p[i] <= 'Z')
+            p[i] = (char)(p[i] + ('a' - 'A'));
+    return copy;
+}
+
+static bool accept_cidr(struct arena *a, struct str value, struct str *out)
+{
+    struct cidr cidr;
+
+    *out = lower(a, value);
+    return cidr_parse(value, &cidr);
+}
+
+static bool is_host_name(struct str s)
+{
+    if (s.len == 0 || s.len > 253 || s.ptr[0] == '.' || s.ptr[0] == '-')
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '.' || c == '_'))
+            return false;
+        if (c == '.' && i > 0 && s.ptr[i - 1] == '.')
+            return false;
+    }
+    return true;
+}
+
+/* Digits and dots only: a mistyped address, not a name. */
+static bool looks_like_address(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] != '.' && (s.ptr[i] < '0' || s.ptr[i] > '9'))
+            return false;
+    return true;
+}
+
+static bool accept_inside(struct arena *a, struct str value, struct str *out)
+{
+    return accept_cidr(a, value, out) || (is_host_name(value) && !looks_like_address(value));
+}
+
+static bool accept_host(struct arena *a, struct str value, struct str *out)
+{
+    struct ip ip;
+
+    *out = lower(a, value);
+    return ip_parse(value, &ip) || str_eq_nocase(value, STR("localhost"));
+}
+
+/* scheme://host[:port] as browsers send it: lower case, without the scheme's own port. */
+static bool accept_origin(struct arena *a, struct str value, struct str *out)
+{
+    bool is_tls = str_starts_with_nocase(value, STR("https://"));
+    struct str rest, host, port = STR_NONE;
+    int64_t number;
+    struct ip ip;
+    size_t at;
+
+    if (!is_tls && !str_starts_with_nocase(value, STR("http://")))
+        return false;
+    rest = str_skip(value, is_tls ? 8 : 7);
+    if (str_ends_with(rest, STR("/")))
+        rest.len--;
+    if (str_starts_with(rest, STR("["))) {
+        at = str_find(rest, ']');
+        if (at == rest.len || !ip_parse((struct str){rest.ptr + 1, at - 1}, &ip) || ip.is_v4)
+            return false;
+        at++;
+    } else {
+        at = str_find(rest, ':');
+        if (!is_host_name((struct str){rest.ptr, at}))
+            return false;
+    }
+    host = (struct str){rest.ptr, at};
+    if (at < rest.len) {
+        port = str_skip(rest, at + 1);
+        if (rest.ptr[at] != ':' || !str_to_i64(port, &number) || number < 1 || number > 65535)
+            return false;
+        if (number == (is_tls ? 443 : 80))
+            port = STR_NONE;
+    }
+    *out = lower(a, arena_printf(a, "%s://%.*s%s%.*s", is_tls ? "https" : "http", STR_ARG(host),
+                                 port.len ? ":" : "", STR_ARG(port)));
+    return out->len > 0;
+}
+
+static bool accept_environment(struct arena *a, struct str value, struct str *out)
+{
+    *out = lower(a, value);
+    return str_eq(*out, STR("development")) || str_eq(*out, STR("production"));
+}
+
+static bool accept_level(struct arena *a, struct str value, struct str *out)
+{
+    enum log_level level;
+
+    /* Python's names, as the programs have them that people come from. */
+    if (str_eq_nocase(value, STR("warning")))
+        value = STR("warn");
+    else if (str_eq_nocase(value, STR("critical")))
+        value = STR("error");
+    *out = lower(a, value);
+    return log_level_from(value, &level);
+}
+
+static bool accept_synchronous(struct arena *a, struct str value, struct str *out)
+{
+    (void)a;
+    *out = str_eq_nocase(value, STR("NORMAL")) ? STR("NORMAL") : STR("FULL");
+    return str_eq_nocase(value, *out);
+}
+
+static bool accept_not_empty(struct arena *a, struct str value, struct str *out)
+{
+    (void)a;
+    *out = value;
+    return str_trim(value).len > 0;
+}
+
+/* asyncpg says ?ssl=require where libpq says ?sslmode=require. */
+static void put_libpq_query(struct buf *out, struct str query)
+{
+    struct str part;
+
+    for (char separator = '?'; str_next(&query, '&', &part); separator = '&') {
+        struct str value = str_skip(part, 4);
+
+        buf_append_char(out, separator);
+        if (!str_starts_with(part, STR("ssl=")))
+            buf_append_str(out, part);
+        else if (str_eq_nocase(value, STR("true")))
+            buf_append_str(out, STR("sslmode=require"));
+        else if (str_eq_nocase(value, STR("false")))
+            buf_append_str(out, STR("sslmode=disable"));
+        else
+            buf_printf(out, "sslmode=%.*s", STR_ARG(value));
+    }
+}
+
+/* What stands behind the scheme of a PostgreSQL URL. ptr NULL: no memory. */
+static struct str libpq_url(struct arena *a, struct str rest)
+{
+    size_t at = str_find(rest, '?');
+    struct buf out = {0};
+    struct str url;
+
+    buf_append_str(&out, STR("postgresql://"));
+    buf_append(&out, rest.ptr, at);
+    if (at < rest.len)
+        put_libpq_query(&out, str_skip(rest, at + 1));
+    url = out.failed ? STR_NONE : arena_copy(a, buf_str(&out));
+    buf_deinit(&out);
+    return url;
+}
+
+static bool accept_database_url(struct arena *a, struct str value, struct str *out)
+{
+    static const char *const schemes[] = {"postgresql://", "postgres://", "postgresql+asyncpg://",
+                                          "postgresql+psycopg://", "postgresql+psycopg2://"};
+    struct str rest = STR_NONE;
+
+    *out = value;
+    if (value.len == 0)
+        return true;
+    if (str_starts_with(value, STR("sqlite+aiosqlite:///")))
+        rest = str_skip(value, 20);
+    else if (str_starts_with(value, STR("sqlite:///")))
+        rest = str_skip(value, 10);
+    if (rest.ptr) {
+        *out = arena_printf(a, "sqlite:///%.*s", STR_ARG(rest));
+        return rest.len > 0 && !str_ends_with(rest, STR("/")) && !str_eq(rest, STR(":memory:"));
+    }
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        struct str scheme = str_from(schemes[i]);
+
+        if (!str_starts_with(value, scheme))
+            continue;
+        *out = libpq_url(a, str_skip(value, scheme.len));
+        return true;
+    }
+    return false;
+}
+
+const struct config_format format_cidr = {"an address or network like 10.0.0.0/8", accept_cidr};
+const struct config_format format_database_url = {
+    "sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host/name",
+    accept_database_url};
+const struct config_format format_environment = {"development or production", accept_environment};
+const struct config_format format_host = {"an IP address or localhost", accept_host};
+const struct config_format format_inside = {"a network like 10.0.0.0/8, or a host name",
+                                            accept_inside};
+const struct config_format format_level = {"error, warn, info, debug or trace", accept_level};
+const struct config_format format_origin = {"an origin like https://example.com or "
+                                            "http://localhost:3000",
+                                            accept_origin};
+const struct config_format format_path = {"a path", accept_not_empty};
+const struct config_format format_synchronous = {"FULL or NORMAL", accept_synchronous};
+const struct config_format format_title = {"a name", accept_not_empty};

@@ -1,0 +1,190 @@
+/* The table of keys, in alphabetical order. A row says all there is to say; the sample files and
+ * docs/configuration.md are made from it. */
+#include "internal.h"
+
+#define AT(member) offsetof(struct config, member)
+#define MANY       UINT64_C(1000000)
+#define BYTES      UINT64_C(1073741824) /* the most that a limit in bytes may say */
+#define A_DAY      UINT64_C(86400)
+#define A_YEAR     (365 * A_DAY)
+#define AN_HOUR_MS UINT64_C(3600000)
+
+/* Rows of one type each, so that the table below reads in columns. */
+#define TEXT(name, alias, member, value, format, help)                                             \
+    {                                                                                              \
+        name, alias, CONFIG_TEXT, AT(member), value, 0, 0, format, false, "", help                 \
+    }
+#define SECRET(name, alias, member, help)                                                          \
+    {                                                                                              \
+        name, alias, CONFIG_TEXT, AT(member), "", 0, 0, NULL, true, "", help                       \
+    }
+#define LIST(name, alias, member, format, help)                                                    \
+    {                                                                                              \
+        name, alias, CONFIG_LIST, AT(member), "", 0, 0, format, false, "", help                    \
+    }
+#define BOOL(name, alias, member, value, help)                                                     \
+    {                                                                                              \
+        name, alias, CONFIG_BOOL, AT(member), value, 0, 0, NULL, false, "", help                   \
+    }
+#define UINT(name, alias, member, value, min, max, unit, help)                                     \
+    {                                                                                              \
+        name, alias, CONFIG_UINT, AT(member), value, min, max, NULL, false, unit, help             \
+    }
+
+/* clang-format off */
+static const struct config_key keys[] = {
+    LIST("allowed_origins", NULL, allowed_origins, &format_origin,
+         "Origins whose pages may call the API with a browser"),
+    TEXT("api_title", "API__TITLE", api_title, "Aerie", &format_title,
+         "What the server calls itself in its health answer and its documentation"),
+    TEXT("data_dir", NULL, data_dir, "data", &format_path,
+         "Directory for the SQLite database and a secret that was made here"),
+    BOOL("database.prepared_statements", NULL, database.prepared_statements, "true",
+         "false behind a transaction pooler such as PgBouncer"),
+    UINT("database.queue", NULL, database.queue, "4096", 1, MANY, "operations",
+         "Operations that may wait for the database on each loop; past it 503"),
+    UINT("database.sqlite_readers", NULL, database.sqlite_readers, "2", 1, 64, "threads",
+         "Threads that read from SQLite, beside the one that writes"),
+    TEXT("database.sqlite_synchronous", NULL, database.sqlite_synchronous, "FULL", &format_synchronous,
+         "NORMAL is faster, and may lose the last commits when the machine loses power"),
+    UINT("database.statement_ms", NULL, database.statement_ms, "5000", 1, AN_HOUR_MS, "milliseconds",
+         "Longest run of one statement"),
+    TEXT("database.url", "DATABASE_URL", database.url, "", &format_database_url,
+         "sqlite:///relative, sqlite:////absolute or postgresql://user:password@host/name; empty: SQLite in data_dir"),
+    UINT("database.wait_ms", NULL, database.wait_ms, "2000", 1, AN_HOUR_MS, "milliseconds",
+         "Longest wait for a place in the queue and a connection"),
+    LIST("egress.allow", NULL, egress.allow, &format_inside,
+         "Inner networks (CIDR) and host names that calls to agents may reach all the same"),
+    TEXT("environment", NULL, environment, "development", &format_environment,
+         "production insists on a strong secret and marks cookies Secure"),
+    UINT("limits.agent_messages_per_minute", NULL, limits.agent_messages_per_minute, "600", 0, MANY, "messages",
+         "Messages a minute from all visitors of one agent's widgets"),
+    UINT("limits.body_bytes", NULL, limits.body_bytes, "1048576", 1, BYTES, "bytes",
+         "Longest request body"),
+    UINT("limits.body_min_bytes_per_second", NULL, limits.body_min_bytes_per_second, "1024", 0, BYTES,
+         "bytes per second", "A body that comes slower than this after head_seconds is cut off"),
+    UINT("limits.connections", NULL, limits.connections, "18000", 0, MANY, "connections",
+         "Open client connections in all; past it accepting pauses"),
+    UINT("limits.connections_per_address", NULL, limits.connections_per_address, "0", 0, MANY, "connections",
+         "Open client connections from one address (IPv6: one /64)"),
+    UINT("limits.head_bytes", NULL, limits.head_bytes, "16384", 64, BYTES, "bytes",
+         "Longest request head, all headers together"),
+    UINT("limits.head_seconds", NULL, limits.head_seconds, "10", 1, A_DAY, "seconds",
+         "A request head must have come within this time"),
+    UINT("limits.header_lines", NULL, limits.header_lines, "100", 1, 10000, "lines",
+         "Most header lines of a request"),
+    UINT("limits.json_depth", NULL, limits.json_depth, "64", 1, 1024, "levels",
+         "Deepest nesting of JSON from clients"),
+    UINT("limits.keepalive_seconds", "LIMITS__IDLE_SECONDS", limits.keepalive_seconds, "75", 1, A_DAY, "seconds",
+         "An idle connection is kept this long"),
+    UINT("limits.login_per_account", NULL, limits.login_per_account, "10", 0, MANY, "tries",
+         "Login tries in 15 minutes for one account"),
+    UINT("limits.login_per_minute", NULL, limits.login_per_minute, "5", 0, MANY, "tries",
+         "Login tries a minute from one address"),
+    UINT("limits.message_chars", NULL, limits.message_chars, "32000", 1, 10 * MANY, "characters",
+         "Longest message from a user"),
+    UINT("limits.messages_per_minute", NULL, limits.messages_per_minute, "60", 0, MANY, "messages",
+         "Messages a minute from one user"),
+    UINT("limits.output_bytes", NULL, limits.output_bytes, "65536", 1024, BYTES, "bytes",
+         "What a connection may hold for a client that reads slowly"),
+    UINT("limits.pipeline_bytes", NULL, limits.pipeline_bytes, "16384", 1, BYTES, "bytes",
+         "What a client may send ahead while a reply streams; past it the connection is closed"),
+    UINT("limits.register_per_minute", NULL, limits.register_per_minute, "5", 0, MANY, "registrations",
+         "Registrations a minute from one address"),
+    UINT("limits.request_line_bytes", NULL, limits.request_line_bytes, "8192", 64, BYTES, "bytes",
+         "Longest request line"),
+    UINT("limits.streams", NULL, limits.streams, "10000", 0, MANY, "streams",
+         "Replies that may stream at once in all"),
+    UINT("limits.streams_per_team", NULL, limits.streams_per_team, "0", 0, MANY, "streams",
+         "Replies that may stream at once for one team"),
+    UINT("limits.upload_bytes", NULL, limits.upload_bytes, "2097152", 1, BYTES, "bytes",
+         "Largest uploaded file; the form around it comes on top"),
+    UINT("limits.visitor_messages_per_minute", NULL, limits.visitor_messages_per_minute, "20", 0, MANY, "messages",
+         "Messages a minute from one widget visitor"),
+    UINT("limits.write_seconds", NULL, limits.write_seconds, "30", 1, A_DAY, "seconds",
+         "A client that takes no byte for this long is cut off"),
+    TEXT("log.level", "LOGGING__LEVEL,LOG_LEVEL", log.level, "info", &format_level,
+         "error, warn, info, debug or trace"),
+    UINT("security.access_seconds", "SECURITY__JWT_EXPIRES_IN,ACCESS_TOKEN_EXPIRE_MINUTES*60",
+         security.access_seconds, "1800", 1, A_YEAR, "seconds", "Life of an access token"),
+    UINT("security.bcrypt_queue", NULL, security.bcrypt_queue, "64", 1, MANY, "passwords",
+         "Passwords that may wait to be hashed; past it 503"),
+    UINT("security.bcrypt_rounds", NULL, security.bcrypt_rounds, "12", 4, 16, "rounds",
+         "Cost of a password hash, as a power of two"),
+    UINT("security.bcrypt_threads", NULL, security.bcrypt_threads, "2", 1, 64, "threads",
+         "Threads that hash passwords; one for two cores leaves room for the rest"),
+    SECRET("security.previous_secret", NULL, security.previous_secret,
+           "The secret before this one: what it signed is still accepted while secrets rotate"),
+    UINT("security.refresh_grace_seconds", NULL, security.refresh_grace_seconds, "30", 0, A_DAY, "seconds",
+         "A spent refresh token still gives the same successor for this long (two tabs)"),
+    UINT("security.refresh_seconds", NULL, security.refresh_seconds, "604800", 1, A_YEAR, "seconds",
+         "Life of a refresh token"),
+    SECRET("security.secret", "SECRET_KEY,JWT_SECRET_KEY,SECURITY__JWT_SECRET", security.secret,
+           "Signs tokens and encrypts stored keys; at least 32 bytes in production; made in data_dir elsewhere"),
+    UINT("server.drain_seconds", NULL, server.drain_seconds, "30", 0, 3600, "seconds",
+         "How long SIGTERM waits for running streams"),
+    TEXT("server.host", NULL, server.host, "127.0.0.1", &format_host,
+         "Address to listen on; 0.0.0.0 or :: for all"),
+    UINT("server.port", "PORT", server.port, "8000", 0, 65535, "",
+         "Port to listen on; 0: any free one, printed at start"),
+    UINT("server.workers", NULL, server.workers, "0", 0, 256, "threads",
+         "Event loops; 0: one for each core"),
+    LIST("trusted_proxies", NULL, trusted_proxies, &format_cidr,
+         "Addresses (CIDR) of proxies whose X-Forwarded-For is believed"),
+    UINT("turn.checkpoint_bytes", NULL, turn.checkpoint_bytes, "4096", 1, BYTES, "bytes",
+         "A running reply is saved whenever it grew by this much"),
+    UINT("turn.checkpoint_ms", NULL, turn.checkpoint_ms, "1000", 1, AN_HOUR_MS, "milliseconds",
+         "A running reply is saved at least this often"),
+    UINT("turn.heartbeat_seconds", NULL, turn.heartbeat_seconds, "15", 1, 3600, "seconds",
+         "A silent stream gets a comment this often"),
+    UINT("turn.keep_bytes", NULL, turn.keep_bytes, "33554432", 0, BYTES, "bytes",
+         "Memory for ended replies on each loop; the oldest go first"),
+    UINT("turn.keep_ms", NULL, turn.keep_ms, "60000", 0, AN_HOUR_MS, "milliseconds",
+         "An ended reply can be followed this long"),
+    UINT("turn.save_seconds", NULL, turn.save_seconds, "5", 1, 3600, "seconds",
+         "How long the end of a reply waits for the database"),
+    TEXT("upstream.ca_file", NULL, upstream.ca_file, "", NULL,
+         "Certificates to trust in calls to agents; empty: the system's"),
+    UINT("upstream.connect_seconds", NULL, upstream.connect_seconds, "5", 1, 3600, "seconds",
+         "Longest wait for a connection to an agent"),
+    UINT("upstream.dns_cache_seconds", NULL, upstream.dns_cache_seconds, "30", 0, A_DAY, "seconds",
+         "How long an agent's address is remembered"),
+    UINT("upstream.error_wait_ms", NULL, upstream.error_wait_ms, "2000", 0, AN_HOUR_MS, "milliseconds",
+         "How long an n8n stream may stay open after its error object"),
+    UINT("upstream.event_bytes", NULL, upstream.event_bytes, "262144", 64, BYTES, "bytes",
+         "Longest event or line from an agent"),
+    UINT("upstream.first_byte_seconds", NULL, upstream.first_byte_seconds, "120", 1, A_DAY, "seconds",
+         "Longest wait for the first byte of an answer"),
+    UINT("upstream.idle_connections", NULL, upstream.idle_connections, "64", 0, 10000, "connections",
+         "Idle connections to agents that each loop keeps"),
+    UINT("upstream.idle_seconds", NULL, upstream.idle_seconds, "120", 1, A_DAY, "seconds",
+         "Longest silence in the middle of an answer"),
+    UINT("upstream.reply_bytes", NULL, upstream.reply_bytes, "1048576", 1, BYTES, "bytes",
+         "Longest reply of an agent; what came until then is kept"),
+    UINT("upstream.total_seconds", NULL, upstream.total_seconds, "600", 1, A_DAY, "seconds",
+         "Longest answer from beginning to end"),
+};
+/* clang-format on */
+
+const struct config_key *config_keys(size_t *n)
+{
+    *n = sizeof(keys) / sizeof(keys[0]);
+    return keys;
+}
+
+bool key_env_name(struct str name, char out[ENV_NAME_BYTES], struct str *env_name)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+
+        if (len + 2 > ENV_NAME_BYTES)
+            return false;
+        if (c == '.')
+            out[len++] = '_';
+        out[len++] = c == '.' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
+    }
+    *env_name = (struct str){out, len};
+    return true;
+}

@@ -1,0 +1,117 @@
+/* The PostgreSQL driver's parts. A loop has three connections: reads, writes, and what may be slow.
+ */
+#ifndef AERIE_DB_PG_H
+#define AERIE_DB_PG_H
+
+#include "db/internal.h"
+
+#include <libpq-fe.h>
+
+/* ---- pg_params.c: the address, with its host names resolved once ---- */
+#define PG_PARAMS_MAX 64
+struct pg_params {
+    const char *keywords[PG_PARAMS_MAX + 1], *values[PG_PARAMS_MAX + 1]; /* NULL at the end */
+    size_t n;
+    struct arena arena;
+};
+/* Blocks for names. The words are db_say()'s. */
+struct error pg_params_init(struct pg_params *p, struct str url) MUST_CHECK;
+void pg_params_deinit(struct pg_params *p);
+struct error pg_open_error(PGconn *pg); /* why a connection could not be made, in words */
+
+/* ---- pg_decode.c ---- */
+#define PG_ARGS_MAX       64
+#define PG_ARG_TEXT_BYTES 32
+/* A task's arguments as libpq wants them: text format. */
+struct pg_args {
+    const char *values[PG_ARGS_MAX];
+    char texts[PG_ARGS_MAX][PG_ARG_TEXT_BYTES];
+};
+void pg_args_set(struct pg_args *out, const struct db_arg *args, size_t n);
+/* Cells of a binary result; the arena takes the result, whatever comes out. */
+struct error pg_decode(PGresult *res, struct arena *arena, struct db_result *out) MUST_CHECK;
+/* A server's complaint, without the values that its text may quote. */
+void pg_task_fail(struct db_task *t, const PGresult *res);
+
+/* ---- the driver ---- */
+struct pg {
+    struct pg_params params;
+    int n_params[N_SQL]; /* what each statement takes */
+    PGconn *blocking;    /* db_run() and migrations */
+};
+
+#define PG_BATCH_TASKS 64 /* operations under one Sync */
+#define PG_BATCHES     8  /* Syncs a reading connection may have outstanding */
+struct pg_batch {
+    struct list tasks;
+    size_t n_tasks;
+    bool has_failed;
+};
+
+enum pg_state {
+    PG_DOWN,       /* the timer will try again */
+    PG_CONNECTING, /* PQconnectPoll() goes on */
+    PG_PREPARING,  /* statements are being named */
+    PG_READY,
+    PG_CLOSED, /* for good */
+};
+
+struct pg_poll; /* the handle on a socket, on the heap: libuv gives it back later */
+
+struct pg_conn {
+    struct pg_loop *owner;
+    enum sql_use use;
+    enum pg_state state;
+    PGconn *pg;
+    struct pg_poll *poll;
+    struct timer
+        timer; /* DOWN: the next try; CONNECTING, PREPARING: giving up; READY: the answer is late */
+    struct flush flush; /* sends what this turn of the loop has gathered */
+    unsigned backoff_ms;
+    bool was_down; /* said so in the log */
+
+    bool is_prepared[N_SQL];
+    size_t prepare_next; /* whose answer comes next, while PG_PREPARING */
+
+    struct list waiting;                 /* not sent; may be taken back */
+    struct list alone;                   /* sent once in a batch that failed: again, one by one */
+    struct pg_batch batches[PG_BATCHES]; /* sent, oldest first */
+    size_t first_batch, n_batches;
+    struct list *at_task; /* whose answer comes next, in the oldest batch */
+    size_t at_call;
+    bool has_result; /* of at_call */
+};
+
+struct pg_loop {
+    struct db_loop *dl;
+    struct pg *pg;
+    struct pg_conn conns[3]; /* by enum sql_use */
+    size_t n_polls;          /* handles that libuv has not given back */
+    struct timer leave;
+    bool is_leaving;
+};
+
+/* ---- pg_conn.c: the life of a connection ---- */
+void pg_conn_start(struct pg_conn *c, struct pg_loop *owner, enum sql_use use);
+void pg_conn_close(struct pg_conn *c);
+enum pg_lost { PG_LOST_CONNECTION, PG_LOST_LATE };
+/* Drops the connection, settles what was in flight, and tries again later. */
+void pg_conn_lost(struct pg_conn *c, enum pg_lost why);
+/* All statements are named. */
+void pg_conn_ready(struct pg_conn *c);
+void pg_conn_watch(struct pg_conn *c); /* polls for what libpq wants now */
+/* Ends the loop's handle once libuv has given back the sockets' handles. */
+void pg_loop_leave(struct pg_loop *pl);
+void pg_conn_set_state(struct pg_conn *c, enum pg_state state);
+
+/* ---- pg_pipeline.c: what goes over it ---- */
+/* False: the connection is of no use. */
+bool pg_pipeline_prepare(struct pg_conn *c);
+void pg_pipeline_submit(struct pg_conn *c, struct db_task *t);
+/* Takes what libpq has parsed. May end operations. */
+void pg_pipeline_receive(struct pg_conn *c);
+/* The connection is gone: ends or keeps what was in flight. */
+void pg_pipeline_settle(struct pg_conn *c, enum pg_lost why);
+void pg_pipeline_send(struct pg_conn *c);
+
+#endif

@@ -1,0 +1,359 @@
+/* What goes over a connection: batches of operations under one Sync each, and their answers in the
+ * same order. */
+#include "db/pg.h"
+
+#include "base/log.h"
+#include "config/config.h"
+
+#include <assert.h>
+
+static bool is_writing(const struct pg_conn *c)
+{
+    return c->use == SQL_WRITE;
+}
+
+static struct pg_batch *oldest(struct pg_conn *c)
+{
+    return &c->batches[c->first_batch];
+}
+
+static struct db_task *task_at(const struct list *link)
+{
+    return container_of(link, struct db_task, link);
+}
+
+/* ---- naming the statements ---- */
+static size_t next_to_prepare(const struct pg_conn *c, size_t from)
+{
+    while (from < N_SQL && sql_table[from].use != c->use)
+        from++;
+    return from;
+}
+
+/* A Sync for each: a statement that the server refuses must not take the others with it. */
+bool pg_pipeline_prepare(struct pg_conn *c)
+{
+    c->prepare_next = N_SQL;
+    for (size_t i = 0; i < N_SQL; i++)
+        c->is_prepared[i] = false;
+    if (config()->database.prepared_statements) {
+        c->prepare_next = next_to_prepare(c, 0);
+        for (size_t i = c->prepare_next; i < N_SQL; i = next_to_prepare(c, i + 1)) {
+            if (!PQsendPrepare(c->pg, sql_table[i].name, sql_table[i].pg, 0, NULL) ||
+                !PQpipelineSync(c->pg))
+                return false;
+        }
+    }
+    if (c->prepare_next == N_SQL)
+        pg_conn_ready(c);
+    return true;
+}
+
+static void receive_prepared(struct pg_conn *c, PGresult *res)
+{
+    const size_t i = c->prepare_next;
+
+    switch (PQresultStatus(res)) {
+    case PGRES_COMMAND_OK:
+        c->is_prepared[i] = true;
+        break;
+    case PGRES_PIPELINE_SYNC:
+        c->prepare_next = next_to_prepare(c, i + 1);
+        if (c->prepare_next == N_SQL)
+            pg_conn_ready(c);
+        break;
+    default: {
+        const char *words = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+        /* It will be tried unnamed when it is needed, and tell then. */
+        log_error("pg: statement %s: %s", sql_table[i].name, words ? words : "connection lost");
+        break;
+    }
+    }
+    PQclear(res);
+}
+
+/* ---- sending ---- */
+static bool send_call(struct pg_conn *c, const struct db_task_call *call)
+{
+    const int n_params = c->owner->pg->n_params[call->sql];
+    struct pg_args args;
+
+    /* Arguments past the text's last one are for SQLite's. */
+    pg_args_set(&args, call->args, (size_t)n_params);
+    if (c->is_prepared[call->sql])
+        return PQsendQueryPrepared(c->pg, sql_table[call->sql].name, n_params, args.values, NULL,
+                                   NULL, 1) == 1;
+    return PQsendQueryParams(c->pg, sql_table[call->sql].pg, n_params, NULL, args.values, NULL,
+                             NULL, 1) == 1;
+}
+
+static bool send_task(struct pg_conn *c, struct pg_batch *b, struct db_task *t)
+{
+    atomic_store(&t->state, TASK_TAKEN);
+    timer_stop(&t->timer);
+    list_push(&b->tasks, &t->link);
+    b->n_tasks++;
+    for (size_t i = 0; i < t->n_calls; i++) {
+        if (!send_call(c, &t->calls[i]))
+            return false;
+    }
+    return true;
+}
+
+static void on_answer_late(struct timer *timer)
+{
+    pg_conn_lost(container_of(timer, struct pg_conn, timer), PG_LOST_LATE);
+}
+
+static void await_answer(struct pg_conn *c)
+{
+    if (c->n_batches > 0)
+        timer_start(&c->timer, config()->database.statement_ms, on_answer_late);
+    else
+        timer_stop(&c->timer);
+}
+
+static bool send_batch(struct pg_conn *c)
+{
+    struct pg_batch *b = &c->batches[(c->first_batch + c->n_batches) % PG_BATCHES];
+    bool ok = true;
+
+    *b = (struct pg_batch){0};
+    list_init(&b->tasks);
+    if (!list_is_empty(&c->alone)) {
+        ok = send_task(c, b, task_at(list_pop(&c->alone)));
+    } else {
+        struct list *link;
+
+        while (ok && b->n_tasks < PG_BATCH_TASKS && (link = list_pop(&c->waiting)))
+            ok = send_task(c, b, task_at(link));
+    }
+    if (c->n_batches++ == 0) {
+        c->at_task = b->tasks.next;
+        c->at_call = 0;
+        c->has_result = false;
+        await_answer(c);
+    }
+    return ok && PQpipelineSync(c->pg) == 1;
+}
+
+void pg_pipeline_send(struct pg_conn *c)
+{
+    const size_t max = is_writing(c) ? 1 : PG_BATCHES;
+    bool has_sent = false;
+
+    while (c->state == PG_READY && c->n_batches < max &&
+           !(list_is_empty(&c->alone) && list_is_empty(&c->waiting))) {
+        has_sent = true;
+        if (!send_batch(c)) {
+            pg_conn_lost(c, PG_LOST_CONNECTION);
+            return;
+        }
+    }
+    if (has_sent)
+        pg_conn_watch(c);
+}
+
+static void on_flush(struct flush *flush)
+{
+    pg_pipeline_send(container_of(flush, struct pg_conn, flush));
+}
+
+void pg_pipeline_submit(struct pg_conn *c, struct db_task *t)
+{
+    list_push(&c->waiting, &t->link);
+    loop_mark_dirty(&c->flush, on_flush);
+}
+
+/* ---- receiving ---- */
+static void take_result(struct pg_conn *c, PGresult *res)
+{
+    struct pg_batch *b = oldest(c);
+    struct db_task *t = c->at_task == &b->tasks ? NULL : task_at(c->at_task);
+
+    c->has_result = true;
+    switch (PQresultStatus(res)) {
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+        if (t && !t->calls[c->at_call].rows) {
+            t->calls[c->at_call].rows = res;
+            res = NULL;
+        }
+        break;
+    case PGRES_PIPELINE_ABORTED:
+        break;
+    default:
+        b->has_failed = true;
+        /* An error without a task is the commit's: it concerns them all. */
+        if (t)
+            pg_task_fail(t, res);
+        else
+            for (struct list *it = b->tasks.next; it != &b->tasks; it = it->next)
+                pg_task_fail(task_at(it), res);
+        break;
+    }
+    PQclear(res);
+}
+
+static void next_call(struct pg_conn *c)
+{
+    struct db_task *t;
+
+    c->has_result = false;
+    if (c->at_task == &oldest(c)->tasks)
+        return;
+    t = task_at(c->at_task);
+    if (++c->at_call == t->n_calls) {
+        c->at_task = c->at_task->next;
+        c->at_call = 0;
+    }
+}
+
+static bool is_complete(const struct db_task *t)
+{
+    for (size_t i = 0; i < t->n_calls; i++) {
+        if (!t->calls[i].rows)
+            return false;
+    }
+    return true;
+}
+
+static void forget_outcome(struct db_task *t)
+{
+    t->error = NO_ERROR;
+    for (size_t i = 0; i < t->n_calls; i++) {
+        if (t->calls[i].rows)
+            pg_driver.discard(&t->calls[i]);
+    }
+}
+
+/* A deadlock or the like was nobody's fault: it was undone and may be tried once more. */
+static bool may_run_again(struct db_task *t)
+{
+    const int code = t->error.code;
+
+    return is_error(t->error) && t->n_tries++ == 0 &&
+           (code == db_sqlstate("40001") || code == db_sqlstate("40P01"));
+}
+
+/* The batch's transaction has ended. */
+static void end_batch(struct pg_conn *c)
+{
+    struct pg_batch *b = oldest(c);
+    const bool is_whole = !b->has_failed || b->n_tasks == 1;
+    struct list ended;
+    struct list *link;
+
+    list_init(&ended);
+    while ((link = list_pop(&b->tasks))) {
+        struct db_task *t = task_at(link);
+
+        /* A failed batch of writes is undone, all of it; of reads, those before the culprit have
+         * their rows. */
+        if (may_run_again(t)) {
+            forget_outcome(t);
+            list_push(&c->alone, link);
+        } else if (is_whole || (!is_writing(c) && (is_error(t->error) || is_complete(t)))) {
+            list_push(&ended, link);
+        } else {
+            forget_outcome(t);
+            list_push(&c->alone, link);
+        }
+    }
+    c->first_batch = (c->first_batch + 1) % PG_BATCHES;
+    c->n_batches--;
+    c->at_task = c->n_batches > 0 ? oldest(c)->tasks.next : NULL;
+    c->at_call = 0;
+    c->has_result = false;
+    loop_mark_dirty(&c->flush, on_flush);
+    while ((link = list_pop(&ended)))
+        db_task_end(task_at(link));
+}
+
+void pg_pipeline_receive(struct pg_conn *c)
+{
+    unsigned n_nothing = 0;
+    bool has_progress = false;
+
+    while (n_nothing < 2 && !PQisBusy(c->pg)) {
+        PGresult *res = PQgetResult(c->pg);
+
+        if (!res) {
+            n_nothing++;
+            if (c->has_result && c->n_batches > 0)
+                next_call(c);
+            continue;
+        }
+        n_nothing = 0;
+        has_progress = true;
+        if (c->state == PG_PREPARING) {
+            receive_prepared(c, res);
+        } else if (c->n_batches == 0) {
+            PQclear(res);
+        } else if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
+            PQclear(res);
+            end_batch(c);
+        } else {
+            take_result(c, res);
+        }
+        if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD)
+            return;
+    }
+    if (has_progress && c->state == PG_READY)
+        await_answer(c);
+}
+
+/* ---- the connection is gone ---- */
+/* Whether it is the one that the server was busy with. */
+static bool was_running(const struct pg_conn *c, const struct list *link, size_t batch)
+{
+    return batch == 0 && link == c->at_task;
+}
+
+static void settle_task(struct pg_conn *c, struct db_task *t, bool was_running, enum pg_lost why,
+                        struct list *ended, struct list *again)
+{
+    forget_outcome(t);
+    if (is_writing(c)) {
+        t->error = ERROR(ERR_DB, DB_CODE_UNKNOWN,
+                         why == PG_LOST_LATE
+                             ? "the database did not answer in time; the outcome is unknown"
+                             : "connection lost; the outcome is unknown");
+    } else if (why == PG_LOST_LATE && was_running) {
+        t->error = ERROR(ERR_DB_TIMEOUT, 0, "the statement ran too long");
+    } else if (t->n_tries > 0) {
+        t->error = ERROR(ERR_DB, 0, "connection lost");
+    } else if (t->query) {
+        t->n_tries++;
+        list_push(again, &t->link);
+        return;
+    }
+    list_push(ended, &t->link);
+}
+
+void pg_pipeline_settle(struct pg_conn *c, enum pg_lost why)
+{
+    struct list ended, again;
+    struct list *link;
+
+    list_init(&ended);
+    list_init(&again);
+    for (size_t n = 0; c->n_batches > 0; n++, c->n_batches--) {
+        struct list *head = &oldest(c)->tasks;
+
+        while ((link = list_pop(head)))
+            settle_task(c, task_at(link), was_running(c, link, n), why, &ended, &again);
+        c->first_batch = (c->first_batch + 1) % PG_BATCHES;
+    }
+    c->at_task = NULL;
+    /* Those that a failed batch rolled back were not in flight. */
+    while ((link = list_pop(&c->alone)))
+        list_push(task_at(link)->query ? &again : &ended, link);
+    for (struct list *it = again.next; it != &again; it = it->next)
+        db_task_wait(task_at(it));
+    list_splice(&again, &c->waiting);
+    list_splice(&c->waiting, &again);
+    while ((link = list_pop(&ended)))
+        db_task_end(task_at(link));
+}

@@ -1,0 +1,11 @@
+/* Not guarded: included once to number the statements and once to make their table. */
+#include "db/sql/agents.h"
+#include "db/sql/api_keys.h"
+#include "db/sql/chats.h"
+#include "db/sql/idempotency.h"
+#include "db/sql/messages.h"
+#include "db/sql/refresh_tokens.h"
+#include "db/sql/revoked_tokens.h"
+#include "db/sql/system.h"
+#include "db/sql/teams.h"
+#include "db/sql/users.h"

@@ -1,0 +1,36 @@
+/* Statements over teams. See db/sql.h for what a row says. */
+STATEMENT(TEAM_ADD, SQL_WRITE, NULL,
+          "INSERT INTO teams (id, name, slug, settings, is_active, created_at, updated_at) "
+          "VALUES ($1, $2, $3, $4, true, $5, $5) ON CONFLICT (slug) DO NOTHING",
+          NULL)
+STATEMENT(TEAM_ANY, SQL_READ, "at the start: is there any?", "SELECT id FROM teams LIMIT 1", NULL)
+/* registration without a team: the one called "default", or the only one there is */
+STATEMENT(TEAM_DEFAULT, SQL_READ, "who registers without a team asks which one it is",
+          "SELECT id, name, slug, settings, is_active, created_at, updated_at FROM teams "
+          "WHERE slug = 'default' OR (SELECT count(*) FROM (SELECT 1 FROM teams LIMIT 2) AS two) = 1",
+          NULL)
+STATEMENT(TEAM_FIND_SLUG, SQL_READ, "the operator names a team by its slug",
+          "SELECT id, name, slug, settings, is_active, created_at, updated_at FROM teams "
+          "WHERE slug = $1",
+          NULL)
+STATEMENT(TEAM_GET, SQL_READ, NULL,
+          "SELECT id, name, slug, settings, is_active, created_at, updated_at FROM teams "
+          "WHERE id = $1",
+          NULL)
+STATEMENT(TEAM_LIST, SQL_SLOW, "the operator sees all teams",
+          "SELECT id, name, slug, settings, is_active, created_at, updated_at FROM teams "
+          "ORDER BY slug",
+          NULL)
+/* First in a batch whose next statement counts the team's users or admins: two such batches then run one
+ * after the other, and the second one's count sees the first one's rows. SQLite has one writer anyway. */
+STATEMENT(TEAM_LOCK, SQL_WRITE, NULL, "SELECT id FROM teams WHERE id = $1 FOR NO KEY UPDATE",
+          "SELECT id FROM teams WHERE id = $1")
+STATEMENT(TEAM_SET_ACTIVE, SQL_WRITE, NULL,
+          "UPDATE teams SET is_active = $2, updated_at = $3 WHERE id = $1", NULL)
+/* what is NULL stays; changes nothing when another team has the slug */
+STATEMENT(TEAM_UPDATE, SQL_WRITE, NULL,
+          "UPDATE teams SET name = COALESCE($2, name), slug = COALESCE($3, slug), "
+          "settings = COALESCE($4, settings), updated_at = $5 WHERE id = $1 "
+          "AND NOT EXISTS (SELECT 1 FROM teams AS other WHERE other.slug = $3 AND other.id <> $1) "
+          "RETURNING id, name, slug, settings, is_active, created_at, updated_at",
+          NULL)

@@ -1,0 +1,322 @@
+/* One SQLite connection: its settings, its statements, rows out of it, and what its errors mean. */
+#include "db/sqlite.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A result past this fails its query; listing routes page far below it. */
+#define ROWS_MAX_BYTES (64U << 20)
+/* Row buffers stay with the connection up to this size. */
+#define ROWS_KEEP_BYTES (256U << 10)
+/* SQLite's virtual machine instructions between two looks at the clock. */
+#define PROGRESS_STEPS 1000
+
+static int on_progress(void *state)
+{
+    struct sqlite_conn *c = state;
+
+    if (c->task && atomic_load(&c->task->is_unwanted))
+        return 1;
+    if (c->deadline_ms == 0 || clock_mono_ms() < c->deadline_ms)
+        return 0;
+    c->is_out_of_time = true;
+    return 1;
+}
+
+bool sqlite_conn_exec(struct sqlite_conn *c, const char *sql)
+{
+    return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static struct error open_error(struct sqlite_conn *c, const char *path)
+{
+    const int code = c->db ? sqlite3_extended_errcode(c->db) : SQLITE_NOMEM;
+    const int cause = c->db ? sqlite3_system_errno(c->db) : 0;
+
+    switch (code & 0xff) {
+    case SQLITE_NOTADB:
+        return db_say(ERR_DB, code, "%s is not a SQLite database", path);
+    case SQLITE_READONLY:
+        return db_say(ERR_DB, code, "the database file %s cannot be written", path);
+    case SQLITE_CANTOPEN:
+        return db_say(ERR_DB, code, "cannot open the database file %s: %s", path,
+                      cause ? strerror(cause) : sqlite3_errmsg(c->db));
+    default:
+        return db_say(sqlite_conn_status(c), code, "cannot use the database file %s: %s", path,
+                      c->db ? sqlite3_errmsg(c->db) : "out of memory");
+    }
+}
+
+static bool is_wal(struct sqlite_conn *c)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool ok;
+
+    if (sqlite3_prepare_v2(c->db, "PRAGMA journal_mode = WAL", -1, &stmt, NULL) != SQLITE_OK)
+        return false;
+    ok = sqlite3_step(stmt) == SQLITE_ROW &&
+         strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
+    return sqlite3_finalize(stmt) == SQLITE_OK && ok;
+}
+
+struct error sqlite_conn_open(struct sqlite_conn *c, const char *path, enum sqlite_role role)
+{
+    const struct config_database *cfg = &config()->database;
+    const bool is_full = !str_eq_nocase(cfg->sqlite_synchronous, STR("NORMAL"));
+    struct error err;
+
+    memset(c, 0, sizeof(*c));
+    buf_init(&c->cells, ROWS_MAX_BYTES);
+    buf_init(&c->texts, ROWS_MAX_BYTES);
+    if (sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK)
+        goto fail;
+    sqlite3_extended_result_codes(c->db, 1);
+    sqlite3_busy_timeout(c->db, (int)cfg->wait_ms);
+    if (!is_wal(c)) {
+        if (sqlite3_errcode(c->db) == SQLITE_OK || sqlite3_errcode(c->db) == SQLITE_DONE) {
+            err = db_say(ERR_DB, 0, "%s: its file system does not carry SQLite's WAL", path);
+            sqlite_conn_close(c);
+            return err;
+        }
+        goto fail;
+    }
+    if (!sqlite_conn_exec(c,
+                          is_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL") ||
+        !sqlite_conn_exec(c, "PRAGMA foreign_keys = ON"))
+        goto fail;
+    switch (role) {
+    case SQLITE_READER:
+        if (!sqlite_conn_exec(c, "PRAGMA query_only = ON"))
+            goto fail;
+        sqlite3_progress_handler(c->db, PROGRESS_STEPS, on_progress, c);
+        break;
+    case SQLITE_WRITER:
+        /* Finds a file that may only be read at start, and not with the first message. */
+        if (!sqlite_conn_exec(c, "BEGIN IMMEDIATE") || !sqlite_conn_exec(c, "ROLLBACK"))
+            goto fail;
+        break;
+    case SQLITE_BLOCKING:
+        break;
+    }
+    return NO_ERROR;
+fail:
+    err = open_error(c, path);
+    sqlite_conn_close(c);
+    return err;
+}
+
+void sqlite_conn_close(struct sqlite_conn *c)
+{
+    for (size_t i = 0; i < N_SQL; i++)
+        sqlite3_finalize(c->stmts[i]);
+    memset(c->stmts, 0, sizeof(c->stmts));
+    sqlite3_close(c->db);
+    c->db = NULL;
+    buf_deinit(&c->cells);
+    buf_deinit(&c->texts);
+}
+
+/* ---- errors ---- */
+enum status sqlite_conn_status(struct sqlite_conn *c)
+{
+    const int code = c->db ? sqlite3_errcode(c->db) : SQLITE_NOMEM;
+    const int cause = c->db ? sqlite3_system_errno(c->db) : 0;
+
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        return ERR_NO_MEMORY;
+    case SQLITE_FULL:
+        return ERR_DISK_FULL;
+    case SQLITE_IOERR:
+        return cause == ENOSPC || cause == EDQUOT ? ERR_DISK_FULL : ERR_DB;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return ERR_BUSY;
+    case SQLITE_INTERRUPT:
+        return ERR_DB_TIMEOUT;
+    default:
+        return ERR_DB;
+    }
+}
+
+void sqlite_conn_fail(struct sqlite_conn *c, struct db_task *t)
+{
+    const enum status status = sqlite_conn_status(c);
+
+    if (status == ERR_BUSY)
+        t->error = ERROR(ERR_BUSY, 1, "another process writes to the database");
+    else if (status == ERR_DB_TIMEOUT && !c->is_out_of_time)
+        t->error = ERROR(ERR_CANCELED, 0, NULL);
+    else if (status == ERR_DB_TIMEOUT)
+        t->error = ERROR(ERR_DB_TIMEOUT, 0, "the statement ran too long");
+    else
+        db_task_fail(t, status, sqlite3_extended_errcode(c->db), "%s", sqlite3_errmsg(c->db));
+}
+
+/* ---- statements ---- */
+static sqlite3_stmt *statement(struct sqlite_conn *c, enum sql sql)
+{
+    if (!c->stmts[sql] &&
+        sqlite3_prepare_v3(c->db, sql_text(sql, true), -1, SQLITE_PREPARE_PERSISTENT,
+                           &c->stmts[sql], NULL) != SQLITE_OK)
+        return NULL;
+    return c->stmts[sql];
+}
+
+/* Texts stay where they are: the task outlives the run. */
+static int bind_arg(sqlite3_stmt *stmt, int index, const struct db_arg *arg)
+{
+    switch (arg->type) {
+    case DB_NULL:
+        return sqlite3_bind_null(stmt, index);
+    case DB_INT:
+    case DB_BOOL:
+    case DB_TIME:
+        return sqlite3_bind_int64(stmt, index, arg->number);
+    case DB_TEXT:
+    case DB_UUID:
+    case DB_JSON:
+        return sqlite3_bind_text64(stmt, index, arg->text.ptr, arg->text.len, SQLITE_STATIC,
+                                   SQLITE_UTF8);
+    }
+    return SQLITE_MISUSE;
+}
+
+/* SQLite numbers "$2" by its first place in the text, so the name tells which argument is meant. */
+static bool bind_args(struct sqlite_conn *c, struct db_task *t, const struct db_task_call *call,
+                      sqlite3_stmt *stmt)
+{
+    const int n_params = sqlite3_bind_parameter_count(stmt);
+
+    for (int i = 1; i <= n_params; i++) {
+        const char *name = sqlite3_bind_parameter_name(stmt, i);
+        const long n = name ? strtol(name + 1, NULL, 10) : 0;
+
+        if (n < 1 || (size_t)n > call->n_args) {
+            db_task_fail(t, ERR_DB, SQLITE_RANGE, "%s: argument %ld is missing",
+                         sql_table[call->sql].name, n);
+            return false;
+        }
+        if (bind_arg(stmt, i, &call->args[n - 1]) != SQLITE_OK) {
+            sqlite_conn_fail(c, t);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- rows ---- */
+/* Until the block is made, a text's pointer holds its offset in c->texts. */
+static void add_row(struct sqlite_conn *c, sqlite3_stmt *stmt, int n_columns)
+{
+    for (int i = 0; i < n_columns; i++) {
+        struct db_cell cell = {0};
+
+        switch (sqlite3_column_type(stmt, i)) {
+        case SQLITE_NULL:
+            cell.is_null = true;
+            break;
+        case SQLITE_INTEGER:
+        case SQLITE_FLOAT:
+            cell.number = sqlite3_column_int64(stmt, i);
+            break;
+        default: {
+            const void *text = sqlite3_column_text(stmt, i);
+
+            cell.text.len = (size_t)sqlite3_column_bytes(stmt, i);
+            if (!text)
+                c->texts.failed = true;
+            cell.text.ptr = (const char *)(uintptr_t)(c->texts.len + 1);
+            buf_append(&c->texts, text ? text : "", text ? cell.text.len : 0);
+            buf_append_char(&c->texts, '\0');
+            break;
+        }
+        }
+        buf_append(&c->cells, &cell, sizeof(cell));
+    }
+}
+
+static struct sqlite_rows *rows_new(struct sqlite_conn *c, size_t n_columns)
+{
+    const size_t n_cells = c->cells.len / sizeof(struct db_cell);
+    struct sqlite_rows *rows = calloc(1, sizeof(*rows) + c->cells.len + c->texts.len);
+    char *texts;
+
+    if (!rows)
+        return NULL;
+    texts = (char *)&rows->cells[n_cells];
+    if (n_cells > 0)
+        memcpy(rows->cells, c->cells.data, c->cells.len);
+    if (c->texts.len > 0)
+        memcpy(texts, c->texts.data, c->texts.len);
+    for (size_t i = 0; i < n_cells; i++) {
+        struct str *text = &rows->cells[i].text;
+
+        if (text->ptr)
+            text->ptr = texts + ((uintptr_t)text->ptr - 1);
+    }
+    rows->result.cells = rows->cells;
+    rows->result.n_columns = n_columns;
+    rows->result.n_rows = n_columns > 0 ? n_cells / n_columns : 0;
+    return rows;
+}
+
+static void clear_rows(struct buf *b)
+{
+    if (b->cap > ROWS_KEEP_BYTES)
+        buf_deinit(b);
+    else
+        buf_clear(b);
+}
+
+static bool step_all(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call,
+                     sqlite3_stmt *stmt)
+{
+    const int n_columns = sqlite3_column_count(stmt);
+    struct sqlite_rows *rows;
+    int rc;
+
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        add_row(c, stmt, n_columns);
+        if (c->cells.failed || c->texts.failed) {
+            t->error = ERROR(ERR_NO_MEMORY, 0, "the database's answer is too large");
+            return false;
+        }
+    }
+    if (rc != SQLITE_DONE) {
+        sqlite_conn_fail(c, t);
+        return false;
+    }
+    rows = rows_new(c, (size_t)n_columns);
+    if (!rows) {
+        t->error = ERROR(ERR_NO_MEMORY, 0, NULL);
+        return false;
+    }
+    if (!sqlite3_stmt_readonly(stmt))
+        rows->result.n_changed = sqlite3_changes64(c->db);
+    call->rows = rows;
+    return true;
+}
+
+bool sqlite_conn_run(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call)
+{
+    sqlite3_stmt *stmt = statement(c, call->sql);
+    bool ok;
+
+    if (!stmt) {
+        sqlite_conn_fail(c, t);
+        return false;
+    }
+    ok = bind_args(c, t, call, stmt) && step_all(c, t, call, stmt);
+    clear_rows(&c->cells);
+    clear_rows(&c->texts);
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+    return ok;
+}

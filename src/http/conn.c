@@ -1,0 +1,528 @@
+/* A connection: reads requests one after the other, gathers output and writes it once a turn of the
+ * loop. Whatever happens to it, conn_close() is the one way out. */
+#include "config/config.h"
+#include "internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* After the first head_seconds of a body, its rate is looked at this often. */
+#define BODY_WINDOW_MS 5000
+/* How long a client may go on sending after its last answer, so that it reads the answer and not a
+ * reset. */
+#define LINGER_MS 2000
+/* Less than this in write_seconds is no progress: a reader that takes a byte now and then is none.
+ */
+#define WRITE_PROGRESS_BYTES 4096
+/* Streams stop at limits.output_bytes; this is for one answer as a whole, and for handlers that do
+ * not stop. */
+#define OUT_MAX_BYTES (64 * 1024 * 1024)
+
+static void on_flush(struct flush *f);
+
+static void set_state(struct conn *c, enum conn_state state)
+{
+    static const char *const names[] = {"idle",   "head",      "body",  "answering",
+                                        "ending", "lingering", "closed"};
+
+    log_trace("http: connection %d: %s -> %s", c->fd, names[c->state], names[state]);
+    c->state = state;
+}
+
+static bool is_streaming(const struct conn *c)
+{
+    return c->req && c->req->response->state == RESPONSE_STREAMING;
+}
+
+static void mark_dirty(struct conn *c)
+{
+    loop_mark_dirty(&c->flush, on_flush);
+}
+
+/* ---- closing ---- */
+
+static void try_free(struct conn *c)
+{
+    struct http_loop *h = c->http;
+
+    if (c->state != CONN_CLOSED || c->is_handle_open || c->req)
+        return;
+    list_remove(&c->link);
+    h->n_conns--;
+    free(c);
+    server_check_drained(h);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct conn *c = handle->data;
+
+    c->is_handle_open = false;
+    try_free(c);
+}
+
+static void release_out(struct conn *c)
+{
+    struct http_loop *h = c->http;
+
+    if (c->out.data && c->out.cap == OUT_BYTES && h->n_spare_out < N_SPARE_OUT)
+        h->spare_out[h->n_spare_out++] = c->out.data;
+    else
+        buf_deinit(&c->out);
+    c->out = (struct buf){.data = NULL};
+    c->out_sent = 0;
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    set_state(c, CONN_CLOSED);
+    timer_stop(&c->deadline);
+    timer_stop(&c->write_deadline);
+    loop_unmark_dirty(&c->flush);
+    release_out(c);
+    buf_deinit(&c->in);
+    parser_free(c->parser);
+    c->parser = NULL;
+    server_uncount_address(c->http->server, c->address_count);
+    uv_close((uv_handle_t *)&c->poll, on_handle_closed);
+    close(c->fd);
+    atomic_fetch_sub(&c->http->server->n_conns, 1);
+    listener_resume(c->http);
+    if (c->req)
+        request_lose_client(c->req); /* c stays until the handle is closed */
+}
+
+/* ---- output ---- */
+
+struct buf *conn_out(struct conn *c)
+{
+    struct http_loop *h = c->http;
+
+    if (c->state == CONN_CLOSED)
+        return NULL;
+    if (!c->out.data && !c->out.failed) {
+        if (h->n_spare_out > 0)
+            c->out = (struct buf){.data = h->spare_out[--h->n_spare_out], .cap = OUT_BYTES};
+        else
+            buf_reserve(&c->out, OUT_BYTES); /* a failure stays in it: the flush closes c */
+        c->out.max_bytes = OUT_MAX_BYTES;
+    }
+    mark_dirty(c);
+    return &c->out;
+}
+
+size_t conn_out_waiting(const struct conn *c)
+{
+    return c->out.len - c->out_sent;
+}
+
+static void on_write_deadline(struct timer *t)
+{
+    struct conn *c = container_of(t, struct conn, write_deadline);
+
+    if (c->window_bytes < WRITE_PROGRESS_BYTES) {
+        log_debug("http: connection %d: the client does not read", c->fd);
+        conn_close(c);
+        return;
+    }
+    c->window_bytes = 0;
+    timer_start(t, config()->limits.write_seconds * 1000, on_write_deadline);
+}
+
+/* Gives the socket what it takes. May close c. */
+static void write_out(struct conn *c)
+{
+    if (c->out.failed) {
+        log_warn("http: connection %d: no memory for its output", c->fd);
+        conn_close(c);
+        return;
+    }
+    while (!c->is_blocked && conn_out_waiting(c) > 0) {
+        ssize_t n = send(c->fd, c->out.data + c->out_sent, conn_out_waiting(c),
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n >= 0) {
+            c->out_sent += (size_t)n;
+            c->window_bytes += (size_t)n;
+        } else if (errno == EAGAIN || errno == ENOBUFS) {
+            c->is_blocked = true;
+        } else if (errno != EINTR) {
+            conn_close(c);
+            return;
+        }
+    }
+    if (conn_out_waiting(c) == 0) {
+        release_out(c);
+        timer_stop(&c->write_deadline);
+        return;
+    }
+    if (c->out_sent > c->out.len / 2) {
+        buf_consume(&c->out, c->out_sent);
+        c->out_sent = 0;
+    }
+    if (!timer_is_started(&c->write_deadline)) {
+        c->window_bytes = 0;
+        timer_start(&c->write_deadline, config()->limits.write_seconds * 1000, on_write_deadline);
+    }
+}
+
+/* ---- requests ---- */
+
+static void on_deadline(struct timer *t);
+
+static void drop_parser(struct conn *c)
+{
+    parser_free(c->parser);
+    c->parser = NULL;
+    timer_stop(&c->deadline);
+}
+
+/* Answers err to what cannot be read to its end, and says goodbye. */
+static void fail_reading(struct conn *c, struct error err)
+{
+    struct request *req = c->req ? c->req : request_new(c, NULL);
+
+    c->req = req;
+    drop_parser(c);
+    c->lingers = true;
+    if (!req) {
+        conn_close(c);
+        return;
+    }
+    set_state(c, CONN_ANSWERING);
+    req->response->keep_alive = false;
+    response_error(req, err);
+    request_check_end(req);
+}
+
+static void on_deadline(struct timer *t)
+{
+    struct conn *c = container_of(t, struct conn, deadline);
+    uint64_t rate = config()->limits.body_min_bytes_per_second, window_ms = BODY_WINDOW_MS;
+
+    switch (c->state) {
+    case CONN_IDLE:
+    case CONN_LINGERING:
+        conn_close(c);
+        break;
+    case CONN_HEAD:
+        fail_reading(c, ERROR(ERR_CLIENT_TIMEOUT, 0, NULL));
+        break;
+    case CONN_BODY:
+        if (!c->has_body_window)
+            window_ms = config()->limits.head_seconds * 1000;
+        c->has_body_window = true;
+        if (parser_body_len(c->parser) - c->body_seen < rate * window_ms / 1000) {
+            fail_reading(c, ERROR(ERR_CLIENT_TIMEOUT, 0, NULL));
+            break;
+        }
+        c->body_seen = parser_body_len(c->parser);
+        timer_start(t, BODY_WINDOW_MS, on_deadline);
+        break;
+    case CONN_ANSWERING:
+    case CONN_ENDING:
+    case CONN_CLOSED:
+        break; /* nothing is being read */
+    }
+}
+
+static void begin_head(struct conn *c)
+{
+    c->parser = parser_new(&c->http->parser_limits);
+    if (!c->parser) {
+        conn_close(c);
+        return;
+    }
+    set_state(c, CONN_HEAD);
+    timer_start(&c->deadline, config()->limits.head_seconds * 1000, on_deadline);
+}
+
+static void end_head(struct conn *c)
+{
+    size_t max_body_bytes = 0;
+
+    c->req = request_new(c, c->parser);
+    if (!c->req) {
+        conn_close(c);
+        return;
+    }
+    if (request_judge_head(c->req, c->parser, &max_body_bytes)) {
+        set_state(c, CONN_BODY);
+        parser_accept_body(c->parser, max_body_bytes);
+        c->body_seen = 0;
+        c->has_body_window = false;
+        timer_start(&c->deadline, config()->limits.head_seconds * 1000, on_deadline);
+        return;
+    }
+    c->lingers = parser_head(c->parser).has_body;
+    drop_parser(c);
+    set_state(c, CONN_ANSWERING);
+    request_check_end(c->req);
+}
+
+static void end_body(struct conn *c)
+{
+    c->req->response->body_in = parser_take_body(c->parser);
+    drop_parser(c);
+    set_state(c, CONN_ANSWERING);
+    request_run(c->req);
+}
+
+/* The next request waits until the socket takes the answers before it. */
+static bool may_begin(const struct conn *c)
+{
+    return !c->is_blocked && conn_out_waiting(c) < config()->limits.output_bytes && !c->out.failed;
+}
+
+/* Reads requests until one has to wait. Returns how many bytes were used. */
+static size_t parse(struct conn *c, const char *data, size_t len)
+{
+    enum parser_event event = PARSER_MORE;
+    size_t at = 0, used;
+
+    while (at < len || event == PARSER_HEAD) {
+        if (c->state == CONN_IDLE && may_begin(c))
+            begin_head(c);
+        if (c->state != CONN_HEAD && c->state != CONN_BODY)
+            break;
+        event = parser_feed(c->parser, data + at, len - at, &used);
+        at += used;
+        if (event == PARSER_HEAD)
+            end_head(c);
+        else if (event == PARSER_DONE)
+            end_body(c);
+        else if (event == PARSER_FAILED)
+            fail_reading(c, parser_error(c->parser));
+        if (c->state != CONN_BODY)
+            event = PARSER_MORE;
+    }
+    return at;
+}
+
+void conn_end_request(struct conn *c, bool keep_alive)
+{
+    c->req = NULL;
+    if (c->state == CONN_CLOSED) {
+        try_free(c);
+        return;
+    }
+    if (keep_alive) {
+        set_state(c, CONN_IDLE);
+        timer_start(&c->deadline, config()->limits.keepalive_seconds * 1000, on_deadline);
+    } else {
+        c->lingers = c->lingers || c->in.len > 0;
+        set_state(c, CONN_ENDING);
+    }
+    mark_dirty(c); /* goes on with what is in `in`, or closes */
+}
+
+/* ---- the socket's side ---- */
+
+/* Waits for what the state can use. */
+static void watch(struct conn *c)
+{
+    int events;
+    bool takes_input =
+        !c->is_eof && (c->state == CONN_ENDING || c->state == CONN_LINGERING || is_streaming(c) ||
+                       c->in.len < config()->limits.pipeline_bytes);
+
+    if (c->state == CONN_CLOSED)
+        return;
+    events = (takes_input ? UV_READABLE : 0) | (c->is_blocked ? UV_WRITABLE : 0);
+    if (events == c->events)
+        return;
+    c->events = events;
+    if (events == 0)
+        uv_poll_stop(&c->poll);
+    else if (uv_poll_start(&c->poll, events, c->poll.poll_cb) != 0)
+        conn_close(c);
+}
+
+static void parse_waiting(struct conn *c)
+{
+    size_t used = parse(c, c->in.data, c->in.len);
+
+    if (c->state == CONN_CLOSED)
+        return;
+    buf_consume(&c->in, used);
+    if (c->in.len == 0)
+        buf_deinit(&c->in);
+}
+
+static void linger(struct conn *c)
+{
+    set_state(c, CONN_LINGERING);
+    buf_deinit(&c->in);
+    shutdown(c->fd, SHUT_WR);
+    timer_start(&c->deadline, LINGER_MS, on_deadline);
+}
+
+/* A stream's room was taken and is there again. The handler may do anything, also end the request.
+ */
+static void tell_drained(struct conn *c)
+{
+    struct response *res = c->req->response;
+
+    if (!res->was_full || conn_out_waiting(c) > config()->limits.output_bytes / 2)
+        return;
+    res->was_full = false;
+    if (res->on_drained)
+        res->on_drained(res->drained_state);
+}
+
+/* Everything that c owes at the end of a turn. */
+static void settle(struct conn *c)
+{
+    write_out(c);
+    if (c->state == CONN_CLOSED)
+        return;
+    if (c->is_eof && c->req && (is_streaming(c) || c->req->fails_at_eof)) {
+        conn_close(c);
+        return;
+    }
+    if (is_streaming(c)) {
+        if (c->in.len > config()->limits.pipeline_bytes) {
+            log_debug("http: connection %d: too much was sent while a stream is answered", c->fd);
+            conn_close(c);
+            return;
+        }
+        tell_drained(c);
+    }
+    if (c->state == CONN_IDLE && c->in.len > 0 && may_begin(c))
+        parse_waiting(c);
+    if (c->is_eof && (c->state == CONN_HEAD || c->state == CONN_BODY ||
+                      (c->state == CONN_IDLE && c->in.len == 0))) {
+        drop_parser(c);
+        if (c->req) {
+            conn_close(c); /* in the middle of a body: nobody waits for an answer */
+            return;
+        }
+        set_state(c, CONN_ENDING);
+    }
+    if (c->state == CONN_ENDING && conn_out_waiting(c) == 0 && !c->out.failed) {
+        if (!c->lingers || c->is_eof) {
+            conn_close(c);
+            return;
+        }
+        linger(c);
+    }
+    watch(c);
+}
+
+static void on_flush(struct flush *f)
+{
+    settle(container_of(f, struct conn, flush));
+}
+
+static void take_input(struct conn *c, const char *data, size_t len)
+{
+    if (c->state == CONN_ENDING || c->state == CONN_LINGERING)
+        return;
+    if (c->in.len == 0) {
+        size_t used = parse(c, data, len);
+
+        data += used;
+        len -= used;
+    }
+    if (len == 0 || c->state == CONN_CLOSED || c->state == CONN_ENDING)
+        return;
+    buf_append(&c->in, data, len);
+    if (c->in.failed)
+        conn_close(c);
+    else
+        mark_dirty(c);
+}
+
+static void read_in(struct conn *c)
+{
+    struct loop *l = c->http->loop;
+    size_t room = sizeof(l->read_buffer);
+    ssize_t n;
+
+    /* While an answer is pending, no more than may be kept; one byte over is noticed as such. */
+    if (c->state == CONN_ANSWERING && config()->limits.pipeline_bytes < room)
+        room = config()->limits.pipeline_bytes + 1;
+    n = recv(c->fd, l->read_buffer, room, MSG_DONTWAIT);
+    if (n > 0) {
+        take_input(c, l->read_buffer, (size_t)n);
+    } else if (n == 0) {
+        c->is_eof = true;
+        if (c->state == CONN_LINGERING)
+            conn_close(c);
+        else
+            mark_dirty(c);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        conn_close(c);
+    }
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    struct conn *c = handle->data;
+
+    if (status < 0) {
+        conn_close(c); /* reset */
+        return;
+    }
+    if (events & UV_WRITABLE) {
+        c->is_blocked = false;
+        mark_dirty(c);
+    }
+    if (events & UV_READABLE)
+        read_in(c);
+    if (!list_is_linked(&c->flush.link)) /* else settle() looks, when it is known what is blocked */
+        watch(c);
+}
+
+/* ---- opening ---- */
+
+struct conn *conn_open(struct http_loop *h, int fd, const struct ip *peer,
+                       struct address_count *count)
+{
+    struct conn *c = calloc(1, sizeof(*c));
+
+    if (!c || uv_poll_init(&h->loop->uv, &c->poll, fd) != 0) {
+        free(c);
+        close(fd);
+        server_uncount_address(h->server, count);
+        atomic_fetch_sub(&h->server->n_conns, 1);
+        return NULL;
+    }
+    c->poll.data = c;
+    c->is_handle_open = true;
+    c->http = h;
+    c->fd = fd;
+    c->peer = *peer;
+    c->address_count = count;
+    list_push(&h->conns, &c->link);
+    h->n_conns++;
+    c->events = UV_READABLE;
+    if (uv_poll_start(&c->poll, UV_READABLE, on_poll) != 0) {
+        conn_close(c);
+        return NULL;
+    }
+    timer_start(&c->deadline, config()->limits.keepalive_seconds * 1000, on_deadline);
+    return c;
+}
+
+void conn_refuse(struct conn *c)
+{
+    fail_reading(c, ERROR(ERR_UNAVAILABLE, 0, "The server is shutting down"));
+}
+
+void conn_drain(struct conn *c)
+{
+    if (c->state != CONN_IDLE)
+        return; /* ends with its answer */
+    read_in(c); /* a request that has just come is not lost */
+    if (c->state == CONN_IDLE) {
+        set_state(c, CONN_ENDING);
+        mark_dirty(c);
+    }
+}

@@ -1,0 +1,205 @@
+/* What the files of this room share: servers, connections, the inside of requests. */
+#ifndef AERIE_SRC_HTTP_INTERNAL_H
+#define AERIE_SRC_HTTP_INTERNAL_H
+
+#include "base/cidr.h"
+#include "base/map.h"
+#include "http/http.h"
+#include "parser.h"
+#include "router.h"
+
+#include <stdatomic.h>
+
+/* How many connections one address group has: only while limits.connections_per_address is on. */
+struct address_count {
+    struct map_node node;
+    size_t n;
+    char text[IP_TEXT_BYTES];
+};
+
+/* Shared by the loops; what changes after start is atomic or under the lock. */
+struct http_server {
+    struct http_hooks hooks;
+    struct router router;
+    struct cidr *trusted; /* proxies */
+    size_t n_trusted;
+    struct ip host;
+    size_t max_conns, max_conns_per_address;
+    atomic_uint port;
+    atomic_size_t n_conns;
+    uv_mutex_t lock; /* loops, and addresses */
+    struct list loops;
+    struct map addresses; /* of address_count */
+};
+
+enum listener_state {
+    LISTENER_OPEN,    /* accepting */
+    LISTENER_PAUSED,  /* no room for one more: until a connection closes, or the timer */
+    LISTENER_CLOSING, /* the socket is closed, its poll handle not yet */
+    LISTENER_CLOSED
+};
+
+#define OUT_BYTES   4096
+#define N_SPARE_OUT 16
+
+/* This room's share of a loop. Freed by http_close(). */
+struct http_loop {
+    struct list link; /* in server->loops */
+    struct http_server *server;
+    struct loop *loop;
+    enum listener_state listener;
+    int listen_fd;
+    uv_poll_t listen_poll;
+    struct timer resume;
+    struct list conns; /* all whose memory is not freed yet */
+    size_t n_conns;
+    struct parser_limits parser_limits;
+    bool is_draining;
+    void (*on_drained)(struct loop *l);
+    int64_t date_s; /* whose text date is */
+    char date[32];
+    char *spare_out[N_SPARE_OUT]; /* of OUT_BYTES each */
+    unsigned n_spare_out;
+};
+
+static inline struct http_loop *http_loop_of(struct loop *l)
+{
+    return l->rooms[ROOM_HTTP];
+}
+
+/* ---- server.c ---- */
+/* Counts one more connection of ip, on any loop. *out: NULL while the limit is off. False: over the
+ * limit. */
+bool server_count_address(struct http_server *s, const struct ip *ip, struct address_count **out);
+void server_uncount_address(struct http_server *s, struct address_count *count);
+/* The last connection of a draining loop is gone: tells, once. */
+void server_check_drained(struct http_loop *h);
+
+/* ---- listener.c ---- */
+struct error listener_open(struct http_loop *h) MUST_CHECK;
+/* A connection closed: there may be room again. */
+void listener_resume(struct http_loop *h);
+/* Refuses those who wait, then closes. */
+void listener_close(struct http_loop *h, bool refuse_waiting);
+
+/* ---- conn.c ---- */
+enum conn_state {
+    CONN_IDLE,      /* between requests: nothing of the next one has come */
+    CONN_HEAD,      /* a head is being read */
+    CONN_BODY,      /* its body is being read */
+    CONN_ANSWERING, /* the request's flow runs, or its stream goes on; further bytes wait in `in` */
+    CONN_ENDING,    /* the last answer was given: output goes out, input is dropped */
+    CONN_LINGERING, /* all is sent and our side shut; input is dropped until the client closes too
+                     */
+    CONN_CLOSED /* the descriptor is closed; freed when the handle is closed and the flow has ended
+                 */
+};
+
+struct conn {
+    uv_poll_t poll; /* smaller than a uv_tcp_t, and reading can be told from writing */
+    struct list link;
+    struct http_loop *http;
+    struct address_count *address_count;
+    struct request *req;   /* CONN_BODY and CONN_ANSWERING */
+    struct parser *parser; /* CONN_HEAD and CONN_BODY */
+    struct timer deadline; /* of what is being read, or of lingering */
+    struct timer write_deadline;
+    struct flush flush;
+    struct buf out; /* borrowed: data is NULL when nothing waits */
+    size_t out_sent;
+    size_t window_bytes; /* sent since write_deadline was started */
+    size_t body_seen;    /* of the body when its rate was last looked at */
+    struct buf in;       /* came early: pipelined */
+    struct ip peer;
+    int fd;
+    int events; /* that poll waits for */
+    enum conn_state state;
+    bool is_eof;     /* the client sent its end */
+    bool is_blocked; /* the socket takes no more for now */
+    bool lingers;    /* bytes of the client may be unread when we close */
+    bool is_handle_open;
+    bool has_body_window; /* the body's rate was looked at before */
+};
+
+/* Takes over fd, closes it when it fails. */
+struct conn *conn_open(struct http_loop *h, int fd, const struct ip *peer,
+                       struct address_count *count);
+/* Answers 503 without reading a request, then closes. */
+void conn_refuse(struct conn *c);
+/* Draining: at once when idle. */
+void conn_drain(struct conn *c);
+/* Closes at once. A request's flow fails with ERR_GONE. */
+void conn_close(struct conn *c);
+/* The output to append to; it is written at the end of the turn. NULL: nobody is there any more. */
+struct buf *conn_out(struct conn *c);
+size_t conn_out_waiting(const struct conn *c);
+/* The request's answer is complete in the output, and its flow has ended. req is freed. */
+void conn_end_request(struct conn *c, bool keep_alive);
+
+/* ---- request.c ---- */
+enum response_state {
+    RESPONSE_NONE,      /* no answer yet */
+    RESPONSE_STREAMING, /* the head is out, the body comes bit by bit */
+    RESPONSE_DONE
+};
+
+/* One wrong field, for the 422. */
+struct field_error {
+    struct field_error *next;
+    const char *field, *message;
+};
+
+/* The inside of a request: allocated with it. */
+struct response {
+    struct buf headers; /* lines that the handler set */
+    struct buf body_in; /* the request's body; freed with the request */
+    void (*on_drained)(void *state);
+    void *drained_state;
+    uint64_t started_ms;
+    enum response_state state;
+    int status;
+    bool is_chunked;
+    bool was_full;
+    bool keep_alive;   /* after the answer */
+    bool is_flow_open; /* started and not ended */
+};
+
+/* p: its head is complete, or it failed (then the request has no header lines). NULL: no memory. */
+struct request *request_new(struct conn *c, const struct parser *p);
+void request_free(struct request *req);
+/* Judges the head: finds the route, asks the hook. False: answered; the body will not be read. */
+bool request_judge_head(struct request *req, const struct parser *p, size_t *max_body_bytes);
+/* The body is complete: runs the route's steps. May free req. */
+void request_run(struct request *req);
+/* The client left, the descriptor is closed: fails the flow, or frees req. May free req. */
+void request_lose_client(struct request *req);
+/* When the answer and the flow have both ended, the connection goes on. May free req. */
+void request_check_end(struct request *req);
+
+/* ---- target.c ---- */
+/* Splits the request target (RFC 9112 section 3.2) into path and query and checks that both can be
+ * decoded. */
+struct error target_split(struct str target, bool is_options, struct str *path,
+                          struct str *query) MUST_CHECK;
+/* Percent escapes into bytes; '+' is a space in forms. out has room for in.len. Broken escapes stay
+ * as they are. */
+size_t percent_decode(struct str in, bool is_form, char *out);
+
+/* ---- response.c ---- */
+/* {"detail": …} with an HTTP status that no enum status has. */
+void response_detail(struct request *req, int http_status, const char *detail);
+/* Breaks the answer off: the client sees that it is not whole. */
+void response_cut_stream(struct request *req);
+
+/* ---- cors.c ---- */
+/* The lines that let a browser's page read this answer: none when its origin is not allowed. */
+void cors_write(struct request *req, struct buf *out);
+/* Adds what a preflight asks for (Fetch standard, section 3.2). */
+void cors_preflight(struct request *req, unsigned methods);
+
+/* ---- address.c ---- */
+/* Fills address, address_group and is_secure. */
+struct error address_fill(struct request *req, const struct http_server *s,
+                          const struct ip *peer) MUST_CHECK;
+
+#endif

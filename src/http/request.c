@@ -1,0 +1,403 @@
+/* A request's life: from its head to the end of its flow, and what handlers ask of it. */
+#include "config/config.h"
+#include "internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The form around an upload: boundaries, names, small fields. */
+#define UPLOAD_FORM_BYTES (64 * 1024)
+/* Of a path in the log. */
+#define LOG_PATH_BYTES 200
+
+struct exchange {
+    struct request req;
+    struct response response;
+};
+
+/* ---- birth and death ---- */
+
+static bool is_token_char(char ch)
+{
+    return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+           ch == '-' || ch == '_' || ch == '.';
+}
+
+static void choose_id(struct request *req)
+{
+    struct str given = request_header(req, "x-request-id");
+    bool is_sane = given.len > 0 && given.len <= ID_LEN;
+
+    for (size_t i = 0; is_sane && i < given.len; i++)
+        is_sane = is_token_char(given.ptr[i]);
+    if (is_sane) {
+        memcpy(req->id.text, given.ptr, given.len);
+        req->id.text[given.len] = '\0';
+        req->id_text = (struct str){req->id.text, given.len};
+    } else {
+        req->id = id_v7();
+        req->id_text = id_str(&req->id);
+    }
+}
+
+static bool copy_head(struct request *req, const struct parser *p)
+{
+    struct parser_head head = parser_head(p);
+    struct str bytes = arena_copy(&req->arena, head.bytes);
+    struct header_line *lines = arena_alloc(&req->arena, head.n_lines * sizeof(*lines) + 1);
+
+    if (!bytes.ptr || !lines)
+        return false;
+    for (size_t i = 0; i < head.n_lines; i++) {
+        const struct parser_line *line = &head.lines[i];
+
+        lines[i].name = (struct str){bytes.ptr + line->name.at, line->name.len};
+        lines[i].value = str_trim((struct str){bytes.ptr + line->value.at, line->value.len});
+    }
+    req->headers = lines;
+    req->n_headers = head.n_lines;
+    req->is_http_1_0 = head.minor_version == 0;
+    req->is_head = strcmp(head.method, "HEAD") == 0;
+    req->path = (struct str){bytes.ptr + head.target.at, head.target.len};
+    req->response->keep_alive = head.keeps_alive;
+    return true;
+}
+
+struct request *request_new(struct conn *c, const struct parser *p)
+{
+    struct exchange *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return NULL;
+    e->req.response = &e->response;
+    e->req.loop = c->http->loop;
+    e->req.conn = c;
+    e->response.started_ms = loop_now_ms(c->http->loop);
+    if (p && !copy_head(&e->req, p)) {
+        arena_free(&e->req.arena);
+        free(e);
+        return NULL;
+    }
+    choose_id(&e->req);
+    return &e->req;
+}
+
+void request_free(struct request *req)
+{
+    struct exchange *e = container_of(req, struct exchange, req);
+
+    buf_deinit(&e->response.headers);
+    buf_deinit(&e->response.body_in);
+    arena_free(&req->arena);
+    free(e);
+}
+
+/* ---- the head ---- */
+
+const char *http_method_name(enum http_method m)
+{
+    static const char *const names[N_HTTP_METHODS] = {
+        [HTTP_GET] = "GET",         [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",
+        [HTTP_PUT] = "PUT",         [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
+        [HTTP_OPTIONS] = "OPTIONS",
+    };
+
+    return m < N_HTTP_METHODS ? names[m] : "?";
+}
+
+/* N_HTTP_METHODS: none that we serve. */
+static enum http_method method_from(const char *name)
+{
+    unsigned m = 0;
+
+    while (m < N_HTTP_METHODS && strcmp(http_method_name((enum http_method)m), name) != 0)
+        m++;
+    return (enum http_method)m;
+}
+
+static void set_allow(struct request *req, unsigned methods)
+{
+    char text[64] = "";
+    size_t len = 0;
+
+    methods |= 1U << HTTP_OPTIONS;
+    for (unsigned m = 0; m < N_HTTP_METHODS; m++) {
+        const char *name = http_method_name((enum http_method)m);
+
+        if (!(methods & 1U << m))
+            continue;
+        if (len > 0)
+            len = (size_t)(stpcpy(text + len, ", ") - text);
+        len = (size_t)(stpcpy(text + len, name) - text);
+    }
+    response_set_header(req, "Allow", (struct str){text, len});
+}
+
+static bool decode_params(struct request *req, const struct route_match *match)
+{
+    for (size_t i = 0; i < ROUTE_MAX_PARAMS && match->params[i].ptr; i++) {
+        struct str raw = match->params[i];
+        char *text = arena_alloc(&req->arena, raw.len + 1);
+
+        if (!text)
+            return false;
+        req->params[i] = (struct str){text, percent_decode(raw, false, text)};
+    }
+    return true;
+}
+
+/* The media type without its parameters. */
+static struct str media_type(const struct request *req)
+{
+    struct str type = request_header(req, "content-type");
+
+    return str_trim((struct str){type.ptr, str_find(type, ';')});
+}
+
+static bool takes_media_type(enum body_kind kind, struct str type)
+{
+    bool is_json = str_eq_nocase(type, STR("application/json"));
+
+    switch (kind) {
+    case BODY_NONE:
+        return true;
+    case BODY_JSON:
+        return is_json;
+    case BODY_FORM:
+        return is_json || str_eq_nocase(type, STR("application/x-www-form-urlencoded"));
+    case BODY_UPLOAD:
+        return str_eq_nocase(type, STR("multipart/form-data"));
+    }
+    return false;
+}
+
+static size_t max_body_of(const struct route *route)
+{
+    const struct config_limits *limits = &config()->limits;
+
+    return route->body == BODY_UPLOAD ? limits->upload_bytes + UPLOAD_FORM_BYTES
+                                      : limits->body_bytes;
+}
+
+/* What holds for every request, whatever its route. */
+static struct error judge_lines(struct request *req, const struct parser_head *head)
+{
+    struct str coding = request_header(req, "content-encoding");
+    bool is_options = strcmp(head->method, "OPTIONS") == 0;
+    struct error err;
+
+    err = address_fill(req, req->conn->http->server, &req->conn->peer);
+    if (is_error(err))
+        return err;
+    err = target_split(req->path, is_options, &req->path, &req->query);
+    if (is_error(err))
+        return err;
+    if (strcmp(head->method, "CONNECT") == 0)
+        return ERROR(ERR_BAD_REQUEST, 0, "This is no proxy");
+    if (coding.len > 0 && !str_eq_nocase(coding, STR("identity")))
+        return ERROR(ERR_MEDIA_TYPE, 0, "Bodies are taken without Content-Encoding only");
+    return NO_ERROR;
+}
+
+/* Sets req->route, or answers. False: answered. */
+static bool find_route(struct request *req, const char *method_name)
+{
+    struct http_server *s = req->conn->http->server;
+    enum http_method method = method_from(method_name);
+    struct route_match match;
+
+    req->method = method == HTTP_HEAD || method == N_HTTP_METHODS ? HTTP_GET : method;
+    match = router_find(&s->router, req->method, req->path);
+    if (match.methods & 1U << HTTP_GET)
+        match.methods |= 1U << HTTP_HEAD;
+    if (method == N_HTTP_METHODS)
+        match.route = NULL;
+    if (match.route) {
+        req->route = match.route;
+        if (decode_params(req, &match))
+            return true;
+        response_error(req, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return false;
+    }
+    if (method == HTTP_OPTIONS && str_eq(req->path, STR("*")))
+        match.methods = (1U << N_HTTP_METHODS) - 1;
+    if (match.methods == 0) {
+        response_error(req, ERROR(ERR_NOT_FOUND, 0, NULL));
+        return false;
+    }
+    set_allow(req, match.methods);
+    if (method == HTTP_OPTIONS) {
+        cors_preflight(req, match.methods);
+        response_empty(req, 204);
+    } else {
+        response_error(req, ERROR(ERR_METHOD, 0, NULL));
+    }
+    return false;
+}
+
+static struct error judge_body(const struct request *req, const struct parser_head *head,
+                               size_t max_bytes)
+{
+    if (!head->has_body)
+        return NO_ERROR;
+    if (!takes_media_type(req->route->body, media_type(req)))
+        return ERROR(ERR_MEDIA_TYPE, 0, NULL);
+    if (head->content_length > max_bytes)
+        return ERROR(ERR_TOO_LARGE, 0, NULL);
+    return NO_ERROR;
+}
+
+bool request_judge_head(struct request *req, const struct parser *p, size_t *max_body_bytes)
+{
+    struct parser_head head = parser_head(p);
+    const struct http_hooks *hooks = &req->conn->http->server->hooks;
+    struct str expect = request_header(req, "expect");
+    bool keep_alive = req->response->keep_alive;
+    struct error err;
+
+    /* Whoever is answered now has sent a body that nobody reads. */
+    req->response->keep_alive = keep_alive && !head.has_body;
+    err = judge_lines(req, &head);
+    if (is_error(err)) {
+        if (err.status == ERR_BAD_REQUEST)
+            req->response->keep_alive = false; /* whoever speaks so is not followed any further */
+        response_error(req, err);
+        return false;
+    }
+    if (expect.ptr && !str_eq_nocase(expect, STR("100-continue"))) {
+        response_detail(req, 417, "The only expectation that is met is 100-continue");
+        return false;
+    }
+    if (!find_route(req, head.method))
+        return false;
+    *max_body_bytes = max_body_of(req->route);
+    err = hooks->on_head ? hooks->on_head(req) : NO_ERROR;
+    if (!is_error(err))
+        err = judge_body(req, &head, *max_body_bytes);
+    if (!is_error(err) && req->route->state_bytes > 0) {
+        req->state = arena_alloc(&req->arena, req->route->state_bytes);
+        if (!req->state)
+            err = ERROR(ERR_NO_MEMORY, 0, NULL);
+    }
+    if (is_error(err)) {
+        response_error(req, err);
+        return false;
+    }
+    req->response->keep_alive = keep_alive;
+    if (expect.ptr && head.has_body && !req->is_http_1_0) {
+        struct buf *out = conn_out(req->conn);
+
+        if (out)
+            buf_append_str(out, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    return true;
+}
+
+/* ---- the flow ---- */
+
+static void log_access(const struct request *req)
+{
+    struct str path = req->path;
+
+    if (path.len > LOG_PATH_BYTES)
+        path.len = LOG_PATH_BYTES;
+    log_debug("http: %s %.*s %d %u ms request=%s",
+              req->is_head ? "HEAD" : http_method_name(req->method), STR_ARG(path),
+              req->response->status, (unsigned)(loop_now_ms(req->loop) - req->response->started_ms),
+              req->id.text);
+}
+
+void request_check_end(struct request *req)
+{
+    struct response *res = req->response;
+    struct conn *c = req->conn;
+    bool keep_alive = res->keep_alive;
+
+    if (res->is_flow_open || (c->state != CONN_CLOSED && res->state != RESPONSE_DONE))
+        return;
+    log_access(req);
+    request_free(req);
+    conn_end_request(c, keep_alive);
+}
+
+static void on_flow_end(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct response *res = req->response;
+
+    res->is_flow_open = false;
+    switch (res->state) {
+    case RESPONSE_NONE:
+        if (is_error(f->err))
+            response_error(req, f->err);
+        else
+            response_error(req, ERROR(ERR_INTERNAL, 0, "a handler gave no answer"));
+        break;
+    case RESPONSE_STREAMING:
+        if (is_error(f->err))
+            response_cut_stream(req);
+        else
+            response_end_stream(req);
+        break;
+    case RESPONSE_DONE:
+        break;
+    }
+    request_check_end(req);
+}
+
+void request_run(struct request *req)
+{
+    req->body = buf_str(&req->response->body_in);
+    req->response->is_flow_open = true;
+    flow_start(&req->flow, req->route->steps, req, on_flow_end);
+}
+
+void request_lose_client(struct request *req)
+{
+    if (req->response->is_flow_open)
+        flow_fail(&req->flow, ERROR(ERR_GONE, 0, "the client left"));
+    else
+        request_check_end(req);
+}
+
+/* ---- what handlers ask ---- */
+
+struct str request_header(const struct request *req, const char *name)
+{
+    struct str wanted = str_from(name);
+
+    for (size_t i = 0; i < req->n_headers; i++)
+        if (str_eq_nocase(req->headers[i].name, wanted))
+            return req->headers[i].value.ptr ? req->headers[i].value : STR("");
+    return STR_NONE;
+}
+
+struct str request_query(struct request *req, const char *name)
+{
+    struct str rest = req->query, wanted = str_from(name), key, value;
+
+    while (form_next(&req->arena, &rest, &key, &value))
+        if (str_eq(key, wanted))
+            return value;
+    return STR_NONE;
+}
+
+void request_field_error(struct request *req, const char *field, const char *message)
+{
+    struct field_error *row = arena_alloc(&req->arena, sizeof(*row)), **end = &req->field_errors;
+
+    if (!row)
+        return; /* the 422 has one row less */
+    *row = (struct field_error){.field = field, .message = message};
+    while (*end)
+        end = &(*end)->next;
+    *end = row;
+}
+
+bool request_has_field_errors(const struct request *req)
+{
+    return req->field_errors != NULL;
+}

@@ -1,0 +1,144 @@
+/* A few threads behind one bounded queue. */
+#include "loop/workers.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct workers {
+    uv_mutex_t lock;
+    uv_cond_t wake;
+    struct list queue;
+    size_t n_queued, max_queue;
+    bool is_closing;
+    unsigned n_threads;
+    char name[16];
+    uv_thread_t threads[];
+};
+
+static void on_done_mail(struct mail *m)
+{
+    struct work *w = container_of(m, struct work, mail);
+
+    w->done(w);
+}
+
+static void run_one(struct work *w)
+{
+    w->run(w);
+    w->mail.run = on_done_mail;
+    if (!loop_post(w->loop, &w->mail))
+        log_error("workers: a loop closed before its work was done");
+}
+
+static void worker_main(void *arg)
+{
+    struct workers *ws = arg;
+
+    pthread_setname_np(pthread_self(), ws->name);
+    uv_mutex_lock(&ws->lock);
+    for (;;) {
+        struct list *link = list_pop(&ws->queue);
+
+        if (link) {
+            ws->n_queued--;
+            uv_mutex_unlock(&ws->lock);
+            run_one(container_of(link, struct work, link));
+            uv_mutex_lock(&ws->lock);
+        } else if (ws->is_closing) {
+            break;
+        } else {
+            uv_cond_wait(&ws->wake, &ws->lock);
+        }
+    }
+    uv_mutex_unlock(&ws->lock);
+}
+
+struct workers *workers_new(const char *name, unsigned n_threads, size_t max_queue)
+{
+    struct workers *ws = calloc(1, sizeof(*ws) + n_threads * sizeof(ws->threads[0]));
+
+    if (!ws)
+        return NULL;
+    list_init(&ws->queue);
+    ws->max_queue = max_queue;
+    for (size_t i = 0; name[i] && i < sizeof(ws->name) - 1; i++)
+        ws->name[i] = name[i];
+    if (uv_mutex_init(&ws->lock) != 0) {
+        free(ws);
+        return NULL;
+    }
+    if (uv_cond_init(&ws->wake) != 0) {
+        uv_mutex_destroy(&ws->lock);
+        free(ws);
+        return NULL;
+    }
+    while (ws->n_threads < n_threads) {
+        if (uv_thread_create(&ws->threads[ws->n_threads], worker_main, ws) != 0) {
+            workers_free(ws);
+            return NULL;
+        }
+        ws->n_threads++;
+    }
+    return ws;
+}
+
+void workers_free(struct workers *ws)
+{
+    if (!ws)
+        return;
+    uv_mutex_lock(&ws->lock);
+    ws->is_closing = true;
+    uv_cond_broadcast(&ws->wake);
+    uv_mutex_unlock(&ws->lock);
+    for (unsigned i = 0; i < ws->n_threads; i++)
+        uv_thread_join(&ws->threads[i]);
+    uv_cond_destroy(&ws->wake);
+    uv_mutex_destroy(&ws->lock);
+    free(ws);
+}
+
+bool workers_submit(struct workers *ws, struct work *w, void (*run)(struct work *w),
+                    void (*done)(struct work *w))
+{
+    bool is_taken;
+
+    w->loop = loop_current();
+    w->run = run;
+    w->done = done;
+    uv_mutex_lock(&ws->lock);
+    is_taken = ws->n_queued < ws->max_queue;
+    if (is_taken) {
+        ws->n_queued++;
+        list_push(&ws->queue, &w->link);
+        uv_cond_signal(&ws->wake);
+    }
+    uv_mutex_unlock(&ws->lock);
+    return is_taken;
+}
+
+bool workers_cancel(struct workers *ws, struct work *w)
+{
+    bool was_queued;
+
+    uv_mutex_lock(&ws->lock);
+    was_queued = list_is_linked(&w->link);
+    if (was_queued) {
+        list_remove(&w->link);
+        ws->n_queued--;
+    }
+    uv_mutex_unlock(&ws->lock);
+    return was_queued;
+}
+
+size_t workers_queued(struct workers *ws)
+{
+    size_t n;
+
+    uv_mutex_lock(&ws->lock);
+    n = ws->n_queued;
+    uv_mutex_unlock(&ws->lock);
+    return n;
+}

@@ -1,0 +1,29 @@
+/* The guard on every connection that leaves the server. */
+#ifndef AERIE_UPSTREAM_EGRESS_H
+#define AERIE_UPSTREAM_EGRESS_H
+
+#include "base/error.h"
+
+#include <curl/curl.h>
+#include <sys/socket.h>
+
+/* Reads egress.allow. Main thread, before any loop runs; a second call reads it anew. */
+struct error egress_open(void) MUST_CHECK;
+void egress_close(void);
+
+/* May a connection go to this address, which was looked up for host? Any thread. */
+bool egress_allows(const struct sockaddr *address, struct str host);
+
+/* A URL taken apart as libcurl will. All strings are libcurl's: egress_url_free(). */
+struct egress_url {
+    char *full; /* normal form, host in punycode */
+    char *host; /* without brackets */
+    char *port;
+    bool is_https;
+};
+/* ERR_INVALID with a sentence, or ERR_NO_MEMORY. Says nothing about the address. Free out in each
+ * case. */
+struct error egress_parse_url(struct str url, struct egress_url *out) MUST_CHECK;
+void egress_url_free(struct egress_url *url);
+
+#endif

@@ -1,0 +1,647 @@
+/* n8n: its request, and its answer told by the first bytes, because its Content-Type says nothing.
+ * It streams JSON lines, others in front of it send events, and a workflow may answer in any shape.
+ */
+#include "base/json.h"
+#include "event_stream.h"
+#include "json_lines.h"
+#include "provider.h"
+
+#include <string.h>
+
+#define BLANK_MAX_BYTES  256
+#define PHRASE_MAX_BYTES 64
+#define MAX_DEPTH        4
+
+enum shape {
+    SHAPE_UNTOLD, /* the bytes so far are held */
+    SHAPE_EVENTS,
+    SHAPE_LINES,
+    SHAPE_JSON, /* one value, held until the end */
+    SHAPE_TEXT,
+};
+
+struct n8n_reader {
+    struct reply *reply;
+    enum shape shape;
+    bool needs_gap; /* an item's text was told, the next one's is set apart */
+    struct buf held;
+    size_t judged; /* of held: lines before it are known to say nothing yet */
+    unsigned n_objects;
+    union {
+        struct event_stream events;
+        struct json_lines lines;
+    };
+};
+
+static const char was_started[] =
+    "n8n answered at once without a reply: set the webhook to respond when the last node finishes.";
+static const char is_echo_detail[] =
+    "n8n answered with the request instead of a reply: check the workflow's last node.";
+static const char no_reply[] = "n8n answered, but the answer holds no reply.";
+static const char starting_up[] = "n8n is starting up. Please try again in a moment.";
+static const char workflow_error[] = "The n8n workflow reported an error.";
+static const char not_json[] = "n8n's answer is not valid JSON.";
+
+static const struct str phrase_starting = {"n8n is starting up", 18};
+static const struct str phrase_started = {"Workflow was started", 20};
+static const struct str phrase_null = {"null", 4};
+
+/* ---- text in values ---- */
+
+/* A webhook's own item: our request, with our Authorization in its headers. */
+static bool is_echo(yyjson_val *val)
+{
+    return yyjson_is_obj(json_member(val, "headers")) &&
+           (json_member(val, "body") || json_member(val, "query") || json_member(val, "params") ||
+            json_member(val, "webhookUrl"));
+}
+
+/* A Respond node puts JSON as a string into an item: that is literal text, unless it is our
+ * request. */
+static bool is_echo_text(struct str text)
+{
+    struct json_values values;
+    yyjson_val *val;
+    bool found = false;
+
+    text = str_trim(text);
+    if (text.len == 0 || (text.ptr[0] != '{' && text.ptr[0] != '[') ||
+        !str_contains(text, STR("\"headers\"")))
+        return false;
+    json_values_init(&values, text);
+    while (!found && json_values_next(&values, &val) == JSON_VALUE)
+        found = is_echo(val) || is_echo(yyjson_arr_get_first(val));
+    json_values_deinit(&values);
+    return found;
+}
+
+static bool is_phrase(struct str text, struct str phrase)
+{
+    text = str_trim(text);
+    return str_starts_with(text, phrase) &&
+           (text.len == phrase.len || (text.len == phrase.len + 1 && text.ptr[phrase.len] == '.'));
+}
+
+/* True: the text is no reply but one of n8n's own sentences, and the reply has failed. */
+static bool fail_for_phrase(struct n8n_reader *r, struct str text)
+{
+    if (is_phrase(text, phrase_started)) {
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, was_started);
+        return true;
+    }
+    if (str_starts_with(str_trim(text), phrase_starting) && text.len <= PHRASE_MAX_BYTES) {
+        reply_fail(r->reply, ERR_PROVIDER_UNREACHABLE, starting_up);
+        return true;
+    }
+    return false;
+}
+
+static void add_text(struct n8n_reader *r, struct str text)
+{
+    if (is_echo_text(text)) {
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, is_echo_detail);
+        return;
+    }
+    if (text.len > 0 && r->needs_gap)
+        reply_add(r->reply, STR("\n\n"));
+    if (text.len > 0)
+        r->needs_gap = false;
+    reply_add(r->reply, text);
+}
+
+static void add_scalar(struct n8n_reader *r, yyjson_val *val)
+{
+    struct buf text = {.max_bytes = 64};
+
+    json_write_value(&text, val);
+    add_text(r, buf_str(&text));
+    buf_deinit(&text);
+}
+
+static bool is_failure(yyjson_val *error)
+{
+    return yyjson_is_obj(error) || yyjson_is_arr(error) || yyjson_is_true(error) ||
+           (yyjson_is_num(error) && yyjson_get_num(error) != 0) || yyjson_get_len(error) > 0;
+}
+
+static bool is_failure_code(yyjson_val *code)
+{
+    return yyjson_is_int(code) && (yyjson_get_sint(code) == 0 || yyjson_get_sint(code) >= 400);
+}
+
+static void add_value(struct n8n_reader *r, yyjson_val *val, unsigned depth);
+
+/* What people call the reply in their workflows, in the order of our contract. */
+static void add_object(struct n8n_reader *r, yyjson_val *val, unsigned depth)
+{
+    static const char *const keys[] = {"content", "output", "text", "response"};
+    yyjson_val *message = json_member(val, "message");
+    bool has_key = false;
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        yyjson_val *member = json_member(val, keys[i]);
+        size_t before = r->reply->text_bytes;
+
+        if (!member)
+            continue;
+        has_key = true;
+        add_value(r, member, depth + 1);
+        if (r->reply->text_bytes > before || !reply_takes_more(r->reply))
+            return;
+    }
+    if (is_failure(json_member(val, "error")) ||
+        (message && is_failure_code(json_member(val, "code"))))
+        reply_fail(r->reply, ERR_PROVIDER_ERROR, workflow_error);
+    else if (message && !(yyjson_is_str(message) && fail_for_phrase(r, json_text(message))))
+        add_value(r, message, depth + 1);
+    else if (is_echo(val))
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, is_echo_detail);
+    else if (!has_key && yyjson_obj_size(val) > 0)
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, no_reply);
+}
+
+static void add_value(struct n8n_reader *r, yyjson_val *val, unsigned depth)
+{
+    yyjson_arr_iter items;
+    yyjson_val *item;
+
+    if (depth > MAX_DEPTH) {
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, no_reply);
+    } else if (yyjson_is_str(val)) {
+        add_text(r, json_text(val));
+    } else if (yyjson_is_num(val) || yyjson_is_bool(val)) {
+        add_scalar(r, val);
+    } else if (yyjson_is_obj(val)) {
+        add_object(r, val, depth);
+    } else if (yyjson_is_arr(val)) {
+        yyjson_arr_iter_init(val, &items);
+        while (reply_takes_more(r->reply) && (item = yyjson_arr_iter_next(&items))) {
+            add_value(r, item, depth + 1);
+            r->needs_gap = r->reply->text_bytes > 0;
+        }
+        r->needs_gap = false;
+    }
+}
+
+/* ---- streams ---- */
+
+static bool is_type(yyjson_val *val, const char *type)
+{
+    return yyjson_equals_str(json_member(val, "type"), type);
+}
+
+static bool has_known_type(yyjson_val *val)
+{
+    return is_type(val, "begin") || is_type(val, "item") || is_type(val, "end") ||
+           is_type(val, "error");
+}
+
+static void take_item(struct n8n_reader *r, yyjson_val *val)
+{
+    static const char *const keys[] = {"content", "output", "text", "response"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        yyjson_val *member = json_member(val, keys[i]);
+
+        if (member) {
+            add_value(r, member, 1);
+            return;
+        }
+    }
+    if (is_echo(val))
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, is_echo_detail);
+}
+
+/* One value of a stream. begin and end come per node and turn of the model, so they say nothing. */
+static void take_value(struct n8n_reader *r, yyjson_val *val)
+{
+    yyjson_arr_iter items;
+    yyjson_val *item;
+
+    if (yyjson_is_str(val)) {
+        add_text(r, json_text(val));
+    } else if (yyjson_is_arr(val)) {
+        yyjson_arr_iter_init(val, &items);
+        while ((item = yyjson_arr_iter_next(&items)))
+            if (yyjson_is_obj(item))
+                take_value(r, item);
+    } else if (is_type(val, "error") ||
+               (!json_member(val, "type") && is_failure(json_member(val, "error")))) {
+        reply_tell_error(r->reply, ERR_PROVIDER_ERROR, workflow_error);
+    } else if (is_type(val, "item") || (yyjson_is_obj(val) && !json_member(val, "type"))) {
+        take_item(r, val);
+    }
+}
+
+static void on_line(void *state, struct str line)
+{
+    struct n8n_reader *r = state;
+    struct json_values values;
+    enum json_values_next next;
+    yyjson_val *val;
+
+    json_values_init(&values, line);
+    while ((next = json_values_next(&values, &val)) == JSON_VALUE && reply_takes_more(r->reply))
+        take_value(r, val);
+    if (next == JSON_BAD) {
+        r->reply->is_cut = values.is_cut;
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, not_json);
+    }
+    json_values_deinit(&values);
+}
+
+static void on_event(void *state, struct str type, struct str data)
+{
+    struct n8n_reader *r = state;
+    struct str trimmed = str_trim(data);
+    struct json_values values;
+    yyjson_val *val;
+
+    if (!reply_takes_more(r->reply))
+        return;
+    if (str_eq(type, STR("error"))) {
+        reply_tell_error(r->reply, ERR_PROVIDER_ERROR, workflow_error);
+    } else if (str_eq(trimmed, STR("[DONE]"))) {
+        reply_done(r->reply);
+    } else if (trimmed.len > 0 && trimmed.ptr[0] == '{') {
+        on_line(r, trimmed);
+    } else if (trimmed.len > 0 && (trimmed.ptr[0] == '[' || trimmed.ptr[0] == '"')) {
+        json_values_init(&values, trimmed);
+        if (json_values_next(&values, &val) == JSON_VALUE && str_trim(values.rest).len == 0)
+            take_value(r, val);
+        else
+            add_text(r, data);
+        json_values_deinit(&values);
+    } else {
+        add_text(r, data);
+    }
+}
+
+/* ---- telling the shape ---- */
+
+static void start_events(struct n8n_reader *r)
+{
+    r->shape = SHAPE_EVENTS;
+    r->events = (struct event_stream){
+        .on_event = on_event, .state = r, .max_bytes = r->reply->max_event_bytes};
+}
+
+static void start_lines(struct n8n_reader *r)
+{
+    r->shape = SHAPE_LINES;
+    r->lines =
+        (struct json_lines){.on_line = on_line, .state = r, .max_bytes = r->reply->max_event_bytes};
+}
+
+static struct str without_mark(struct str held)
+{
+    return str_starts_with(held, STR("\xEF\xBB\xBF")) ? str_skip(held, 3) : held;
+}
+
+static struct str without_lead(struct str held)
+{
+    held = without_mark(held);
+    while (held.len > 0 && (held.ptr[0] == ' ' || held.ptr[0] == '\t' || held.ptr[0] == '\r' ||
+                            held.ptr[0] == '\n'))
+        held = str_skip(held, 1);
+    return held;
+}
+
+static struct str without_cr(struct str line)
+{
+    return str_ends_with(line, STR("\r")) ? (struct str){line.ptr, line.len - 1} : line;
+}
+
+/* The next whole line of held that was not judged yet. */
+static bool next_line(struct n8n_reader *r, struct str *line)
+{
+    struct str rest = str_skip(buf_str(&r->held), r->judged);
+    size_t n = str_find(rest, '\n');
+
+    if (n == rest.len)
+        return false;
+    r->judged += n + 1;
+    *line = without_cr((struct str){rest.ptr, n});
+    return true;
+}
+
+/* A line with one of n8n's types, or a second whole object, makes it a stream; a line that is no
+ * JSON by itself makes it one value on several lines. */
+static void judge_object(struct n8n_reader *r)
+{
+    struct str line;
+
+    while (r->shape == SHAPE_UNTOLD && next_line(r, &line)) {
+        struct json_values values;
+        enum json_values_next next;
+        yyjson_val *val;
+
+        json_values_init(&values, line);
+        while ((next = json_values_next(&values, &val)) == JSON_VALUE) {
+            r->n_objects++;
+            if (has_known_type(val) || r->n_objects > 1)
+                r->shape = SHAPE_LINES;
+        }
+        if (next == JSON_BAD && r->n_objects == 0)
+            r->shape = SHAPE_JSON;
+        json_values_deinit(&values);
+    }
+}
+
+static void judge_array(struct n8n_reader *r, struct str lead)
+{
+    struct str inside = without_lead(str_skip(lead, 1));
+
+    if (inside.len > 0)
+        r->shape = memchr("{[\"]-0123456789tfn", inside.ptr[0], 18) ? SHAPE_JSON : SHAPE_TEXT;
+}
+
+static bool starts_or_may_start(struct str text, struct str word, bool *starts)
+{
+    struct str head = {text.ptr, text.len < word.len ? text.len : word.len};
+
+    if (!str_eq_nocase(head, (struct str){word.ptr, head.len}))
+        return false;
+    *starts = head.len == word.len;
+    return true;
+}
+
+static void judge_markup(struct n8n_reader *r, struct str lead)
+{
+    bool starts = false;
+
+    if (!starts_or_may_start(lead, STR("<!doctype"), &starts) &&
+        !starts_or_may_start(lead, STR("<html"), &starts))
+        r->shape = SHAPE_TEXT;
+    else if (starts)
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED,
+                   "The agent answered with a web page instead of a reply.");
+}
+
+enum line_kind { LINE_DATA, LINE_NEUTRAL, LINE_PARTIAL, LINE_TEXT };
+
+static enum line_kind kind_of_line(struct str line, bool is_whole)
+{
+    static const struct str fields[] = {{"event:", 6}, {"id:", 3}, {"retry:", 6}};
+
+    if (str_starts_with(line, STR("data:")))
+        return LINE_DATA;
+    if (line.len == 0 || line.ptr[0] == ':')
+        return is_whole ? LINE_NEUTRAL : LINE_PARTIAL;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (str_starts_with(line, fields[i]))
+            return is_whole ? LINE_NEUTRAL : LINE_PARTIAL;
+        if (!is_whole && str_starts_with(fields[i], line))
+            return LINE_PARTIAL;
+    }
+    return !is_whole && str_starts_with(STR("data:"), line) ? LINE_PARTIAL : LINE_TEXT;
+}
+
+static bool may_be_phrase(struct str lead)
+{
+    static const struct str *const phrases[] = {&phrase_starting, &phrase_started, &phrase_null};
+
+    for (size_t i = 0; i < 3; i++)
+        if (str_starts_with(*phrases[i], lead) ||
+            (str_starts_with(lead, *phrases[i]) && lead.len <= PHRASE_MAX_BYTES))
+            return true;
+    return false;
+}
+
+/* An event stream is one whose first field is data, whatever stands before it. */
+static void judge_text(struct n8n_reader *r, struct str lead)
+{
+    enum line_kind kind = LINE_NEUTRAL;
+    struct str line;
+
+    while (kind == LINE_NEUTRAL && next_line(r, &line))
+        kind = kind_of_line(line, true);
+    if (kind == LINE_NEUTRAL) {
+        line = without_cr(str_skip(buf_str(&r->held), r->judged));
+        kind = kind_of_line(line, false);
+    }
+    if (kind == LINE_DATA)
+        r->shape = SHAPE_EVENTS;
+    else if (kind == LINE_TEXT && !may_be_phrase(lead))
+        r->shape = SHAPE_TEXT;
+    else if (kind == LINE_TEXT)
+        r->judged = 0; /* a phrase: look again from its start */
+}
+
+static void feed_shape(struct n8n_reader *r, struct str bytes)
+{
+    bool fits = true;
+
+    if (r->shape == SHAPE_EVENTS)
+        fits = event_stream_feed(&r->events, bytes);
+    else if (r->shape == SHAPE_LINES)
+        fits = json_lines_feed(&r->lines, bytes);
+    else
+        reply_add_bytes(r->reply, bytes);
+    if (!fits)
+        reply_fail(r->reply, ERR_UPSTREAM_LIMIT, "A part of the answer is too long.");
+}
+
+static void take_shape(struct n8n_reader *r)
+{
+    struct buf held = r->held;
+
+    if (r->shape == SHAPE_EVENTS)
+        start_events(r);
+    else if (r->shape == SHAPE_LINES)
+        start_lines(r);
+    r->held = (struct buf){0};
+    feed_shape(r, without_mark(buf_str(&held)));
+    buf_deinit(&held);
+}
+
+static void judge(struct n8n_reader *r)
+{
+    struct str lead = without_lead(buf_str(&r->held));
+
+    if (lead.len == 0) {
+        if (r->held.len > BLANK_MAX_BYTES)
+            buf_clear(&r->held); /* heartbeats */
+        return;
+    }
+    if (str_starts_with(STR("\xEF\xBB\xBF"), lead))
+        return; /* a part of a byte order mark */
+    if (r->judged == 0)
+        r->judged = r->held.len - lead.len;
+    switch (lead.ptr[0]) {
+    case '{':
+        judge_object(r);
+        break;
+    case '[':
+        judge_array(r, lead);
+        break;
+    case '"':
+        r->shape = SHAPE_JSON;
+        break;
+    case '<':
+        judge_markup(r, lead);
+        break;
+    default:
+        judge_text(r, lead);
+    }
+    if (r->shape != SHAPE_UNTOLD && r->shape != SHAPE_JSON)
+        take_shape(r);
+}
+
+static void n8n_feed(void *state, struct str bytes)
+{
+    struct n8n_reader *r = state;
+
+    if (!reply_takes_more(r->reply))
+        return;
+    if (r->shape != SHAPE_UNTOLD && r->shape != SHAPE_JSON) {
+        feed_shape(r, bytes);
+        return;
+    }
+    r->held.max_bytes = r->reply->max_event_bytes;
+    buf_append_str(&r->held, bytes);
+    if (r->held.failed)
+        reply_fail(r->reply, ERR_UPSTREAM_LIMIT, "A part of the answer is too long.");
+    else if (r->shape == SHAPE_UNTOLD)
+        judge(r);
+}
+
+/* ---- the end ---- */
+
+static void end_as_text(struct n8n_reader *r)
+{
+    r->shape = SHAPE_TEXT;
+    take_shape(r);
+    reply_end_bytes(r->reply);
+}
+
+/* One JSON value, or several objects whose newline was left out. */
+static void end_json(struct n8n_reader *r, struct str lead)
+{
+    struct json_values values;
+    enum json_values_next next;
+    yyjson_val *val = NULL;
+    bool is_alone;
+
+    json_values_init(&values, lead);
+    next = json_values_next(&values, &val);
+    is_alone = next == JSON_VALUE && str_trim(values.rest).len == 0;
+    if (lead.ptr[0] != '{' && !is_alone) {
+        end_as_text(r);
+    } else if (next != JSON_VALUE) {
+        r->reply->is_cut = values.is_cut;
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, not_json);
+    } else if (is_alone && !has_known_type(val)) {
+        add_value(r, val, 0);
+    } else {
+        on_line(r, lead);
+    }
+    json_values_deinit(&values);
+}
+
+/* Held because it might have become one of n8n's sentences or an event stream. */
+static void end_untold_text(struct n8n_reader *r, struct str lead)
+{
+    bool is_comment = lead.ptr[0] == ':' && str_find(lead, '\n') < lead.len;
+
+    if (!fail_for_phrase(r, lead) && !is_phrase(lead, phrase_null) && !is_comment)
+        end_as_text(r);
+}
+
+static bool is_json_like(struct str lead)
+{
+    return lead.ptr[0] == '{' || lead.ptr[0] == '[' || lead.ptr[0] == '"';
+}
+
+static void n8n_end(void *state, bool is_whole)
+{
+    struct n8n_reader *r = state;
+    struct str lead = without_lead(buf_str(&r->held));
+
+    if (!reply_takes_more(r->reply))
+        return;
+    switch (r->shape) {
+    case SHAPE_UNTOLD:
+    case SHAPE_JSON:
+        if (lead.len == 0)
+            break;
+        if (is_json_like(lead) && is_whole)
+            end_json(r, lead);
+        else if (!is_json_like(lead) && is_whole)
+            end_untold_text(r, lead);
+        else if (!is_json_like(lead) && lead.ptr[0] != '<')
+            end_as_text(r);
+        break;
+    case SHAPE_EVENTS:
+        if (is_whole && !event_stream_end(&r->events))
+            reply_fail(r->reply, ERR_UPSTREAM_LIMIT, "A part of the answer is too long.");
+        break;
+    case SHAPE_LINES:
+        if (is_whole)
+            json_lines_end(&r->lines);
+        break;
+    case SHAPE_TEXT:
+        if (is_whole)
+            reply_end_bytes(r->reply);
+        break;
+    }
+}
+
+static void n8n_init(void *state, struct reply *reply)
+{
+    struct n8n_reader *r = state;
+
+    r->reply = reply;
+}
+
+static void n8n_deinit(void *state)
+{
+    struct n8n_reader *r = state;
+
+    if (r->shape == SHAPE_EVENTS)
+        event_stream_deinit(&r->events);
+    else if (r->shape == SHAPE_LINES)
+        json_lines_deinit(&r->lines);
+    buf_deinit(&r->held);
+}
+
+const struct reader_type n8n_reader_type = {
+    .state_bytes = sizeof(struct n8n_reader),
+    .init = n8n_init,
+    .feed = n8n_feed,
+    .end = n8n_end,
+    .deinit = n8n_deinit,
+};
+
+/* ---- the request ---- */
+
+/* messages, system_prompt and config for webhooks; the last three are what chat triggers read. */
+struct error n8n_write_request(const struct upstream_prompt *prompt, struct str base_url,
+                               struct buf *url, struct buf *body)
+{
+    struct json j = {.buf = body};
+    struct str input = STR_NONE;
+
+    buf_append_str(url, base_url);
+    json_begin_object(&j);
+    json_key(&j, "messages");
+    json_begin_array(&j);
+    for (size_t i = 0; i < prompt->n_messages; i++) {
+        const struct upstream_message *m = &prompt->messages[i];
+
+        json_begin_object(&j);
+        json_pair_str(&j, "role", m->role);
+        json_pair_str(&j, "content", m->content);
+        json_pair_time(&j, "timestamp", m->created_us);
+        json_end_object(&j);
+        input = m->content;
+    }
+    json_end_array(&j);
+    json_pair_str(&j, "system_prompt", prompt->system_prompt);
+    json_pair_raw(&j, "config", prompt->config.len > 0 ? prompt->config : STR("{}"));
+    json_pair_str(&j, "sessionId", prompt->session_id);
+    json_pair_str(&j, "chatInput", input);
+    json_pair_str(&j, "action", STR("sendMessage"));
+    json_end_object(&j);
+    return NO_ERROR;
+}

@@ -1,0 +1,73 @@
+/* The providers, one row each. */
+#include "provider.h"
+
+#define MODEL_GREETING "Asking the model..."
+/* n8n runs on Node, which closes connections after 5 idle seconds. */
+#define NODE_IDLE_S  4
+#define MODEL_IDLE_S 60
+
+static const struct provider providers[] = {
+    {.name = "echo",
+     .greeting = "Listening for the echo...",
+     .base_url = "",
+     .builtin = &echo_type},
+    {.name = "groq",
+     .greeting = MODEL_GREETING,
+     .base_url = "https://api.groq.com/openai/v1",
+     .needs_token = true,
+     .max_retries = 2,
+     .max_idle_s = MODEL_IDLE_S,
+     .write_request = openai_write_request,
+     .reader = &openai_reader_type},
+    {.name = "n8n",
+     .greeting = "Sending request to n8n webhook...",
+     .max_idle_s = NODE_IDLE_S,
+     .write_request = n8n_write_request,
+     .reader = &n8n_reader_type},
+    {.name = "openai",
+     .greeting = MODEL_GREETING,
+     .base_url = "https://api.openai.com/v1",
+     .needs_token = true,
+     .max_retries = 2,
+     .max_idle_s = MODEL_IDLE_S,
+     .write_request = openai_write_request,
+     .reader = &openai_reader_type},
+    /* Ollama, vLLM, LM Studio and others: often without a key. */
+    {.name = "openai_compatible",
+     .greeting = MODEL_GREETING,
+     .max_retries = 2,
+     .max_idle_s = NODE_IDLE_S,
+     .write_request = openai_write_request,
+     .reader = &openai_reader_type},
+    {.name = "openrouter",
+     .greeting = MODEL_GREETING,
+     .base_url = "https://openrouter.ai/api/v1",
+     .needs_token = true,
+     .max_retries = 2,
+     .max_idle_s = MODEL_IDLE_S,
+     .write_request = openai_write_request,
+     .reader = &openai_reader_type},
+};
+
+const struct provider *provider_find(struct str name)
+{
+    for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++)
+        if (str_eq(str_from(providers[i].name), name))
+            return &providers[i];
+    return NULL;
+}
+
+const char *provider_name(const struct provider *p)
+{
+    return p->name;
+}
+
+const char *provider_greeting(const struct provider *p)
+{
+    return p->greeting;
+}
+
+bool provider_needs_url(const struct provider *p)
+{
+    return p->base_url == NULL;
+}

@@ -1,0 +1,42 @@
+/* What a provider is to this room: one row. A new provider is one file, one row in provider.c, and
+ * a row in the table of test/unit/upstream/reader_test.c. */
+#ifndef AERIE_UPSTREAM_PROVIDER_H
+#define AERIE_UPSTREAM_PROVIDER_H
+
+#include "reply.h"
+
+/* An answer made here, without a network. The state is in memory that the call owns, all-zero
+ * before. */
+struct builtin_type {
+    size_t state_bytes;
+    struct error (*init)(void *state, const struct upstream_prompt *prompt, struct reply *reply);
+    /* Adds the next piece to the reply. Milliseconds until it wants to be called again, or -1:
+     * done. */
+    int (*next)(void *state);
+    void (*deinit)(void *state);
+};
+
+/* A row is asked over HTTP (write_request and reader), or answers by itself (builtin). */
+struct provider {
+    const char *name;     /* in the API and in the database */
+    const char *greeting; /* the first thing that people see of a turn */
+    const char *base_url; /* used when the agent has no URL; NULL: it needs one */
+    bool needs_token;
+    unsigned max_retries; /* before the first byte of text; 0 where asking twice acts twice */
+    unsigned max_idle_s;  /* connections idle longer are not used again */
+    /* Fills the URL (at most url->max_bytes) and the JSON body. An error ends the call. */
+    struct error (*write_request)(const struct upstream_prompt *prompt, struct str base_url,
+                                  struct buf *url, struct buf *body);
+    const struct reader_type *reader;
+    const struct builtin_type *builtin;
+};
+
+extern const struct builtin_type echo_type;
+extern const struct reader_type n8n_reader_type;
+extern const struct reader_type openai_reader_type;
+struct error n8n_write_request(const struct upstream_prompt *prompt, struct str base_url,
+                               struct buf *url, struct buf *body);
+struct error openai_write_request(const struct upstream_prompt *prompt, struct str base_url,
+                                  struct buf *url, struct buf *body);
+
+#endif

@@ -1,0 +1,45 @@
+// The page at / and its files, as a browser fetches them. What it does is test/e2e's.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Aerie } from '../tools/aerie.mjs';
+
+const BROWSER = { Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
+
+let aerie;
+before(async () => (aerie = await Aerie.start()));
+after(() => aerie?.stop());
+
+test('the_page_says_that_its_address_gives_others_something_else', async () => {
+  const page = await aerie.request('GET', '/', { headers: BROWSER });
+  assert.equal(page.headers.vary, 'Accept');
+  assert.match(page.headers['content-type'], /^text\/html/);
+});
+
+test('the_page_may_load_nothing_from_elsewhere_and_may_not_be_framed', async () => {
+  for (const path of ['/', '/assets/home.js']) {
+    const policy = (await aerie.request('GET', path, { headers: BROWSER })).headers['content-security-policy'];
+    for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"])
+      assert.ok(policy.split(/;\s*/).includes(rule), `${path}: ${rule}`);
+  }
+});
+
+test('a_file_is_sent_again_only_when_it_has_changed', async () => {
+  for (const [path, headers] of [['/', BROWSER], ['/assets/home.css', {}]]) {
+    const first = await aerie.request('GET', path, { headers });
+    const again = await aerie.request('GET', path, { headers: { ...headers, 'If-None-Match': first.headers.etag } });
+    const other = await aerie.request('GET', path, { headers: { ...headers, 'If-None-Match': '"another"' } });
+    assert.equal(first.headers['cache-control'], 'no-cache');
+    assert.deepEqual([again.status, again.text, again.headers.etag], [304, '', first.headers.etag]);
+    assert.deepEqual([other.status, other.text], [200, first.text]);
+  }
+});
+
+test('files_have_their_types_and_others_are_not_there', async () => {
+  for (const [name, type] of [['home.js', 'text/javascript'], ['client.js', 'text/javascript'], ['home.css', 'text/css'], ['icon.svg', 'image/svg+xml']]) {
+    const file = await aerie.request('GET', `/assets/${name}`);
+    assert.equal(file.status, 200, name);
+    assert.ok(file.headers['content-type'].startsWith(type), name);
+  }
+  for (const name of ['nope.js', '..%2Fhome.js', 'home.js/', 'HOME.JS', '%00'])
+    assert.ok([400, 404].includes((await aerie.request('GET', `/assets/${name}`)).status), name);
+});

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startUpstream } from '../fake/upstream.mjs';
+import { Aerie } from '../tools/aerie.mjs';
+
+let upstream;
+before(async () => (upstream = await startUpstream()));
+after(() => upstream?.close());
+
+async function withServer(run, env = {}) {
+  const aerie = await Aerie.start({ env: { TURN__CHECKPOINT_MS: 200, ...env } });
+  try {
+    await run(aerie, await aerie.admin.agent({ webhook_url: upstream.url() }));
+    await aerie.stop();
+  } finally {
+    if (aerie.child) aerie.drop();
+  }
+}
+
+test('a_reply_cut_by_a_kill_is_kept_and_marked_interrupted', () =>
+  withServer(async (aerie, agent) => {
+    const chat = await aerie.admin.chat(agent);
+    const headers = { 'Idempotency-Key': randomUUID() };
+    const stream = await aerie.admin.send(chat, '!tokens=500&delay=20', { headers });
+    await stream.until((s) => s.of('message').length > 40);
+    const seen = stream.text;
+    await aerie.kill();
+    await stream.ended;
+    assert.equal(stream.done, undefined, 'a cut, not an end');
+    await aerie.listen();
+    const messages = await aerie.admin.messages(chat);
+    assert.deepEqual(messages.map((m) => [m.role, m.status]), [['user', 'complete'], ['assistant', 'interrupted']]);
+    const kept = messages[1].content;
+    assert.ok(kept.startsWith('tok0 tok1'), kept.slice(0, 50));
+    assert.ok(seen.startsWith(kept) || kept.startsWith(seen));
+    assert.ok(seen.length - kept.length < 600, `${seen.length - kept.length} characters behind`);
+    assert.equal((await aerie.admin.follow(chat)).status, 204, 'no turn runs');
+    const again = await aerie.admin.send(chat, '!tokens=500&delay=20', { headers });
+    assert.ok(again.status < 500, `the same key after a crash: ${again.status} ${again.text}`);
+    await again.whole?.().catch(() => {});
+    assert.equal((await aerie.admin.messages(chat)).filter((m) => m.role === 'user').length, 1, 'neither doubled nor lost');
+    const next = await aerie.admin.ask(chat, '!tokens=1');
+    assert.ok(next.done, 'the chat goes on');
+  }));
+
+test('a_kill_before_the_first_token_leaves_the_message', () =>
+  withServer(async (aerie, agent) => {
+    const chat = await aerie.admin.chat(agent);
+    const stream = await aerie.admin.send(chat, '!first=5000');
+    await stream.until((s) => s.events.length > 0);
+    await aerie.kill();
+    await aerie.listen();
+    const messages = await aerie.admin.messages(chat);
+    assert.equal(messages[0].content, '!first=5000');
+    assert.ok(messages.every((m) => m.status !== 'streaming'));
+  }));
+
+test('tokens_logouts_and_data_outlive_a_restart', () =>
+  withServer(async (aerie, agent) => {
+    const user = await aerie.user();
+    const left = await aerie.user();
+    await left.post('/api/auth/logout');
+    const chat = await user.chat(agent);
+    await user.ask(chat, '!tokens=2');
+    await aerie.halt();
+    aerie.log = '';
+    await aerie.listen();
+    assert.equal((await user.get('/api/auth/me')).status, 200);
+    assert.equal((await left.get('/api/auth/me')).status, 401, 'a logout is for ever');
+    assert.equal((await user.messages(chat)).length, 2);
+    const refreshed = await aerie.request('POST', '/api/auth/refresh', { json: { refresh_token: user.refreshToken } });
+    assert.equal(refreshed.status, 200);
+  }));
+
+test('sigterm_lets_streams_end_and_exits_with_0', () =>
+  withServer(async (aerie, agent) => {
+    const chat = await aerie.admin.chat(agent);
+    const stream = await aerie.admin.send(chat, '!tokens=20&delay=40');
+    await stream.until((s) => s.of('message').length > 1);
+    const { child } = aerie;
+    child.isToDie = true;
+    child.kill('SIGTERM');
+    await stream.whole();
+    assert.ok(stream.done, JSON.stringify(stream.events.at(-1)));
+    assert.equal(stream.text.split(' ').length, 20);
+    const { code } = await child.exit;
+    assert.equal(code, 0, aerie.log.slice(-2000));
+    aerie.child = null;
+    await aerie.listen();
+    assert.equal((await aerie.admin.messages(chat)).at(-1).status, 'complete');
+  }));
+
+test('the_drain_has_an_end_and_streams_are_told', () =>
+  withServer(async (aerie, agent) => {
+    const chat = await aerie.admin.chat(agent);
+    const stream = await aerie.admin.send(chat, '!tokens=5000&delay=50');
+    await stream.until((s) => s.of('message').length > 1);
+    const { child } = aerie;
+    child.isToDie = true;
+    const began = Date.now();
+    child.kill('SIGTERM');
+    await stream.ended;
+    const { code } = await child.exit;
+    assert.equal(code, 0, aerie.log.slice(-2000));
+    assert.ok(Date.now() - began < 15000);
+    assert.equal(stream.of('error').length + stream.of('done').length, 1, JSON.stringify(stream.events.at(-1)));
+    aerie.child = null;
+    await aerie.listen();
+    const last = (await aerie.admin.messages(chat)).at(-1);
+    assert.equal(last.role, 'assistant');
+    assert.ok(!['streaming', 'complete'].includes(last.status), last.status);
+    assert.ok(last.content.startsWith('tok0 tok1'));
+  }, { SERVER__DRAIN_SECONDS: 2 }));
+
+test('a_second_sigterm_ends_at_once', () =>
+  withServer(async (aerie, agent) => {
+    const stream = await aerie.admin.send(await aerie.admin.chat(agent), '!tokens=5000&delay=50');
+    await stream.until((s) => s.of('message').length > 1);
+    const { child } = aerie;
+    child.isToDie = true;
+    child.kill('SIGTERM');
+    await sleep(200);
+    const began = Date.now();
+    child.kill('SIGTERM');
+    await child.exit;
+    assert.ok(Date.now() - began < 3000, `${Date.now() - began} ms`);
+    aerie.child = null;
+    await aerie.listen();
+  }));
+
+test('a_restart_with_another_secret_refuses_the_old_tokens_unless_it_is_named', () =>
+  withServer(async (aerie) => {
+    const user = await aerie.user();
+    const old = 'a-secret-of-the-tests-long-enough-for-production';
+    await aerie.halt();
+    aerie.env.SECRET_KEY = 'another-secret-that-is-long-enough-for-everyone';
+    await aerie.listen();
+    assert.equal((await user.get('/api/auth/me')).status, 401);
+    await aerie.halt();
+    const keys = JSON.parse(aerie.command(['config', '--json']));
+    const name = Object.keys(keys).find((key) => /previous/.test(key)) ?? 'security.previous_secret';
+    aerie.env[name.toUpperCase().replace('.', '__')] = old;
+    await aerie.listen();
+    assert.equal((await user.get('/api/auth/me')).status, 200);
+  }));

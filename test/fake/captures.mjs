@@ -1,0 +1,41 @@
+// Reads the recorded conversations in captures/: what a real n8n sent, byte for byte, one entry per socket read.
+import { readFileSync, readdirSync } from 'node:fs';
+
+const folder = new URL('./captures/', import.meta.url);
+
+/** What becomes of the connection after the last byte: n8n closes it, keeps it, or just goes silent. */
+function endOf(text) {
+  if (/client destroys the socket/.test(text)) return 'hang';
+  if (/still open/.test(text)) return 'keep';
+  return 'close';
+}
+
+export function captureNames() {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.txt'))
+    .map((name) => name.slice(0, -4))
+    .filter((name) => readCapture(name).pieces.length > 0);
+}
+
+const known = new Map();
+
+/** {head, pieces, end}: the response's head and the reads after it, as buffers. */
+export function readCapture(name) {
+  if (known.has(name)) return known.get(name);
+  const text = readFileSync(new URL(`${name}.txt`, folder), 'utf8');
+  const response = text.slice(Math.max(0, text.indexOf('## Response')));
+  const reads = [];
+  for (const [, literal] of response.matchAll(/^\+\s*\d+\s+\d+\s+(".*")$/gm))
+    reads.push(Buffer.from(JSON.parse(literal), 'utf8'));
+  const all = Buffer.concat(reads);
+  const bodyAt = all.indexOf('\r\n\r\n') + 4;
+  const capture = { head: all.subarray(0, bodyAt), pieces: [], end: endOf(response), length: all.length };
+  let skip = bodyAt;
+  for (const read of reads) {
+    if (read.length > skip) capture.pieces.push(read.subarray(skip));
+    skip = Math.max(0, skip - read.length);
+  }
+  if (reads.length === 0) capture.pieces = [];
+  known.set(name, capture);
+  return capture;
+}

@@ -1,0 +1,302 @@
+// Starts the real binary as an operator would, on a free port with two loops and a fresh database, and stops it so that
+// nothing it did wrong goes unnoticed: SIGTERM must end it with 0, and its log must hold no sanitizer report.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freshDatabase } from './database.mjs';
+import { EventStream, openStream, request } from './http.mjs';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const reports = /ERROR: \w*Sanitizer|WARNING: \w*Sanitizer|runtime error:|LeakSanitizer|ThreadSanitizer|Assertion .* failed|AddressSanitizer/;
+
+export const PASSWORD = 'correct horse battery';
+
+export function binaryPath() {
+  const named = process.env.AERIE_BINARY;
+  if (named) return resolve(named);
+  return ['build/aerie', 'build/src/aerie'].map((path) => join(root, path)).find(existsSync) ?? join(root, 'build/aerie');
+}
+
+/** What every server and command of the tests gets: a small clean environment. Limits per minute are off; tests of them set them. */
+function baseEnv(extra) {
+  const env = {
+    PATH: process.env.PATH,
+    HOME: tmpdir(),
+    ASAN_OPTIONS: 'detect_leaks=1:exitcode=99:detect_stack_use_after_return=0:allocator_may_return_null=1',
+    UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1:exitcode=99',
+    TSAN_OPTIONS: `halt_on_error=0:exitcode=99:second_deadlock_stack=1${process.env.AERIE_TSAN_SUPPRESSIONS ? `:suppressions=${process.env.AERIE_TSAN_SUPPRESSIONS}` : ''}`,
+    SERVER__WORKERS: '2',
+    SERVER__PORT: '0',
+    SECURITY__BCRYPT_ROUNDS: '4',
+    SECRET_KEY: 'a-secret-of-the-tests-long-enough-for-production',
+    EGRESS__ALLOW: '127.0.0.0/8,::1,localhost',
+    LIMITS__LOGIN_PER_MINUTE: '0',
+    LIMITS__LOGIN_PER_ACCOUNT: '0',
+    LIMITS__REGISTER_PER_MINUTE: '0',
+    LIMITS__MESSAGES_PER_MINUTE: '0',
+  };
+  for (const [key, value] of Object.entries(extra)) {
+    if (value === undefined || value === null) delete env[key];
+    else env[key] = String(value);
+  }
+  return env;
+}
+
+/** Runs a command to its end: {status, stdout, stderr}. */
+export function runCommand(args, { env = {}, cwd, input, timeout = 60000 } = {}) {
+  const ran = spawnSync(binaryPath(), args, { env: baseEnv(env), cwd, input: input ?? '', encoding: 'utf8', timeout });
+  if (ran.error && ran.error.code !== 'ETIMEDOUT') throw ran.error;
+  return { status: ran.status, signal: ran.signal, stdout: ran.stdout, stderr: ran.stderr };
+}
+
+export function makeFolder() {
+  return mkdtempSync(join(tmpdir(), 'aerie-test-'));
+}
+
+let counter = 0;
+/** A name that is new in this process. */
+export function unique(prefix = 'x') {
+  return `${prefix}${process.pid.toString(36)}-${(counter++).toString(36)}`;
+}
+
+export class Aerie {
+  log = '';
+
+  constructor({ env = {} } = {}) {
+    this.folder = makeFolder();
+    this.database = freshDatabase(this.folder);
+    this.env = { DATA_DIR: join(this.folder, 'data'), ...this.database.env, ...env };
+  }
+
+  /** A server with a default team and its admin, listening. */
+  static async start(options = {}) {
+    const aerie = new Aerie(options);
+    try {
+      aerie.prepare();
+      await aerie.listen();
+      await aerie.makeAdmin();
+    } catch (error) {
+      aerie.drop();
+      throw error;
+    }
+    return aerie;
+  }
+
+  /** Runs `aerie ARGS` beside the server, on the same database; fails unless it ends with 0. */
+  command(args, { input, env = {} } = {}) {
+    const ran = this.tryCommand(args, { input, env });
+    assert.equal(ran.status, 0, `aerie ${args.join(' ')}: ${ran.stderr}${ran.stdout}`);
+    return ran.stdout;
+  }
+
+  tryCommand(args, { input, env = {} } = {}) {
+    const ran = runCommand(args, { env: { ...this.env, ...env }, cwd: this.folder, input });
+    assert.doesNotMatch(ran.stderr, reports, `aerie ${args.join(' ')} had a sanitizer report`);
+    return ran;
+  }
+
+  /** What an operator does first: `aerie init`, and an admin of the default team. */
+  prepare() {
+    this.command(['init']);
+    const [team] = this.command(['team', 'list', '--json']).trim().split('\n').map((line) => JSON.parse(line));
+    this.team = team;
+    this.adminEmail = 'root@aerie.test';
+    this.command(['user', 'create', '--email', this.adminEmail, '--team', team.slug, '--role', 'admin', '--password-stdin'], { input: `${PASSWORD}\n` });
+  }
+
+  async makeAdmin() {
+    this.admin = await this.login(this.adminEmail);
+  }
+
+  /** Starts the server and waits until it says where it listens. */
+  async listen({ timeout = 60000 } = {}) {
+    this.child = spawn(binaryPath(), ['serve'], { env: baseEnv(this.env), cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    const { child } = this;
+    child.exit = new Promise((resolveExit) => child.once('exit', (code, signal) => resolveExit({ code, signal })));
+    child.once('exit', (code, signal) => {
+      if (child.isToDie) return;
+      const at = Math.max(0, (reports.exec(this.log)?.index ?? this.log.length - 3000) - 300);
+      console.error(`    aerie serve ended by itself with ${code ?? signal}:\n${this.log.slice(at, at + 6000)}`);
+    });
+    let ready;
+    const listening = new Promise((resolveReady) => (ready = resolveReady));
+    let tail = '';
+    const take = (bytes) => {
+      const text = bytes.toString();
+      this.log += text;
+      tail = (tail + text).slice(-4096);
+      const match = /listening on http:\/\/[^\s]*:(\d+)/.exec(tail);
+      if (match) ready(Number(match[1]));
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    let timer;
+    const port = await Promise.race([
+      listening,
+      child.exit.then(({ code, signal }) => Promise.reject(new Error(`aerie serve ended with ${code ?? signal}:\n${this.log}`))),
+      new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`aerie serve did not listen within ${timeout} ms:\n${this.log}`)), timeout))),
+    ]).finally(() => clearTimeout(timer));
+    this.port = port;
+    this.base = `http://127.0.0.1:${port}`;
+    return this;
+  }
+
+  async kill(signal = 'SIGKILL') {
+    this.child.isToDie = true;
+    this.child.kill(signal);
+    return this.child.exit;
+  }
+
+  /** SIGTERM, wait, look at what it leaves behind. */
+  async halt({ timeout = 40000 } = {}) {
+    if (!this.child) return;
+    const { child } = this;
+    this.child = null;
+    child.isToDie = true;
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
+    const { code, signal } = await child.exit;
+    clearTimeout(timer);
+    const found = reports.exec(this.log);
+    assert.equal(found, null, found && `sanitizer report:\n${this.log.slice(Math.max(0, found.index - 500), found.index + 6000)}`);
+    assert.equal(code, 0, `aerie serve ended with ${code ?? signal} after SIGTERM:\n${this.log.slice(-3000)}`);
+  }
+
+  /** Ends the server; its database and folder go too. */
+  async stop() {
+    try {
+      await this.halt();
+    } finally {
+      this.drop();
+    }
+  }
+
+  drop() {
+    if (this.child) this.kill();
+    this.database.drop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  request(method, path, options) {
+    return request(this.port, method, path, options);
+  }
+
+  /** A client that speaks as the holder of the token. */
+  client(token, extra = {}) {
+    return new Client(this, token, extra);
+  }
+
+  async login(email, { password = PASSWORD, team_id } = {}) {
+    const answer = await this.request('POST', '/api/auth/login', { json: { email, password, team_id } });
+    assert.equal(answer.status, 200, `login of ${email}: ${answer.status} ${answer.text}`);
+    const client = this.client(answer.json.access_token, { refreshToken: answer.json.refresh_token, email });
+    client.me = (await client.get('/api/auth/me')).json;
+    return client;
+  }
+
+  /** A new user of the default team (or the one named), signed in. */
+  async user({ team_id, email = `${unique('u')}@aerie.test` } = {}) {
+    const answer = await this.request('POST', '/api/auth/register', { json: { email, password: PASSWORD, full_name: 'Test User', team_id } });
+    assert.equal(answer.status, 201, `registration: ${answer.status} ${answer.text}`);
+    return this.login(email, { team_id: answer.json.team_id });
+  }
+
+  /** Another team with an admin, made by the command line while the server runs. */
+  async otherTeam() {
+    const slug = unique('team-');
+    const id = this.command(['team', 'create', '--name', `Team ${slug}`, '--slug', slug]).trim().split(/\s+/).at(-1);
+    const email = `admin@${slug}.test`;
+    this.command(['user', 'create', '--email', email, '--team', slug, '--role', 'admin', '--password-stdin'], { input: `${PASSWORD}\n` });
+    return { id, slug, admin: await this.login(email) };
+  }
+}
+
+/** One user's view of the server. */
+export class Client {
+  constructor(aerie, token, extra) {
+    this.aerie = aerie;
+    this.token = token;
+    Object.assign(this, extra);
+  }
+  #call(method, path, options = {}) {
+    return this.aerie.request(method, path, { token: this.token, ...options });
+  }
+  get(path, options) {
+    return this.#call('GET', path, options);
+  }
+  post(path, json, options) {
+    return this.#call('POST', path, { json, ...options });
+  }
+  put(path, json, options) {
+    return this.#call('PUT', path, { json, ...options });
+  }
+  delete(path, options) {
+    return this.#call('DELETE', path, options);
+  }
+
+  /** An agent that asks the given URL; needs an admin. */
+  async agent(fields = {}) {
+    const answer = await this.post('/api/agents', { name: unique('agent-'), provider: 'n8n', ...fields });
+    assert.equal(answer.status, 201, `agent: ${answer.status} ${answer.text}`);
+    return answer.json;
+  }
+  async chat(agent, fields = {}) {
+    const answer = await this.post('/api/chats', { agent_id: agent.id, ...fields });
+    assert.equal(answer.status, 201, `chat: ${answer.status} ${answer.text}`);
+    return answer.json;
+  }
+  /** Sends a message and hands back the stream as soon as its head is there (or the plain answer, when it is none). */
+  send(chat, content, options = {}) {
+    return openStream(this.aerie.port, 'POST', `/api/chats/${chat.id}/messages`, { token: this.token, json: { content }, ...options });
+  }
+  /** Sends a message and waits for the whole stream. */
+  async ask(chat, content, options) {
+    const stream = await this.send(chat, content, options);
+    assert.ok(stream instanceof EventStream, `no stream but ${stream.status} ${stream.text}`);
+    return stream.whole();
+  }
+  /** Attaches to the chat's turn. */
+  follow(chat, { lastId, query, ...options } = {}) {
+    const headers = lastId && !query ? { 'Last-Event-ID': lastId } : {};
+    const suffix = lastId && query ? `?last_event_id=${encodeURIComponent(lastId)}` : '';
+    return openStream(this.aerie.port, 'GET', `/api/chats/${chat.id}/stream${suffix}`, { token: this.token, headers, ...options });
+  }
+  async messages(chat, query = '?limit=200') {
+    const answer = await this.get(`/api/chats/${chat.id}/messages${query}`);
+    assert.equal(answer.status, 200, answer.text);
+    return answer.json;
+  }
+  /** The chat's last message once it is not streaming any more. */
+  async settledReply(chat, { timeout = 10000 } = {}) {
+    const deadline = Date.now() + timeout;
+    for (;;) {
+      const last = (await this.messages(chat)).at(-1);
+      if (last?.role === 'assistant' && last.status !== 'streaming') return last;
+      if (Date.now() > deadline) throw new Error(`the reply did not settle: ${JSON.stringify(last)}`);
+      await new Promise((resolveWait) => setTimeout(resolveWait, 10));
+    }
+  }
+}
+
+/** Runs the jobs with at most n at a time; the first failure is thrown after the others have ended. */
+export async function inParallel(n, jobs, run) {
+  let next = 0;
+  const failures = [];
+  await Promise.all(Array.from({ length: Math.min(n, jobs.length) }, async (_, worker) => {
+    while (next < jobs.length && failures.length < 5) {
+      const job = jobs[next++];
+      try {
+        await run(job, worker);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  }));
+  if (failures.length > 0) throw failures[0];
+}
+
+export const isUuid = (text) => /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(text);
+export const isTime = (text) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(text);

@@ -1,0 +1,141 @@
+// PostgreSQL and PgBouncer for the tests: started in a temporary folder on free ports, as an unprivileged user when the
+// caller is root, and gone without a trace afterwards.
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export const ROLE = 'aerie';
+
+function findTool(name) {
+  const base = '/usr/lib/postgresql';
+  const versions = existsSync(base) ? readdirSync(base).sort((a, b) => Number(b) - Number(a)) : [];
+  for (const version of versions)
+    if (existsSync(join(base, version, 'bin', name))) return join(base, version, 'bin', name);
+  for (const folder of ['/usr/sbin', '/usr/bin', '/usr/local/bin'])
+    if (existsSync(join(folder, name))) return join(folder, name);
+  throw new Error(`${name} is not installed: run etc/setup test`);
+}
+
+/** Whom to run as: PostgreSQL refuses root. */
+function unprivileged() {
+  if (process.getuid() !== 0) return {};
+  const rows = readFileSync('/etc/passwd', 'utf8').split('\n').map((row) => row.split(':'));
+  const row = rows.find(([name]) => name === 'postgres') ?? rows.find(([name]) => name === 'nobody');
+  return { uid: Number(row[2]), gid: Number(row[3]) };
+}
+
+export function freePort() {
+  return new Promise((resolve) => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function waitForPort(port, child, what) {
+  for (let tries = 0; tries < 1500; tries++) {
+    if (child.exitCode !== null) throw new Error(`${what} ended with ${child.exitCode}`);
+    const open = await new Promise((resolve) => {
+      const socket = net.connect(port, '127.0.0.1', () => resolve(true));
+      socket.on('error', () => resolve(false));
+      socket.on('connect', () => socket.destroy());
+    });
+    if (open) return;
+    await sleep(20);
+  }
+  throw new Error(`${what} did not open port ${port}`);
+}
+
+function makeFolder(who) {
+  const folder = mkdtempSync(join(tmpdir(), 'aerie-pg-'));
+  chmodSync(folder, 0o755);
+  if (who.uid !== undefined) chownSync(folder, who.uid, who.gid);
+  return folder;
+}
+
+/** {port, stop(), start()}: a cluster that keeps no promises about power failures, which no test here causes. */
+export async function startPostgres() {
+  const who = unprivileged();
+  const folder = makeFolder(who);
+  const data = join(folder, 'data');
+  const env = { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' };
+  const made = spawnSync(findTool('initdb'), ['-D', data, '-U', ROLE, '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N'],
+    { ...who, env, cwd: folder, encoding: 'utf8' });
+  if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
+  const port = await freePort();
+  let child;
+  const cluster = {
+    port,
+    async start() {
+      child = spawn(findTool('postgres'),
+        ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'fsync=off', '-c', 'max_connections=300',
+          '-c', 'shared_buffers=64MB', '-c', 'full_page_writes=off', '-c', 'log_min_messages=fatal'],
+        { ...who, env, cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
+      await waitForPort(port, child, 'postgres');
+      for (let tries = 0; ; tries++) {
+        const asked = spawnSync(findTool('psql'), ['-h', '127.0.0.1', '-p', String(port), '-U', ROLE, '-d', 'postgres', '-Atc', 'select 1'], { encoding: 'utf8' });
+        if (asked.status === 0) return;
+        if (tries > 500) throw new Error(`postgres answers nothing: ${asked.stderr}`);
+        await sleep(20);
+      }
+    },
+    /** SIGINT is PostgreSQL's fast shutdown: clients are cut off. */
+    async halt() {
+      if (child.exitCode !== null) return;
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGINT');
+      await ended;
+    },
+    async stop() {
+      await cluster.halt();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  await cluster.start();
+  return cluster;
+}
+
+/** PgBouncer in transaction mode in front of that cluster. */
+export async function startPgbouncer(pgPort) {
+  const who = unprivileged();
+  const folder = makeFolder(who);
+  const port = await freePort();
+  writeFileSync(join(folder, 'users.txt'), `"${ROLE}" ""\n`, { mode: 0o644 });
+  writeFileSync(join(folder, 'pgbouncer.ini'), `[databases]
+* = host=127.0.0.1 port=${pgPort}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = trust
+auth_file = ${join(folder, 'users.txt')}
+pool_mode = transaction
+max_client_conn = 1000
+default_pool_size = 8
+log_connections = 0
+log_disconnections = 0
+log_stats = 0
+ignore_startup_parameters = extra_float_digits
+`, { mode: 0o644 });
+  const child = spawn(findTool('pgbouncer'), ['-q', join(folder, 'pgbouncer.ini')], { ...who, cwd: folder, stdio: ['ignore', 'ignore', 'ignore'] });
+  await waitForPort(port, child, 'pgbouncer');
+  return {
+    port,
+    async stop() {
+      if (child.exitCode === null) {
+        const ended = new Promise((resolve) => child.once('exit', resolve));
+        child.kill('SIGKILL');
+        await ended;
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export function sql(port, database, statement) {
+  return execFileSync(findTool('psql'), ['-X', '-h', '127.0.0.1', '-p', String(port), '-U', ROLE, '-d', database, '-Atqc', statement], { encoding: 'utf8' }).trim();
+}

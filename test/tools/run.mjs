@@ -1,0 +1,58 @@
+// Runs the outside suite: starts the databases that AERIE_TEST_DB asks for, then `node --test` over the files named, or all.
+// Usage: node test/tools/run.mjs [--filter TEXT] [file …], or --script FILE ARGUMENT… for one program beside the databases;
+// environment: AERIE_TEST_DB, AERIE_BINARY, AERIE_TEST_COUNTS.
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startPgbouncer, startPostgres } from './postgres.mjs';
+
+const test = fileURLToPath(new URL('..', import.meta.url));
+const folders = ['fake', 'tools', 'api'];
+
+function allFiles() {
+  return folders.flatMap((folder) =>
+    readdirSync(join(test, folder))
+      .filter((name) => name.endsWith('.test.mjs'))
+      .sort()
+      .map((name) => relative(process.cwd(), join(test, folder, name))));
+}
+
+const args = process.argv.slice(2);
+let filter;
+let script;
+const files = [];
+while (args.length > 0) {
+  const arg = args.shift();
+  if (arg === '--filter') filter = args.shift();
+  else if (arg === '--script') script = args.splice(0);
+  else files.push(arg);
+}
+
+const kind = process.env.AERIE_TEST_DB ?? 'sqlite';
+const env = { ...process.env };
+const started = [];
+let status = 1;
+try {
+  if (kind !== 'sqlite') {
+    const postgres = await startPostgres();
+    started.push(postgres);
+    env.AERIE_TEST_PG_PORT = String(postgres.port);
+    if (kind === 'pgbouncer') {
+      const bouncer = await startPgbouncer(postgres.port);
+      started.push(bouncer);
+      env.AERIE_TEST_BOUNCER_PORT = String(bouncer.port);
+    }
+  }
+  const chosen = files.length > 0 ? files : allFiles();
+  const child = spawn(process.execPath, script ?? [
+    '--test', `--test-concurrency=${process.env.AERIE_TEST_CONCURRENCY ?? 2}`, '--test-timeout=300000',
+    `--test-reporter=${join(test, 'tools/reporter.mjs')}`, '--test-reporter-destination=stdout',
+    ...(filter ? [`--test-name-pattern=${filter}`] : []), ...chosen,
+  ], { env, stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  status = await new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+} finally {
+  for (const server of started.reverse()) await server.stop();
+}
+process.exit(status);

@@ -1,0 +1,344 @@
+/* Turns on a real SQLite file with the built-in echo agent: stopped, abandoned and cut short after every turn of the loop.
+ * Whatever happens: one terminal event, one stored reply with the right status, a chat that is free again. */
+#include "../cmocka_all.h"
+#include "../sweep.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "chat/hub.h"
+#include "chat/turn.h"
+#include "config/config.h"
+#include "db/db.h"
+#include "upstream/upstream.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct loop loop;
+static struct config test_config;
+static struct db *db;
+static struct id team_id, user_id, agent_id, chat_id;
+static char directory[] = "/tmp/aerie-turn-XXXXXX";
+
+static void must(struct error err)
+{
+    if (is_error(err))
+        fail_msg("%s", err.detail ? err.detail : status_row(err.status)->name);
+}
+
+static void run(enum sql sql, const struct db_arg *args, size_t n)
+{
+    struct arena arena = {0};
+    struct db_result result;
+
+    must(db_run(db, &arena, sql, args, n, &result));
+    arena_free(&arena);
+}
+
+static struct db_arg uuid(const struct id *id)
+{
+    return db_uuid(id_str(id));
+}
+
+static void add_rows(void)
+{
+    int64_t now = clock_wall_us();
+
+    team_id = id_v4();
+    user_id = id_v7();
+    agent_id = id_v7();
+    chat_id = id_v7();
+    run(SQL_TEAM_ADD, DB_ARGS(uuid(&team_id), db_text(STR("T")), db_text(STR("t")), db_json(STR("{}")), db_time(now)));
+    run(SQL_USER_ADD, DB_ARGS(uuid(&team_id), uuid(&user_id), db_text(STR("u@example.com")),
+                              db_text(STR("x")), db_text(STR_NONE), db_text(STR("user")), db_time(now)));
+    run(SQL_AGENT_ADD, DB_ARGS(uuid(&team_id), uuid(&agent_id), uuid(&user_id), db_text(STR("Echo")),
+                               db_text(STR_NONE), db_text(STR("echo")), db_text(STR_NONE), db_text(STR_NONE),
+                               db_text(STR_NONE), db_text(STR_NONE), db_json(STR("{\"delay_ms\":4}")),
+                               db_json(STR("[]")), db_bool(true), db_time(now)));
+    run(SQL_CHAT_ADD, DB_ARGS(uuid(&team_id), uuid(&user_id), uuid(&chat_id), uuid(&agent_id),
+                              db_text(STR("C")), db_json(STR("{}")), db_time(now)));
+}
+
+/* ---- one turn, with a reader ---- */
+
+static struct scenario {
+    struct turn_request request;
+    struct turn_log *log;
+    struct log_reader reader;
+    bool has_reader;
+    void (*disturb)(struct scenario *s);
+} scenario;
+
+static void on_grow(struct log_reader *r)
+{
+    (void)r;
+}
+
+static void scenario_start(void *state)
+{
+    struct scenario *s = state;
+
+    s->request = (struct turn_request){.team_id = team_id, .user_id = user_id, .chat_id = chat_id,
+                                       .content = STR("one two three"), .idempotency_key = STR(""),
+                                       .body_hash = STR("")};
+    must(turn_start(&s->request, &s->log));
+    s->has_reader = turn_log_attach(s->log, &s->reader, on_grow);
+    assert_true(s->has_reader);
+}
+
+static void scenario_disturb(void *state)
+{
+    struct scenario *s = state;
+
+    s->disturb(s);
+}
+
+static bool scenario_has_ended(void *state)
+{
+    struct scenario *s = state;
+
+    return turn_log_phase(s->log) == TURN_LOG_CLOSED && !s->log->turn;
+}
+
+static unsigned count_terminal(struct turn_log *log)
+{
+    struct log_event event;
+    uint64_t n = 0;
+    unsigned count = 0;
+
+    turn_log_lock(log);
+    while (turn_log_next(log, n, 1000, &event)) {
+        n = event.n;
+        if (str_contains(event.notice, STR("\"type\":\"done\"")) ||
+            str_contains(event.notice, STR("\"type\":\"error\"")))
+            count++;
+    }
+    turn_log_unlock(log);
+    return count;
+}
+
+static void assert_stored(struct scenario *s, bool was_disturbed)
+{
+    struct arena arena = {0};
+    struct db_result row;
+    struct str status, content;
+
+    must(db_run(db, &arena, SQL_MESSAGE_GET, DB_ARGS(uuid(&team_id), uuid(&user_id), uuid(&s->log->reply_id)), &row));
+    assert_int_equal(row.n_rows, s->log->is_begun ? 1 : 0);
+    if (s->log->is_begun) {
+        content = db_get_text(&row, 0, 3);
+        status = db_get_text(&row, 0, 4);
+        assert_true(str_eq(content, turn_log_text(s->log)));
+        if (!was_disturbed || s->log->outcome.status == OK) {
+            assert_true(str_eq(status, STR("complete")));
+            assert_true(str_eq(content, STR("Echo: one two three")));
+        } else {
+            assert_true(str_eq(status, STR("stopped")) || str_eq(status, STR("interrupted")));
+        }
+    }
+    arena_free(&arena);
+}
+
+static void scenario_finish(void *state, bool was_disturbed)
+{
+    struct scenario *s = state;
+
+    assert_int_equal(count_terminal(s->log), s->log->is_begun ? 1 : 0);
+    assert_stored(s, was_disturbed);
+    assert_false(hub_is_running(&chat_id, &user_id, id_str(&s->log->reply_id)));
+    if (s->has_reader)
+        turn_log_detach(s->log, &s->reader);
+    turn_log_unref(s->log);
+    for (unsigned i = 0; i < 3; i++)
+        sweep_turn(&loop); /* letters under way */
+}
+
+static void stop(struct scenario *s)
+{
+    turn_stop(s->log, "asked");
+}
+
+static void leave(struct scenario *s)
+{
+    s->has_reader = false;
+    turn_log_detach(s->log, &s->reader);
+}
+
+static void shut_down(struct scenario *s)
+{
+    (void)s;
+    chat_abort(&loop);
+}
+
+static const struct sweep sweep = {scenario_start, scenario_disturb, scenario_has_ended, scenario_finish, &scenario, 300};
+
+static void a_turn_stopped_at_any_moment_ends_once_and_keeps_what_came(void **state)
+{
+    (void)state;
+    scenario.disturb = stop;
+    assert_true(sweep_run(&loop, &sweep) > 5);
+}
+
+static void a_turn_that_everyone_left_at_any_moment_goes_on(void **state)
+{
+    (void)state;
+    scenario.disturb = leave;
+    assert_true(sweep_run(&loop, &sweep) > 5);
+}
+
+static void a_shutdown_at_any_moment_stores_the_part_as_interrupted(void **state)
+{
+    (void)state;
+    scenario.disturb = shut_down;
+    assert_true(sweep_run(&loop, &sweep) > 5);
+}
+
+static void set_config(const char *agent_config)
+{
+    run(SQL_AGENT_UPDATE,
+        DB_ARGS(uuid(&team_id), uuid(&agent_id), db_int(0), db_null(), db_null(), db_null(), db_null(), db_null(), db_null(),
+                db_null(), db_json(str_from(agent_config)), db_null(), db_null(), db_time(clock_wall_us())));
+}
+
+static void abandon(const char *agent_config, bool expect_stopped)
+{
+    set_config(agent_config);
+    scenario_start(&scenario);
+    while (scenario.log->text.len == 0)
+        sweep_turn(&loop);
+    leave(&scenario);
+    while (!scenario_has_ended(&scenario))
+        sweep_turn(&loop);
+    assert_int_equal(scenario.log->is_stopped, expect_stopped);
+    scenario_finish(&scenario, expect_stopped);
+    set_config("{\"delay_ms\":4}");
+}
+
+static void on_disconnect_decides_about_a_turn_that_nobody_reads(void **state)
+{
+    (void)state;
+    abandon("{\"delay_ms\":20,\"on_disconnect\":\"abort\"}", true);
+    abandon("{\"delay_ms\":20,\"on_disconnect\":\"continue\"}", false);
+    abandon("{\"delay_ms\":20,\"on_disconnect\":\"grace\",\"grace_seconds\":60}", false);
+}
+
+static void a_second_message_is_refused_while_the_first_is_answered(void **state)
+{
+    struct turn_log *other = NULL;
+
+    (void)state;
+    scenario_start(&scenario);
+    assert_int_equal(turn_start(&scenario.request, &other).status, ERR_CONFLICT);
+    while (!scenario_has_ended(&scenario))
+        sweep_turn(&loop);
+    scenario_finish(&scenario, false);
+}
+
+static void the_same_key_joins_the_turn_and_another_body_is_refused(void **state)
+{
+    struct turn_log *first = NULL, *joined = NULL, *later = NULL;
+    struct turn_request r;
+
+    (void)state;
+    r = (struct turn_request){.team_id = team_id, .user_id = user_id, .chat_id = chat_id, .content = STR("hi"),
+                              .idempotency_key = STR("k1"), .body_hash = STR("h1")};
+    must(turn_start(&r, &first));
+    must(turn_start(&r, &joined));
+    assert_ptr_equal(first, joined);
+    r.body_hash = STR("h2");
+    assert_int_equal(turn_start(&r, &later).status, ERR_INVALID);
+    while (turn_log_phase(first) != TURN_LOG_CLOSED || first->turn)
+        sweep_turn(&loop);
+
+    r.body_hash = STR("h1"); /* afterwards the key names the reply that it got */
+    must(turn_start(&r, &later));
+    while (turn_log_phase(later) != TURN_LOG_CLOSED || later->turn)
+        sweep_turn(&loop);
+    assert_false(later->is_begun);
+    assert_true(str_eq(id_str(&later->earlier_reply), id_str(&first->reply_id)));
+    turn_log_unref(first);
+    turn_log_unref(joined);
+    turn_log_unref(later);
+}
+
+static void a_chat_of_someone_else_is_not_found(void **state)
+{
+    struct turn_log *log = NULL;
+    struct turn_request r = {.team_id = team_id, .user_id = agent_id, .chat_id = chat_id, .content = STR("hi"),
+                             .idempotency_key = STR(""), .body_hash = STR("")};
+
+    (void)state;
+    must(turn_start(&r, &log));
+    while (turn_log_phase(log) != TURN_LOG_CLOSED || log->turn)
+        sweep_turn(&loop);
+    assert_false(log->is_begun);
+    assert_int_equal(log->outcome.status, ERR_NOT_FOUND);
+    turn_log_unref(log);
+}
+
+static void nothing_more(struct loop *l)
+{
+    (void)l;
+}
+
+static int open_rooms(void **state)
+{
+    static char url[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    snprintf(url, sizeof(url), "sqlite:///%s/chat.db", directory);
+    test_config.database.url = str_from(url);
+    must(db_open(&db, DB_OPEN_SERVER));
+    must(db_migrate_up(db, &(int){0}));
+    add_rows();
+    must(upstream_open());
+    must(chat_open());
+    must(loop_init(&loop, 0));
+    must(db_attach(db, &loop));
+    must(upstream_attach(&loop));
+    must(chat_attach(&loop));
+    return 0;
+}
+
+static int close_rooms(void **state)
+{
+    char command[128];
+
+    (void)state;
+    chat_drain(&loop, nothing_more);
+    chat_detach(&loop);
+    upstream_detach(&loop, nothing_more);
+    db_detach(&loop, nothing_more);
+    sweep_close_loop(&loop);
+    chat_close();
+    upstream_close();
+    db_close(db);
+    snprintf(command, sizeof(command), "rm -rf %s", directory);
+    return system(command) == 0 ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_turn_stopped_at_any_moment_ends_once_and_keeps_what_came),
+        cmocka_unit_test(a_turn_that_everyone_left_at_any_moment_goes_on),
+        cmocka_unit_test(a_shutdown_at_any_moment_stores_the_part_as_interrupted),
+        cmocka_unit_test(on_disconnect_decides_about_a_turn_that_nobody_reads),
+        cmocka_unit_test(a_second_message_is_refused_while_the_first_is_answered),
+        cmocka_unit_test(the_same_key_joins_the_turn_and_another_body_is_refused),
+        cmocka_unit_test(a_chat_of_someone_else_is_not_found),
+    };
+    int failed;
+
+    if (is_error(config_load(&(struct config_sources){0}, &test_config)))
+        return 1;
+    test_config.security.secret = STR("0123456789abcdef0123456789abcdef");
+    test_config.turn.keep_ms = 1;
+    config_set(&test_config);
+    log_init(LOG_ERROR, 2);
+    failed = cmocka_run_group_tests(tests, open_rooms, close_rooms);
+    config_free(&test_config);
+    return failed;
+}

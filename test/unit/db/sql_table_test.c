@@ -1,0 +1,178 @@
+/* Walks the product's statements: each names its team, and each is understood by both databases. */
+#include "config/config.h"
+#include "db/db.h"
+#include "pg_server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <libpq-fe.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char directory[64];
+
+static void migrate(struct config *c, const char *url)
+{
+    struct db *db;
+    struct error err;
+    int n_applied;
+
+    *c = (struct config){.data_dir = str_from(directory)};
+    c->database = (struct config_database){.url = str_from(url),
+                                           .wait_ms = 1000,
+                                           .statement_ms = 1000,
+                                           .queue = 10,
+                                           .sqlite_readers = 1,
+                                           .sqlite_synchronous = STR("NORMAL")};
+    config_set(c);
+    err = db_open(&db, DB_OPEN_COMMAND);
+    if (!is_error(err))
+        err = db_migrate_up(db, &n_applied);
+    if (is_error(err))
+        fail_msg("%s", err.detail);
+    db_close(db);
+}
+
+static bool names_team(const char *text)
+{
+    if (strstr(text, "team_id = $1"))
+        return true;
+    /* A team's own row is named by its id; an insert has the team among its columns. */
+    if (strstr(text, "FROM teams WHERE id = $1") || strncmp(text, "UPDATE teams", 12) == 0)
+        return strstr(text, "WHERE id = $1") != NULL;
+    if (strncmp(text, "INSERT INTO teams", 17) == 0)
+        return strstr(text, "$1") != NULL;
+    return strstr(text, "team_id") && strstr(text, "$1");
+}
+
+static void every_statement_names_its_team_or_says_why_not(void **state)
+{
+    int n_bad = 0;
+
+    (void)state;
+    for (size_t i = 0; i < N_SQL; i++) {
+        const struct sql_row *row = &sql_table[i];
+
+        assert_non_null(row->name);
+        assert_non_null(row->pg);
+        if (row->no_team) {
+            assert_true(strlen(row->no_team) > 3);
+            continue;
+        }
+        if (!names_team(row->pg) || (row->sqlite && !names_team(row->sqlite))) {
+            print_error("%s: names no team\n", row->name);
+            n_bad++;
+        }
+    }
+    assert_int_equal(n_bad, 0);
+}
+
+static void every_statement_is_understood_by_sqlite(void **state)
+{
+    static struct config c;
+    char path[96], url[128];
+    sqlite3 *db;
+    int n_bad = 0;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/chat.db", directory);
+    snprintf(url, sizeof(url), "sqlite:///%s", path);
+    migrate(&c, url);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    for (size_t i = 0; i < N_SQL; i++) {
+        const struct sql_row *row = &sql_table[i];
+        const char *text = row->sqlite ? row->sqlite : row->pg, *tail = NULL;
+        sqlite3_stmt *stmt = NULL;
+
+        if (sqlite3_prepare_v2(db, text, -1, &stmt, &tail) != SQLITE_OK) {
+            print_error("%s: %s\n", row->name, sqlite3_errmsg(db));
+            n_bad++;
+        } else if (tail && *tail) {
+            print_error("%s: two statements in one\n", row->name);
+            n_bad++;
+        } else if (row->use != SQL_WRITE && !sqlite3_stmt_readonly(stmt)) {
+            print_error("%s: writes, but is not SQL_WRITE\n", row->name);
+            n_bad++;
+        }
+        sqlite3_finalize(stmt);
+    }
+    sqlite3_close(db);
+    assert_int_equal(n_bad, 0);
+}
+
+static bool is_decoded(Oid type)
+{
+    static const Oid known[] = {16,  19,   20,   21,   23,   25,   114,
+                                705, 1042, 1043, 1184, 2278, 2950, 3802};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (known[i] == type)
+            return true;
+    }
+    return false;
+}
+
+static void every_statement_is_understood_by_postgresql(void **state)
+{
+    static struct pg_server server;
+    static struct config c;
+    const char *why;
+    char url[192];
+    PGconn *pg;
+    int n_bad = 0;
+
+    (void)state;
+    if (!pg_server_new(&server, &why)) {
+        print_message("skipped: %s\n", why);
+        skip();
+    }
+    migrate(&c, server.url);
+    snprintf(url, sizeof(url), "postgresql%s", strchr(server.url, ':'));
+    pg = PQconnectdb(url);
+    for (size_t i = 0; i < N_SQL; i++) {
+        const struct sql_row *row = &sql_table[i];
+        PGresult *res = PQprepare(pg, row->name, row->pg, 0, NULL);
+
+        if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+            print_error("%s: %s\n", row->name, PQresultErrorMessage(res));
+            n_bad++;
+            PQclear(res);
+            continue;
+        }
+        PQclear(res);
+        res = PQdescribePrepared(pg, row->name);
+        for (int column = 0; column < PQnfields(res); column++) {
+            if (!is_decoded(PQftype(res, column))) {
+                print_error("%s: column %d has a type that is not decoded\n", row->name, column);
+                n_bad++;
+            }
+        }
+        PQclear(res);
+    }
+    PQfinish(pg);
+    pg_server_free(&server);
+    assert_int_equal(n_bad, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_statement_is_understood_by_postgresql),
+        cmocka_unit_test(every_statement_is_understood_by_sqlite),
+        cmocka_unit_test(every_statement_names_its_team_or_says_why_not),
+    };
+    char command[96];
+    int n_failed;
+
+    snprintf(directory, sizeof(directory), "/tmp/aerie-db-XXXXXX");
+    if (!mkdtemp(directory))
+        return 1;
+    n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+    snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+    return n_failed + system(command);
+}

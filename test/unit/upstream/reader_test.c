@@ -1,0 +1,339 @@
+/* Readers in memory: every shape of an answer, whole and cut at every byte. */
+#include "harness.h"
+
+#include "upstream/provider.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENT_BYTES 4096
+#define REPLY_BYTES 100000
+
+/* What the reader makes of the pieces [0, cut) and [cut, len); piece > 0: pieces of that size. */
+static void read_answer(const struct reader_type *type, struct str body, size_t cut, size_t piece,
+                        bool is_whole, struct reply *reply)
+{
+    void *reader = calloc(1, type->state_bytes);
+
+    assert_non_null(reader);
+    *reply = (struct reply){.max_text_bytes = REPLY_BYTES, .max_event_bytes = EVENT_BYTES};
+    type->init(reader, reply);
+    while (body.len > 0) {
+        size_t n = piece ? piece : cut;
+        /* A copy of its own, so that a look behind its end is seen. */
+        char *copy;
+
+        if (n == 0 || n > body.len)
+            n = body.len;
+        copy = malloc(n);
+        assert_non_null(copy);
+        memcpy(copy, body.ptr, n);
+        type->feed(reader, (struct str){copy, n});
+        free(copy);
+        body = str_skip(body, n);
+        cut = 0;
+    }
+    if (reply->state != REPLY_DONE)
+        type->end(reader, is_whole);
+    type->deinit(reader);
+    free(reader);
+    if (is_whole && reply->err.status == OK && reply->text_bytes == 0)
+        reply->err = ERROR(ERR_EMPTY_REPLY, 0, NULL);
+    assert_true(utf8_is_valid(buf_str(&reply->text)));
+    assert_int_equal(reply->text.len, reply->text_bytes);
+}
+
+static void check_one(const struct reader_type *type, struct str body, size_t cut, size_t piece,
+                      bool is_whole, enum status status, const char *text)
+{
+    struct reply reply;
+
+    read_answer(type, body, cut, piece, is_whole, &reply);
+    buf_append_char(&reply.text, '\0');
+    assert_string_equal(reply.text.data, text);
+    assert_int_equal(reply.err.status, status);
+    buf_deinit(&reply.text);
+}
+
+static void check(const struct reader_type *type, struct str body, bool is_whole,
+                  enum status status, const char *text)
+{
+    for (size_t cut = 0; cut < body.len || cut == 0; cut++)
+        check_one(type, body, cut, 0, is_whole, status, text);
+    for (size_t piece = 1; piece < 4; piece++)
+        check_one(type, body, 0, piece, is_whole, status, text);
+}
+
+struct row {
+    const char *body;
+    enum status status;
+    const char *text;
+};
+
+static void check_rows(const struct reader_type *type, const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        print_message("%s\n", rows[i].body);
+        check(type, str_from(rows[i].body), true, rows[i].status, rows[i].text);
+    }
+}
+#define CHECK_ROWS(type, rows) check_rows(&(type), rows, sizeof(rows) / sizeof((rows)[0]))
+
+static void captures_read_alike_however_they_are_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_captures; i++) {
+        struct buf answer = {0}, body = {0};
+        enum status status_wanted = captures[i].status;
+        int status = 0;
+        bool is_whole;
+
+        capture_read(captures[i].name, &answer);
+        is_whole = http_body(buf_str(&answer), &status, &body);
+        if (status_wanted == ERR_INTERRUPTED)
+            status_wanted = OK; /* the client's to say */
+        if (status == 200)
+            check(&n8n_reader_type, buf_str(&body), is_whole, status_wanted, captures[i].text);
+        buf_deinit(&answer);
+        buf_deinit(&body);
+    }
+}
+
+static void one_json_value_is_a_reply(void **state)
+{
+    static const struct row rows[] = {
+        {"{\"content\":\"a\"}", OK, "a"},
+        {"{\"output\":\"a\"}\n", OK, "a"},
+        {"{\"text\":\"a\"}", OK, "a"},
+        {"{\"response\":\"a\"}", OK, "a"},
+        {"{\"message\":\"a\"}", OK, "a"},
+        {"\xEF\xBB\xBF \n{\n  \"output\": \"a\"\n}\n", OK, "a"},
+        {"{\"message\":\"b\",\"output\":\"a\"}", OK, "a"},
+        {"{\"type\":\"text\",\"content\":\"a\"}", OK, "a"},
+        {"{\"output\":{\"text\":\"a\"}}", OK, "a"},
+        {"{\"output\":42}", OK, "42"},
+        {"[{\"output\":\"a\"},{\"text\":\"b\"},{\"output\":\"\"},\"c\"]", OK, "a\n\nb\n\nc"},
+        {"\"just a string\"", OK, "just a string"},
+        {"{\"content\":\"{\\\"a\\\":1}\"}", OK, "{\"a\":1}"},
+        {"{\"output\":\"x\\u0000y\\ud83d\"}", OK, "x\xEF\xBF\xBDy\xEF\xBF\xBD"},
+        {"{\"output\":\"\xff\"}", OK, "\xEF\xBF\xBD"},
+        {"{\"output\":\"\"}", ERR_EMPTY_REPLY, ""},
+        {"{}", ERR_EMPTY_REPLY, ""},
+        {"[]", ERR_EMPTY_REPLY, ""},
+        {"null", ERR_EMPTY_REPLY, ""},
+        {"", ERR_EMPTY_REPLY, ""},
+        {" \n\n", ERR_EMPTY_REPLY, ""},
+        {"{\"data\":[]}", ERR_PROVIDER_MALFORMED, ""},
+        {"{\"error\":\"boom\"}", ERR_PROVIDER_ERROR, ""},
+        {"{\"error\":{\"message\":\"boom\"},\"message\":\"boom\"}", ERR_PROVIDER_ERROR, ""},
+        {"{\"code\":0,\"message\":\"boom\"}", ERR_PROVIDER_ERROR, ""},
+        {"{\"message\":\"Workflow was started\"}", ERR_PROVIDER_MALFORMED, ""},
+        {"{\"message\":\"n8n is starting up. Please wait\"}", ERR_PROVIDER_UNREACHABLE, ""},
+        {"{not json", ERR_PROVIDER_MALFORMED, ""},
+        {"{\"output\":\"cut", ERR_PROVIDER_MALFORMED, ""},
+        {"{\"output\":\"a\"} and more", ERR_PROVIDER_MALFORMED, "a"},
+        {"{\"headers\":{\"authorization\":\"Bearer x\"},\"body\":{}}", ERR_PROVIDER_MALFORMED, ""},
+        {"[{\"headers\":{},\"query\":{}}]", ERR_PROVIDER_MALFORMED, ""},
+        {"{\"messages\":[],\"system_prompt\":\"\"}", ERR_PROVIDER_MALFORMED, ""},
+    };
+
+    (void)state;
+    CHECK_ROWS(n8n_reader_type, rows);
+}
+
+static void plain_text_is_a_reply(void **state)
+{
+    static const struct row rows[] = {
+        {"Hello", OK, "Hello"},
+        {"  indented", OK, "  indented"},
+        {"Grüße 🎉", OK, "Grüße 🎉"},
+        {"cut \xF0\x9F\x8E", OK, "cut \xEF\xBF\xBD"},
+        {"[a link](http://x)", OK, "[a link](http://x)"},
+        {"[text](http://x)", OK, "[text](http://x)"},
+        {"\"Yes,\" she said", OK, "\"Yes,\" she said"},
+        {"<b>bold</b>", OK, "<b>bold</b>"},
+        {"id: 5 is yours", OK, "id: 5 is yours"},
+        {"event: tonight\nsee you", OK, "event: tonight\nsee you"},
+        {"data", OK, "data"},
+        {":)", OK, ":)"},
+        {"n8n is a tool", OK, "n8n is a tool"},
+        {"nullable", OK, "nullable"},
+        {"Workflow was started by you and it runs", OK, "Workflow was started by you and it runs"},
+        {"Workflow was started", ERR_PROVIDER_MALFORMED, ""},
+        {"n8n is starting up. Please wait", ERR_PROVIDER_UNREACHABLE, ""},
+        {"<!DOCTYPE html>\n<html>", ERR_PROVIDER_MALFORMED, ""},
+        {"\n<HTML><body>", ERR_PROVIDER_MALFORMED, ""},
+    };
+
+    (void)state;
+    CHECK_ROWS(n8n_reader_type, rows);
+    check(&n8n_reader_type, (struct str){"a\0b", 3}, true, OK,
+          "a\xEF\xBF\xBD"
+          "b");
+}
+
+#define ITEM(text) "{\"type\":\"item\",\"content\":\"" text "\"}\n"
+#define BEGIN      "{\"type\":\"begin\",\"metadata\":{}}\n"
+#define END        "{\"type\":\"end\"}\n"
+#define BAD        "{\"type\":\"error\",\"content\":\"secret\"}\n"
+
+static void json_lines_are_a_stream(void **state)
+{
+    static const struct row rows[] = {
+        {BEGIN ITEM("a") ITEM("b") END, OK, "ab"},
+        {ITEM("a"), OK, "a"},
+        {"{\"type\":\"item\",\"content\":\"a\"}", OK, "a"},
+        {"{\"type\":\"begin\"}{\"type\":\"item\",\"content\":\"a\"}", OK, "a"},
+        {"\r\n\r\n" BEGIN "\r\n\r\n" ITEM("a") "\r\n" END, OK, "a"},
+        {BEGIN END BEGIN ITEM("a") END BEGIN ITEM("b"), OK, "ab"},
+        {"{\"type\":\"hello\"}\n" ITEM("a"), OK, "a"},
+        {BEGIN "{\"type\":\"tool\",\"content\":\"no\"}\n" ITEM("a"), OK, "a"},
+        {BEGIN ITEM("") ITEM("{\\\"output\\\":\\\"x\\\"}"), OK, "{\"output\":\"x\"}"},
+        {BEGIN "{\"type\":\"item\"}\n{\"type\":\"item\",\"content\":null}\n" ITEM("a"), OK, "a"},
+        {"{\"content\":\"a\"}\n{\"content\":\"b\"}\n", OK, "ab"},
+        {BEGIN ITEM("a") BAD, ERR_PROVIDER_ERROR, "a"},
+        {BAD, ERR_PROVIDER_ERROR, ""},
+        {BAD ITEM("a"), ERR_PROVIDER_ERROR, "a"},
+        {BEGIN "{\"error\":{\"message\":\"secret\"}}\n", ERR_PROVIDER_ERROR, ""},
+        {BEGIN END, ERR_EMPTY_REPLY, ""},
+        {BEGIN ITEM("a") "oops\n" ITEM("b"), ERR_PROVIDER_MALFORMED, "a"},
+        {BEGIN "{\"headers\":{\"a\":\"Bearer x\"},\"body\":{}}\n", ERR_PROVIDER_MALFORMED, ""},
+        {BEGIN ITEM("{\\\"headers\\\":{},\\\"body\\\":{}}"), ERR_PROVIDER_MALFORMED, ""},
+        {BEGIN "{\"type\":\"item\",\"content\":{\"headers\":{},\"body\":{}}}\n",
+         ERR_PROVIDER_MALFORMED, ""},
+    };
+
+    (void)state;
+    CHECK_ROWS(n8n_reader_type, rows);
+    check(&n8n_reader_type, STR(BEGIN ITEM("a") "{\"type\":\"item\",\"con"), false, OK, "a");
+}
+
+static void events_are_a_stream(void **state)
+{
+    static const struct row rows[] = {
+        {"data: {\"content\":\"a\"}\n\ndata: {\"content\":\"b\"}\n\ndata: [DONE]\n\n", OK, "ab"},
+        {"data:{\"content\":\"a\"}\r\n\r\ndata:{\"content\":\"b\"}\r\n\r\n", OK, "ab"},
+        {"data: {\"content\":\"a\"}\r\rdata: [DONE]\r\r", OK, "a"},
+        {": ping\n\nevent: message\nid: 1\nretry: 5\ndata: {\"content\":\"a\"}\n\n", OK, "a"},
+        {"\xEF\xBB\xBF"
+         "data: {\"content\":\"a\"}\n\n",
+         OK, "a"},
+        {"data: {\"content\":\ndata: \"a\"}\n\n", OK, "a"},
+        {"data: {\"content\":\"a\"}", OK, "a"},
+        {"data: {\"content\":\"a\"}\n\ndata: [DONE]\n\ndata: {\"content\":\"b\"}\n\n", OK, "a"},
+        {"data: {\"type\":\"begin\"}\n\ndata: {\"type\":\"item\",\"content\":\"a\"}\n\n", OK, "a"},
+        {"data: Hello\n\ndata:  world\n\n", OK, "Hello world"},
+        {"data: \"a\"\n\n", OK, "a"},
+        {"data: {\"content\":\"a\"}\n\ndata: {\"error\":\"secret\"}\n\n", ERR_PROVIDER_ERROR, "a"},
+        {"event: error\ndata: secret\n\n", ERR_PROVIDER_ERROR, ""},
+        {"data: {bad\n\n", ERR_PROVIDER_MALFORMED, ""},
+        {"data: [DONE]\n\n", ERR_EMPTY_REPLY, ""},
+        {": ping\n\n: ping\n\n", ERR_EMPTY_REPLY, ""},
+    };
+
+    (void)state;
+    CHECK_ROWS(n8n_reader_type, rows);
+    check(&n8n_reader_type, STR("data: {\"content\":\"a\"}\n\ndata: {\"content\":\"b\"}"), false,
+          OK, "a");
+}
+
+static void too_long_is_a_limit(void **state)
+{
+    static const char *const heads[] = {"{\"output\":\"", BEGIN "{\"type\":\"item\",\"content\":\"",
+                                        "data: {\"content\":\"", "[\"", "data: x\ndata: "};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        struct buf body = {0};
+
+        buf_append_str(&body, str_from(heads[i]));
+        while (body.len < 3 * EVENT_BYTES)
+            buf_append_char(&body, 'x');
+        check_one(&n8n_reader_type, buf_str(&body), 0, 0, true, ERR_UPSTREAM_LIMIT, "");
+        check_one(&n8n_reader_type, buf_str(&body), 0, 100, true, ERR_UPSTREAM_LIMIT, "");
+        buf_deinit(&body);
+    }
+}
+
+static void a_reply_is_bounded(void **state)
+{
+    struct buf body = {0};
+    struct reply reply;
+
+    (void)state;
+    while (body.len <= REPLY_BYTES)
+        buf_append_str(&body, STR("äöü"));
+    read_answer(&n8n_reader_type, buf_str(&body), 0, 1000, true, &reply);
+    assert_int_equal(reply.err.status, ERR_UPSTREAM_LIMIT);
+    assert_int_equal(reply.text_bytes, REPLY_BYTES);
+    buf_deinit(&body);
+    buf_deinit(&reply.text);
+}
+
+#define DELTA(text) "data: {\"choices\":[{\"delta\":{\"content\":\"" text "\"}}]}\n\n"
+
+static void models_stream_deltas(void **state)
+{
+    static const struct row rows[] = {
+        {": PROCESSING\n\n" DELTA("a") DELTA("b") "data: [DONE]\n\n", OK, "ab"},
+        {DELTA("a"), OK, "a"},
+        {"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":null}}]}\n\n" DELTA(
+             "a"),
+         OK, "a"},
+        {"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{}]}}]}\n\n" DELTA("a"), OK, "a"},
+        {"{\"choices\":[{\"message\":{\"content\":\"a\"}}]}", OK, "a"},
+        {"{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}}]}", OK,
+         "a"},
+        {DELTA("a") "data: {\"error\":{\"message\":\"secret\"}}\n\n", ERR_PROVIDER_ERROR, "a"},
+        {"data: {\"error\":{\"code\":429}}\n\n", ERR_PROVIDER_RATE_LIMITED, ""},
+        {"{\"error\":{\"code\":\"401\"}}", ERR_PROVIDER_AUTH, ""},
+        {"data: [DONE]\n\n", ERR_EMPTY_REPLY, ""},
+        {"data: nonsense\n\n", ERR_PROVIDER_MALFORMED, ""},
+        {"<html>", ERR_PROVIDER_MALFORMED, ""},
+        {"", ERR_EMPTY_REPLY, ""},
+    };
+
+    (void)state;
+    CHECK_ROWS(openai_reader_type, rows);
+}
+
+static void providers_are_complete(void **state)
+{
+    static const char *const names[] = {"echo",      "groq", "n8n", "openai", "openai_compatible",
+                                        "openrouter"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct provider *p = provider_find(str_from(names[i]));
+
+        assert_non_null(p);
+        assert_string_equal(provider_name(p), names[i]);
+        assert_true(strlen(provider_greeting(p)) > 0);
+        assert_true(p->builtin || (p->write_request && p->reader));
+    }
+    assert_null(provider_find(STR("n8")));
+    assert_null(provider_find(STR_NONE));
+    assert_string_equal(provider_greeting(provider_find(STR("n8n"))),
+                        "Sending request to n8n webhook...");
+    assert_true(provider_needs_url(provider_find(STR("n8n"))));
+    assert_true(provider_needs_url(provider_find(STR("openai_compatible"))));
+    assert_false(provider_needs_url(provider_find(STR("openai"))));
+    assert_false(provider_needs_url(provider_find(STR("echo"))));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(captures_read_alike_however_they_are_cut),
+        cmocka_unit_test(one_json_value_is_a_reply),
+        cmocka_unit_test(plain_text_is_a_reply),
+        cmocka_unit_test(json_lines_are_a_stream),
+        cmocka_unit_test(events_are_a_stream),
+        cmocka_unit_test(too_long_is_a_limit),
+        cmocka_unit_test(a_reply_is_bounded),
+        cmocka_unit_test(models_stream_deltas),
+        cmocka_unit_test(providers_are_complete),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
