@@ -1,4 +1,5 @@
-/* API keys: "eck_" and 44 url-safe characters; the database has the first twelve and a hash. Any thread. */
+/* API keys: "eck_" and 44 url-safe characters; the database has the first twelve and a hash. Any
+ * thread. */
 #ifndef AERIE_ACCOUNT_API_KEY_H
 #define AERIE_ACCOUNT_API_KEY_H
 

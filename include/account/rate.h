@@ -13,10 +13,9 @@ enum rate_kind {
     RATE_VISITOR_MESSAGES,
 };
 
-/* Counts one take of key when it is within limit per window_ms: 0. Otherwise counts nothing and
- * tells the seconds to wait. A limit of 0 is off. The window slides: what was taken in the last one
- * counts by the part of it that the last window_ms still cover. Past its bound the table forgets
- * who has been quiet longest. */
+/* Counts one take of key: 0, or, counting nothing, the seconds to wait. Whoever stays within limit
+ * in every window_ms is never refused; who does not gets limit at once and then one each window_ms
+ * / limit. A limit of 0 is off. Past its bound the table forgets who has been quiet longest. */
 unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms);
 
 struct error rate_open(void) MUST_CHECK; /* main thread, before any other call */

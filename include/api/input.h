@@ -42,6 +42,9 @@ struct input_field {
 bool input_read(struct request *req, const struct input_field *fields, size_t n,
                 void *base) MUST_CHECK;
 
+/* A wrong field that the table cannot tell: a row of the 422, which the caller then fails with; out
+ * of memory, the flow has failed. */
+void input_wrong(struct request *req, const char *field, const char *message);
 /* Of lower-cased, valid UTF-8. */
 bool input_is_email(struct str text);
 

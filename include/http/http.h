@@ -127,7 +127,8 @@ void response_error(struct request *req, struct error err);
 void response_begin_stream(struct request *req, int status, const char *content_type);
 void response_stream_write(struct request *req, const void *data,
                            size_t len); /* copied into the output */
-/* Too much waits for the socket (limits.output_bytes): write no more until on_drained. */
+/* Too much waits for the socket (limits.output_bytes): write no more until on_drained, which is called once for each
+ * time that it was asked for. */
 bool response_stream_is_full(const struct request *req);
 void response_stream_on_drained(struct request *req, void (*on_drained)(void *state), void *state);
 void response_end_stream(struct request *req);

@@ -1,4 +1,4 @@
-/* Rates: a table of sliding windows, split into shards so that loops seldom wait for each other. */
+/* Rates: a table of leaky buckets, split into shards so that loops seldom wait for each other. */
 #include "account/rate.h"
 
 #include "base/clock.h"
@@ -14,13 +14,15 @@
 #define SHARD_ENTRIES 4096
 #define KEY_LEN       16
 #define LONGEST_KEY   512
+#define MOST_LIMIT    1000000 /* more is as good as off, and would overflow */
 
 struct entry {
     struct map_node node;
     struct list link; /* in the shard's recent */
     char key[KEY_LEN];
-    uint64_t start_ms; /* of the current window */
-    uint64_t current, previous;
+    /* When the bucket will be empty again, in milliseconds times the limit, so that a take, which
+     * fills it by a window's length, is a whole number. */
+    uint64_t empty_at;
 };
 
 struct shard {
@@ -47,7 +49,7 @@ static void make_key(enum rate_kind kind, struct str key, char out[KEY_LEN])
 }
 
 /* The entry of key, made when there is none; NULL: no memory. Under the lock. */
-static struct entry *find_or_add(struct shard *s, const char key[KEY_LEN], uint64_t now_ms)
+static struct entry *find_or_add(struct shard *s, const char key[KEY_LEN])
 {
     struct map_node *found = map_find(&s->map, (struct str){key, KEY_LEN});
     struct entry *e;
@@ -68,7 +70,6 @@ static struct entry *find_or_add(struct shard *s, const char key[KEY_LEN], uint6
             return NULL;
     }
     memcpy(e->key, key, KEY_LEN);
-    e->start_ms = now_ms;
     map_insert(&s->map, &e->node, (struct str){e->key, KEY_LEN});
     list_push(&s->recent, &e->link);
     return e;
@@ -77,30 +78,13 @@ static struct entry *find_or_add(struct shard *s, const char key[KEY_LEN], uint6
 /* 0 and counted, or the milliseconds until one more fits. */
 static uint64_t take(struct entry *e, uint64_t limit, uint64_t window_ms, uint64_t now_ms)
 {
-    uint64_t passed, elapsed;
+    uint64_t now = now_ms * limit, empty_at = e->empty_at > now ? e->empty_at : now;
+    uint64_t filled = empty_at - now + window_ms, room = window_ms * limit;
 
-    passed = now_ms > e->start_ms ? (now_ms - e->start_ms) / window_ms : 0;
-    if (passed > 0) {
-        e->previous = passed == 1 ? e->current : 0;
-        e->current = 0;
-        e->start_ms += passed * window_ms;
-    }
-    elapsed = now_ms > e->start_ms ? now_ms - e->start_ms : 0;
-
-    /* current + the part of previous that still counts + this one, in units of 1 / window_ms */
-    if (e->current * window_ms + e->previous * (window_ms - elapsed) + window_ms <=
-        limit * window_ms) {
-        e->current++;
-        return 0;
-    }
-    if (e->current < limit) {
-        /* here previous > 0: until enough of it has slid out */
-        uint64_t room = (limit - 1 - e->current) * window_ms;
-
-        return window_ms - room / e->previous > elapsed ? window_ms - room / e->previous - elapsed
-                                                        : 1;
-    }
-    return window_ms - elapsed + window_ms / limit;
+    if (filled > room)
+        return (filled - room + limit - 1) / limit;
+    e->empty_at = empty_at + window_ms;
+    return 0;
 }
 
 unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms)
@@ -110,12 +94,12 @@ unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t
     struct shard *s;
     struct entry *e;
 
-    if (limit == 0)
+    if (limit == 0 || limit > MOST_LIMIT)
         return 0;
     make_key(kind, key, short_key);
     s = &shards[(unsigned char)short_key[0] % N_SHARDS];
     pthread_mutex_lock(&s->lock);
-    e = find_or_add(s, short_key, now_ms);
+    e = find_or_add(s, short_key);
     /* Without memory nobody is refused: the request has its own chance to fail. */
     if (e)
         wait_ms = take(e, limit, window_ms, now_ms);

@@ -250,7 +250,7 @@ static void read_me(struct flow *f)
     if (!input_read(req, me_fields, COUNT(me_fields), s) || !changes_password(s))
         return;
     if (!s->current_password.is_given) {
-        request_field_error(req, "current_password", "is required to change the password");
+        input_wrong(req, "current_password", "is required to change the password");
         flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
         return;
     }
@@ -286,7 +286,7 @@ static void hash_new_password(struct flow *f)
         password_hash(&s->job, f, s->password.text);
         return;
     }
-    request_field_error(req, "current_password", "is not right");
+    input_wrong(req, "current_password", "is not right");
     flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
 }
 

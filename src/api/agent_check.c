@@ -1,6 +1,7 @@
 /* Checks what an admin says about an agent, so that a turn finds only what it can use. */
 #include "agent_check.h"
 
+#include "api/input.h"
 #include "api/origin.h"
 #include "base/json.h"
 #include "upstream/upstream.h"
@@ -32,7 +33,7 @@ static void check_number(struct request *req, const struct known_member *m, yyjs
         return;
     message = arena_printf(&req->arena, "must be a whole number between %lld and %lld",
                            (long long)m->min, (long long)m->max);
-    request_field_error(req, m->field, message.ptr ? message.ptr : "is wrong");
+    input_wrong(req, m->field, message.ptr ? message.ptr : "is wrong");
 }
 
 void agent_check_config(struct request *req, struct str config)
@@ -42,7 +43,7 @@ void agent_check_config(struct request *req, struct str config)
     struct str choice;
 
     if (is_error(err)) {
-        request_field_error(req, "config", "must be an object");
+        input_wrong(req, "config", "must be an object");
         return;
     }
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -51,7 +52,7 @@ void agent_check_config(struct request *req, struct str config)
     choice = json_text(value);
     if (value && !yyjson_is_null(value) && !str_eq(choice, STR("continue")) &&
         !str_eq(choice, STR("grace")) && !str_eq(choice, STR("abort")))
-        request_field_error(req, "config.on_disconnect", "must be continue, grace or abort");
+        input_wrong(req, "config.on_disconnect", "must be continue, grace or abort");
 }
 
 void agent_check_origins(struct request *req, struct str origins)
@@ -61,7 +62,7 @@ void agent_check_origins(struct request *req, struct str origins)
     struct error err = json_read(&req->arena, origins, 64, &root);
 
     if (is_error(err)) {
-        request_field_error(req, "allowed_origins", "must be an array of strings");
+        input_wrong(req, "allowed_origins", "must be an array of strings");
         return;
     }
     yyjson_arr_foreach(root, i, n, item)
@@ -70,8 +71,7 @@ void agent_check_origins(struct request *req, struct str origins)
 
         if (str_eq(json_text(item), STR("*")) || origin_parse(json_text(item), &o))
             continue;
-        request_field_error(req, "allowed_origins",
-                            "must hold origins such as https://shop.example, or *");
+        input_wrong(req, "allowed_origins", "must hold origins such as https://shop.example, or *");
         return;
     }
 }
@@ -79,14 +79,14 @@ void agent_check_origins(struct request *req, struct str origins)
 void agent_check_provider(struct request *req, struct str provider)
 {
     if (!provider_find(provider))
-        request_field_error(req, "provider", "is not a provider that this server knows");
+        input_wrong(req, "provider", "is not a provider that this server knows");
 }
 
 void agent_check_token(struct request *req, struct str token)
 {
     /* It becomes a header's value. */
     if (str_has_control(token))
-        request_field_error(req, "webhook_token", "must not hold control characters");
+        input_wrong(req, "webhook_token", "must not hold control characters");
 }
 
 void agent_check_url(struct request *req, const char *field, struct str url)
@@ -94,7 +94,7 @@ void agent_check_url(struct request *req, const char *field, struct str url)
     struct error err = egress_check_url(url);
 
     if (is_error(err))
-        request_field_error(req, field, err.detail ? err.detail : "must be an http or https URL");
+        input_wrong(req, field, err.detail ? err.detail : "must be an http or https URL");
 }
 
 void agent_check_has_url(struct request *req, struct str provider, struct str url)
@@ -102,5 +102,5 @@ void agent_check_has_url(struct request *req, struct str provider, struct str ur
     const struct provider *p = provider_find(provider);
 
     if (p && provider_needs_url(p) && url.len == 0)
-        request_field_error(req, "webhook_url", "is required by this provider");
+        input_wrong(req, "webhook_url", "is required by this provider");
 }

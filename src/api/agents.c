@@ -221,7 +221,7 @@ static void read_create(struct flow *f)
     if (!read_agent(req))
         return;
     if (!s->name.is_given)
-        request_field_error(req, "name", "is required");
+        input_wrong(req, "name", "is required");
     if (!s->provider.is_given)
         s->provider.text = STR("n8n");
     agent_check_has_url(req, s->provider.text, s->webhook_url.text);

@@ -142,7 +142,7 @@ static void check_scopes(struct request *req, struct str text)
     {
         if (is_scope(json_text(item)))
             continue;
-        request_field_error(req, "scopes", "must hold words such as chat");
+        input_wrong(req, "scopes", "must hold words such as chat");
         return;
     }
 }
@@ -161,8 +161,7 @@ static void read_key(struct flow *f)
         check_scopes(req, s->scopes.text);
     if (s->expires_at.text.ptr &&
         (!rfc3339_parse(s->expires_at.text, &s->expires_us) || s->expires_us <= s->now_us))
-        request_field_error(req, "expires_at",
-                            "must be a time to come, such as 2030-01-31T12:00:00Z");
+        input_wrong(req, "expires_at", "must be a time to come, such as 2030-01-31T12:00:00Z");
     if (request_has_field_errors(req))
         flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
 }

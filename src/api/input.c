@@ -14,9 +14,17 @@ static struct input *input_at(const struct input_field *field, void *base)
     return (struct input *)((char *)base + field->offset);
 }
 
+void input_wrong(struct request *req, const char *field, const char *message)
+{
+    request_field_error(req, field, message);
+    /* The row found no memory: what is wrong must not pass for right. */
+    if (!request_has_field_errors(req))
+        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+}
+
 static void wrong(struct request *req, const struct input_field *field, const char *message)
 {
-    request_field_error(req, field->name, message);
+    input_wrong(req, field->name, message);
 }
 
 /* Tells a message made for the occasion. */
@@ -351,10 +359,10 @@ bool input_read(struct request *req, const struct input_field *fields, size_t n,
     for (size_t i = 0; i < n; i++)
         if (fields[i].is_required && !input_at(&fields[i], base)->is_given)
             wrong(req, &fields[i], "is required");
-    if (request_has_field_errors(req)) {
+    if (request_has_field_errors(req))
         flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
+    if (is_error(req->flow.err))
         return false;
-    }
     for (size_t i = 0; i < n; i++)
         if (is_lost(&fields[i], input_at(&fields[i], base))) {
             flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
@@ -375,7 +383,7 @@ bool input_query_int(struct request *req, const char *name, int64_t min, int64_t
         return true;
     message = arena_printf(&req->arena, "must be a whole number between %lld and %lld",
                            (long long)min, (long long)max);
-    request_field_error(req, name, message.ptr ? message.ptr : "is wrong");
+    input_wrong(req, name, message.ptr ? message.ptr : "is wrong");
     flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
     return false;
 }
@@ -401,7 +409,7 @@ bool input_query_bool(struct request *req, const char *name, bool fallback, bool
         *out = false;
         return true;
     }
-    request_field_error(req, name, "must be true or false");
+    input_wrong(req, name, "must be true or false");
     flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
     return false;
 }

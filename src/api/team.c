@@ -100,9 +100,9 @@ static void check_settings(struct request *req, struct str text)
     open = json_member(root, "open_registration");
     if (max_users && !yyjson_is_null(max_users) &&
         (!yyjson_is_uint(max_users) || yyjson_get_uint(max_users) > MOST_USERS))
-        request_field_error(req, "settings.max_users", "must be a whole number");
+        input_wrong(req, "settings.max_users", "must be a whole number");
     if (open && !yyjson_is_null(open) && !yyjson_is_bool(open))
-        request_field_error(req, "settings.open_registration", "must be true or false");
+        input_wrong(req, "settings.open_registration", "must be true or false");
 }
 
 static void read_team(struct flow *f)
@@ -113,7 +113,7 @@ static void read_team(struct flow *f)
     if (!input_read(req, team_fields, COUNT(team_fields), s))
         return;
     if (s->slug.is_given && !is_slug(s->slug.text))
-        request_field_error(req, "slug", "must be small letters, digits and single hyphens");
+        input_wrong(req, "slug", "must be small letters, digits and single hyphens");
     if (s->settings.is_given)
         check_settings(req, s->settings.text);
     if (request_has_field_errors(req))

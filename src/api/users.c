@@ -120,7 +120,7 @@ static void read_change(struct flow *f)
         return;
     role = s->role.text;
     if (s->role.is_given && !str_eq(role, STR("user")) && !str_eq(role, STR("admin"))) {
-        request_field_error(req, "role", "must be user or admin");
+        input_wrong(req, "role", "must be user or admin");
         flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
     }
 }

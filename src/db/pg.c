@@ -1,8 +1,6 @@
 /* The PostgreSQL driver: three connections a loop, and one that blocks for the command line. */
 #include "db/pg.h"
 
-#include "config/config.h"
-
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,9 +4,7 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
-#include "config/config.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define BACKOFF_FIRST_MS 50

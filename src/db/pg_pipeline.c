@@ -5,8 +5,6 @@
 #include "base/log.h"
 #include "config/config.h"
 
-#include <assert.h>
-
 static bool is_writing(const struct pg_conn *c)
 {
     return c->use == SQL_WRITE;

@@ -2,7 +2,6 @@
 #include "db/sqlite.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "config/config.h"
 
 #include <errno.h>

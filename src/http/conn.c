@@ -368,12 +368,14 @@ static void linger(struct conn *c)
 static void tell_drained(struct conn *c)
 {
     struct response *res = c->req->response;
+    void (*on_drained)(void *state) = res->on_drained;
 
     if (!res->was_full || conn_out_waiting(c) > config()->limits.output_bytes / 2)
         return;
     res->was_full = false;
-    if (res->on_drained)
-        res->on_drained(res->drained_state);
+    res->on_drained = NULL;
+    if (on_drained)
+        on_drained(res->drained_state);
 }
 
 /* Everything that c owes at the end of a turn. */

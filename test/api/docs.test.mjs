@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Aerie, PASSWORD } from '../tools/aerie.mjs';
+import { startUpstream } from '../fake/upstream.mjs';
+import { Aerie, PASSWORD, binaryPath } from '../tools/aerie.mjs';
 
 const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
 const readme = fileURLToPath(new URL('../../README.md', import.meta.url));
@@ -22,7 +23,7 @@ after(async () => {
   await aerie?.stop();
 });
 
-/** The ```sh blocks under the first heading that is given, or of the whole text. */
+/** The ```sh blocks: those are meant to be run; others show a dialogue or a file. */
 function examples(text) {
   return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, code]) => code);
 }
@@ -49,6 +50,33 @@ test('the_examples_of_http_api_run_in_order', async () => {
   const twice = [...output.matchAll(/([0-9a-f-]{36})\n/g)].map(([, id]) => id);
   assert.equal(twice.length, 2, 'the message with a key, sent twice');
   assert.equal(twice[0], twice[1]);
+});
+
+test('the_first_steps_of_getting_started_lead_to_a_streamed_reply', async () => {
+  const blocks = examples(readFileSync(join(docs, 'getting-started.md'), 'utf8'));
+  const { status, output } = await runShell(blocks.join('\n'), { base: aerie.base });
+  assert.equal(status, 0, output.slice(-3000));
+  assert.match(output, /"content":" there\?"/);
+  assert.match(output, /"type":"done"/);
+});
+
+test('the_first_agent_with_n8n_of_the_readme_streams', async () => {
+  const upstream = await startUpstream();
+  try {
+    const [block] = examples(readFileSync(readme, 'utf8'));
+    const script = block
+      .replace('http://127.0.0.1:8000', aerie.base)
+      .replace('http://127.0.0.1:5678/webhook/support', upstream.url({}, '/webhook/support'))
+      .replace('build/aerie', binaryPath())
+      .replace('--team default', `--team ${aerie.team.slug}`);
+    const { status, output } = await runShell(script, aerie.env);
+    assert.equal(status, 0, output.slice(-3000));
+    assert.match(output, /Sending request to n8n webhook/);
+    assert.match(output, /"type":"done"/);
+    assert.equal(upstream.requests.at(-1).json.chatInput, 'Hello!');
+  } finally {
+    await upstream.close();
+  }
 });
 
 test('links_between_the_documents_lead_somewhere', () => {

@@ -246,18 +246,29 @@ test('a_kept_connection_that_died_does_not_run_a_workflow_twice', async () => {
 });
 
 test('the_egress_guard_refuses_inner_addresses_and_looks_like_a_closed_port', async () => {
-  const guarded = await Aerie.start({ env: { EGRESS__ALLOW: null, UPSTREAM__CONNECT_SECONDS: 2 } });
+  const guarded = await Aerie.start({ env: { UPSTREAM__CONNECT_SECONDS: 2 } });
   try {
-    const literal = await guarded.admin.post('/api/agents', { name: 'x', webhook_url: upstream.url() });
-    assert.equal(literal.status, 422, literal.text);
-    assert.equal(literal.json.errors[0].field, 'webhook_url');
-    const named = await guarded.admin.agent({ webhook_url: `http://localhost:${upstream.port}/webhook/fake` });
+    const urls = [upstream.url(), `http://localhost:${upstream.port}/webhook/fake`, `http://[::ffff:127.0.0.1]:${upstream.port}/webhook/fake`];
+    const chats = [];
+    for (const webhook_url of urls) chats.push(await guarded.admin.chat(await guarded.admin.agent({ webhook_url })));
+    assert.ok((await guarded.admin.ask(chats[0], 'hello')).done, 'listed, it may be called');
+    await guarded.halt();
+    guarded.env.EGRESS__ALLOW = null;
+    await guarded.listen();
+    for (const webhook_url of urls) {
+      const answer = await guarded.admin.post('/api/agents', { name: 'x', webhook_url });
+      assert.equal(answer.status, 422, answer.text);
+      assert.equal(answer.json.errors[0].field, 'webhook_url');
+    }
     const before = upstream.connections;
-    const stream = await guarded.admin.ask(await guarded.admin.chat(named), 'hello');
-    assert.equal(stream.error.code, 'provider_unreachable');
+    for (const chat of chats) {
+      const stream = await guarded.admin.ask(chat, 'hello');
+      assert.equal(stream.error.code, 'provider_unreachable');
+    }
     assert.equal(upstream.connections, before, 'not even connected');
-  } finally {
     await guarded.stop();
+  } finally {
+    guarded.drop();
   }
 });
 

@@ -89,6 +89,28 @@ test('a_reload_in_mid_reply_goes_on_after_the_last_event', async () => {
   assert.match(resumed.at(-1) ?? '', /^[0-9a-f-]{36}:\d+$/);
 });
 
+test('a_server_that_died_in_mid_reply_comes_back_with_what_it_had_stored', async () => {
+  const own = await Aerie.start({ env: { TURN__CHECKPOINT_MS: '100' } });
+  try {
+    own.env.SERVER__PORT = String(own.port);
+    await page.goto(own.base);
+    await page.getByRole('button', { name: 'Start chatting' }).click();
+    await say(WORDS);
+    await page.waitForFunction(() => (document.querySelector('.message.streaming .text')?.textContent.length ?? 0) > 200);
+    await own.kill();
+    await page.getByText('The connection broke').waitFor();
+    await own.listen();
+    await page.getByText('Cut short').waitFor();
+    const text = await replies().textContent();
+    assert.ok(text.length > 50 && text.length < WORDS.length && `Echo: ${WORDS}`.startsWith(text), text);
+    await page.getByRole('button', { name: 'Answer again' }).click();
+    await page.waitForFunction((length) => document.querySelector('.message.assistant:not(.streaming) .text')?.textContent.length > length, WORDS.length);
+    assert.equal(await replies().textContent(), `Echo: ${WORDS}`);
+  } finally {
+    await own.stop();
+  }
+});
+
 test('another_tab_shows_the_running_reply_from_its_start', async () => {
   await startChatting();
   await say(WORDS);
@@ -159,6 +181,25 @@ test('a_failing_agent_is_told_plainly', async () => {
   } finally {
     await aerie.admin.delete(`/api/agents/${agent.id}`);
   }
+});
+
+test('a_message_that_was_refused_is_handed_back', async () => {
+  await startChatting();
+  await say(WORDS);
+  await page.locator('.message.streaming').waitFor();
+  const tab = await context.newPage();
+  await tab.goto(aerie.base);
+  await tab.locator('.message.streaming').waitFor();
+  await tab.getByRole('button', { name: 'Stop' }).click();
+  await tab.getByText('Stopped').waitFor();
+  await page.getByText('Stopped').waitFor();
+  await tab.getByLabel('Your message').fill(WORDS);
+  await tab.keyboard.press('Enter');
+  await tab.locator('.message.streaming').waitFor();
+  await say('me too');
+  await page.getByRole('alert').filter({ hasText: 'already running' }).waitFor();
+  assert.equal(await page.getByLabel('Your message').inputValue(), 'me too');
+  assert.equal(await page.locator('.message.user .text').count(), 1);
 });
 
 test('closed_registration_offers_the_sign_in_form_which_works', async () => {

@@ -2,7 +2,7 @@
 // nothing it did wrong goes unnoticed: SIGTERM must end it with 0, and its log must hold no sanitizer report.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ export const PASSWORD = 'correct horse battery';
 export function binaryPath() {
   const named = process.env.AERIE_BINARY;
   if (named) return resolve(named);
-  return ['build/aerie', 'build/src/aerie'].map((path) => join(root, path)).find(existsSync) ?? join(root, 'build/aerie');
+  return join(root, 'build/aerie');
 }
 
 /** What every server and command of the tests gets: a small clean environment. Limits per minute are off; tests of them set them. */

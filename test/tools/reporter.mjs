@@ -12,7 +12,7 @@ function describe(error) {
 export default async function* reporter(source) {
   let passed = 0;
   let failed = 0;
-  let before = '';
+  const seen = new Set();
   for await (const { type, data } of source) {
     if (type === 'test:stdout' || type === 'test:stderr') {
       yield data.message;
@@ -30,8 +30,8 @@ export default async function* reporter(source) {
     } else {
       failed++;
       const told = describe(data.details?.error);
-      yield `  FAILED ${file}: ${data.name} (${(ms / 1000).toFixed(1)} s)\n${told === before ? '      for the same reason' : told}\n`;
-      before = told;
+      yield `  FAILED ${file}: ${data.name} (${(ms / 1000).toFixed(1)} s)\n${seen.has(told) ? '      for a reason given above' : told}\n`;
+      seen.add(told);
     }
   }
   if (process.env.AERIE_TEST_COUNTS) appendFileSync(process.env.AERIE_TEST_COUNTS, `${passed} ${failed}\n`);

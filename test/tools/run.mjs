@@ -2,9 +2,10 @@
 // Usage: node test/tools/run.mjs [--filter TEXT] [file …], or --script FILE ARGUMENT… for one program beside the databases;
 // environment: AERIE_TEST_DB, AERIE_BINARY, AERIE_TEST_COUNTS.
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { binaryPath } from './aerie.mjs';
 import { startPgbouncer, startPostgres } from './postgres.mjs';
 
 const test = fileURLToPath(new URL('..', import.meta.url));
@@ -27,6 +28,11 @@ while (args.length > 0) {
   if (arg === '--filter') filter = args.shift();
   else if (arg === '--script') script = args.splice(0);
   else files.push(arg);
+}
+
+if (!existsSync(binaryPath())) {
+  console.error(`run.mjs: no ${binaryPath()}: build it, or name another in AERIE_BINARY`);
+  process.exit(2);
 }
 
 const kind = process.env.AERIE_TEST_DB ?? 'sqlite';

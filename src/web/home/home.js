@@ -107,7 +107,10 @@ function fail(error) {
 
 // ---- turns ----
 
-/** Follows a turn to its end and shows it. begin: opens the first stream; null: attach to the one that runs. */
+/**
+ * Follows a turn to its end and shows it. begin: opens the first stream; null: attach to the one that runs.
+ * False: it never began, so nothing was stored.
+ */
 async function runTurn(chat, begin, saved = null) {
   $('chat-problem').textContent = '';
   $('messages').querySelector('.greeting')?.remove();
@@ -115,19 +118,19 @@ async function runTurn(chat, begin, saved = null) {
   const reply = addMessage('assistant', saved?.text ?? '', 'streaming');
   setRunning(true);
   scrollDown(true);
+  const turn = new Turn(chat, {
+    onText(text) {
+      note('');
+      reply.setText(text);
+      scrollDown(false);
+    },
+    onStatus: note,
+  }, saved);
   try {
-    const turn = new Turn(chat, {
-      onText(text) {
-        note('');
-        reply.setText(text);
-        scrollDown(false);
-      },
-      onStatus: note,
-    }, saved);
     const end = await turn.follow(begin);
     if (end === null) {
       await showHistory(chat);
-      return;
+      return true;
     }
     const isFailed = end.type === 'error';
     if (turn.text === '' && isFailed) reply.remove();
@@ -142,6 +145,7 @@ async function runTurn(chat, begin, saved = null) {
     scrollDown(false);
     $('text').focus();
   }
+  return turn.lastId !== '';
 }
 
 function offerAgain(chat, reply) {
@@ -164,12 +168,16 @@ async function sendMessage(content) {
   }
   const chat = state.chat;
   const key = randomText(32); // the same for every try, so that a lost answer does not double the message
-  addMessage('user', content);
-  await runTurn(chat, () =>
+  const message = addMessage('user', content);
+  const hasBegun = await runTurn(chat, () =>
     open('POST', `/api/chats/${chat}/messages`, {
       body: { content },
       headers: { Accept: 'text/event-stream', 'Idempotency-Key': key },
     }));
+  if (hasBegun) return;
+  message.remove();
+  $('text').value = content;
+  fitText();
 }
 
 async function submit() {

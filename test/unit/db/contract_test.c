@@ -331,7 +331,7 @@ static void slow_reads_do_not_hold_up_quick_ones(struct harness *h)
     const struct db_call slow[] = {CALL0(LONG_SLOW)};
     struct call s[3], quick;
 
-    h->config.database.statement_ms = 600;
+    h->config.database.statement_ms = 2500;
     for (int i = 0; i < 3; i++)
         call_start(&s[i], slow, 1);
     for (int i = 0; i < 20; i++) {

@@ -161,6 +161,7 @@ static void cancel_flood(struct op *op)
     op_end(op, ERROR(ERR_CANCELED, 0, NULL));
 }
 
+/* on_drained is called once for each time that it was asked for. */
 static void pump_flood(void *state)
 {
     struct request *req = state;
@@ -172,6 +173,7 @@ static void pump_flood(void *state)
         response_stream_write(req, piece, sizeof(piece));
         s->n_sent += sizeof(piece);
     }
+    response_stream_on_drained(req, pump_flood, req);
     assert_true(conn_out_waiting(req->conn) < test_config.limits.output_bytes + 2 * sizeof(piece));
     if (s->n_sent >= FLOOD_BYTES && op_is_running(&s->op))
         op_end(&s->op, NO_ERROR);
@@ -183,7 +185,6 @@ static void flood(struct flow *f)
     struct flood *s = req->state;
 
     response_begin_stream(req, 200, "application/octet-stream");
-    response_stream_on_drained(req, pump_flood, req);
     op_begin(&s->op, f, cancel_flood);
     pump_flood(req);
 }

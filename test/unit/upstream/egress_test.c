@@ -138,6 +138,7 @@ static void urls_are_checked(void **state)
         "http://0x7f.0.0.1/",
         "http://0177.0.0.1/",
         "http://%31%32%37.0.0.1/",
+        "http:/3%7f.1",
         "http://localhost/",
         "http://LOCALHOST./",
         "http://x.localhost/",
