@@ -47,6 +47,8 @@ bool input_read(struct request *req, const struct input_field *fields, size_t n,
 void input_wrong(struct request *req, const char *field, const char *message);
 /* Of lower-cased, valid UTF-8. */
 bool input_is_email(struct str text);
+/* Words of small letters and digits, joined by single hyphens; at most 63. */
+bool input_is_slug(struct str text);
 
 /* limit 1–200 (50 when absent) and offset ≥ 0 from the query. False: the flow has failed with 422.
  */

@@ -67,6 +67,7 @@ struct turn_log {
     /* Written before the phase becomes CLOSED, constant afterwards. */
     struct error outcome;      /* why it failed; OK when the reply is whole */
     bool is_begun;             /* the user's message was stored, so there is a terminal event */
+    enum status reply_outcome; /* of the answer, whether it could be stored or not */
     bool is_saved, is_stopped; /* of the reply */
     struct id earlier_reply;   /* not begun because the idempotency key is spent: that reply */
     struct str model, usage;   /* as the provider told; usage is JSON; "" : unknown */
@@ -91,6 +92,9 @@ void turn_log_notice(struct turn_log *log,
 void turn_log_close(struct turn_log *log, struct str json);
 /* The text so far; owner's loop, valid until the next append. */
 struct str turn_log_text(const struct turn_log *log);
+
+/* Of a closed log: the stored reply's status. */
+struct str turn_log_status(const struct turn_log *log);
 
 /* ---- reading: any loop ---- */
 struct log_event {

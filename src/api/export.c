@@ -78,15 +78,19 @@ static void write_state(struct buf *out, struct str status)
 static void markdown_message(struct buf *out, const struct db_result *rows, size_t row,
                              const struct id *user_id, bool is_first)
 {
+    struct message_view v;
+
     (void)is_first;
+    message_view_open(&v, rows, row, user_id);
     buf_append_str(out, STR("\n## "));
     buf_append_str(out, speaker(db_get_text(rows, row, MESSAGE_ROLE)));
     buf_append_str(out, STR("\n\n*"));
     write_time(out, db_get_int(rows, row, MESSAGE_CREATED_AT));
-    write_state(out, message_status(rows, row, user_id));
+    write_state(out, v.status);
     buf_append_str(out, STR("*\n\n"));
-    buf_append_str(out, db_get_text(rows, row, MESSAGE_CONTENT));
+    buf_append_str(out, v.content);
     buf_append_char(out, '\n');
+    message_view_close(&v);
 }
 
 static void text_begin(struct buf *out, const struct db_result *chat)
@@ -98,15 +102,19 @@ static void text_begin(struct buf *out, const struct db_result *chat)
 static void text_message(struct buf *out, const struct db_result *rows, size_t row,
                          const struct id *user_id, bool is_first)
 {
+    struct message_view v;
+
     (void)is_first;
+    message_view_open(&v, rows, row, user_id);
     buf_append_str(out, STR("\n["));
     write_time(out, db_get_int(rows, row, MESSAGE_CREATED_AT));
-    write_state(out, message_status(rows, row, user_id));
+    write_state(out, v.status);
     buf_append_str(out, STR("] "));
     buf_append_str(out, speaker(db_get_text(rows, row, MESSAGE_ROLE)));
     buf_append_str(out, STR(":\n"));
-    buf_append_str(out, db_get_text(rows, row, MESSAGE_CONTENT));
+    buf_append_str(out, v.content);
     buf_append_char(out, '\n');
+    message_view_close(&v);
 }
 
 static void no_end(struct buf *out)

@@ -8,6 +8,7 @@
 
 #define EMAIL_MAX_BYTES 254 /* RFC 5321 section 4.5.3.1.3, without the brackets */
 #define LINES_MAX_CHARS 300
+#define SLUG_MAX_BYTES  63
 
 static struct input *input_at(const struct input_field *field, void *base)
 {
@@ -102,6 +103,19 @@ bool input_is_email(struct str text)
     if (local.ptr[0] == '.' || local.ptr[at - 1] == '.' || str_contains(local, STR("..")))
         return false;
     return is_domain(str_skip(text, at + 1));
+}
+
+/* Words of small letters and digits, joined by single hyphens. */
+bool input_is_slug(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+
+        if (!is_word && (c != '-' || i == 0 || i == s.len - 1 || s.ptr[i - 1] == '-'))
+            return false;
+    }
+    return s.len > 0 && s.len <= SLUG_MAX_BYTES;
 }
 
 static struct str lower(struct request *req, struct str text)

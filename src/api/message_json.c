@@ -3,31 +3,54 @@
 
 #include "chat/hub.h"
 
-struct str message_status(const struct db_result *rows, size_t row, const struct id *user_id)
+/* A row read a moment before its turn ended still says "streaming". The turn's log, which stays for
+ * a while, then knows how it ended; without one nobody writes that reply any more: a crash or a
+ * lost database left it behind. */
+void message_view_open(struct message_view *v, const struct db_result *rows, size_t row,
+                       const struct id *user_id)
 {
-    struct str status = db_get_text(rows, row, MESSAGE_STATUS);
     struct id chat_id;
 
-    if (!str_eq(status, STR("streaming")))
-        return status;
-    if (id_parse(db_get_text(rows, row, MESSAGE_CHAT_ID), &chat_id) &&
-        hub_is_running(&chat_id, user_id, db_get_text(rows, row, MESSAGE_ID)))
-        return status;
-    return STR("interrupted");
+    *v = (struct message_view){.content = db_get_text(rows, row, MESSAGE_CONTENT),
+                               .status = db_get_text(rows, row, MESSAGE_STATUS)};
+    if (!str_eq(v->status, STR("streaming")))
+        return;
+    v->status = STR("interrupted");
+    if (!id_parse(db_get_text(rows, row, MESSAGE_CHAT_ID), &chat_id))
+        return;
+    v->log = hub_find(&chat_id, user_id);
+    if (!v->log || !str_eq(id_str(&v->log->reply_id), db_get_text(rows, row, MESSAGE_ID)))
+        return;
+    if (turn_log_phase(v->log) != TURN_LOG_CLOSED) {
+        v->status = STR("streaming");
+    } else if (v->log->is_saved) {
+        v->status = turn_log_status(v->log);
+        v->content = buf_str(&v->log->text); /* closed: it does not change any more */
+    }
+}
+
+void message_view_close(struct message_view *v)
+{
+    if (v->log)
+        turn_log_unref(v->log);
 }
 
 static void write_facts(struct json *j, const struct db_result *rows, size_t row,
                         const struct id *user_id)
 {
+    struct message_view v;
+
+    message_view_open(&v, rows, row, user_id);
     json_pair_str(j, "role", db_get_text(rows, row, MESSAGE_ROLE));
-    json_pair_str(j, "content", db_get_text(rows, row, MESSAGE_CONTENT));
-    json_pair_str(j, "status", message_status(rows, row, user_id));
+    json_pair_str(j, "content", v.content);
+    json_pair_str(j, "status", v.status);
     json_pair_time(j, "timestamp", db_get_int(rows, row, MESSAGE_CREATED_AT));
     if (!db_is_null(rows, row, MESSAGE_MODEL))
         json_pair_str(j, "model", db_get_text(rows, row, MESSAGE_MODEL));
     if (!db_is_null(rows, row, MESSAGE_USAGE))
         json_pair_raw(j, "usage", db_get_text(rows, row, MESSAGE_USAGE));
     json_pair_raw(j, "metadata", db_get_text(rows, row, MESSAGE_METADATA));
+    message_view_close(&v);
 }
 
 void message_write(struct json *j, const struct db_result *rows, size_t row,
@@ -57,7 +80,7 @@ void reply_write_log(struct json *j, struct turn_log *log)
     turn_log_lock(log);
     json_pair_str(j, "content", buf_str(&log->text));
     turn_log_unlock(log);
-    json_pair_str(j, "status", log->is_stopped ? STR("stopped") : STR("complete"));
+    json_pair_str(j, "status", turn_log_status(log));
     if (log->model.len > 0)
         json_pair_str(j, "model", log->model);
     if (log->usage.len > 0)

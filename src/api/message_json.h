@@ -35,9 +35,14 @@ enum {
     CHAT_TOTAL, /* of CHAT_SEARCH only */
 };
 
-/* "streaming" only while a turn writes that reply: what a lost database left behind reads
- * "interrupted". */
-struct str message_status(const struct db_result *rows, size_t row, const struct id *user_id);
+/* A message as it stands now: "streaming" only while a turn writes that reply. */
+struct message_view {
+    struct str content, status;
+    struct turn_log *log; /* holds content; counted, or NULL */
+};
+void message_view_open(struct message_view *v, const struct db_result *rows, size_t row,
+                       const struct id *user_id);
+void message_view_close(struct message_view *v);
 void message_write(struct json *j, const struct db_result *rows, size_t row,
                    const struct id *user_id);
 /* messages: rows sorted by chat, or NULL to leave them out. */

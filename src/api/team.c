@@ -73,19 +73,6 @@ const struct step team_get_steps[] = {
     STEP_END,
 };
 
-/* Words of small letters and digits, joined by single hyphens. */
-static bool is_slug(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        bool is_word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-
-        if (!is_word && (c != '-' || i == 0 || i == s.len - 1 || s.ptr[i - 1] == '-'))
-            return false;
-    }
-    return s.len > 0;
-}
-
 /* The settings that Aerie itself obeys must be of their type; others are the team's own. */
 static void check_settings(struct request *req, struct str text)
 {
@@ -112,7 +99,7 @@ static void read_team(struct flow *f)
 
     if (!input_read(req, team_fields, COUNT(team_fields), s))
         return;
-    if (s->slug.is_given && !is_slug(s->slug.text))
+    if (s->slug.is_given && !input_is_slug(s->slug.text))
         input_wrong(req, "slug", "must be small letters, digits and single hyphens");
     if (s->settings.is_given)
         check_settings(req, s->settings.text);

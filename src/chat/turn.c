@@ -278,6 +278,7 @@ static void settle(struct flow *f)
     struct turn *t = turn_of(f);
 
     t->outcome = f->err;
+    t->log->reply_outcome = t->outcome.status;
     timer_stop(&t->grace);
     if (!t->log->is_begun &&
         was_added(t)) /* stopped while the commit was under way: it is stored all the same */
@@ -288,20 +289,6 @@ static void settle(struct flow *f)
 static void await_checkpoint(struct flow *f)
 {
     checkpoint_finish(&turn_of(f)->checkpoint, f);
-}
-
-static const char *reply_status(const struct error *outcome)
-{
-    switch (outcome->status) {
-    case OK:
-        return "complete";
-    case ERR_STOPPED:
-        return "stopped";
-    case ERR_INTERRUPTED:
-        return "interrupted";
-    default:
-        return "error";
-    }
 }
 
 /* What a client may know of a failure inside a turn. */
@@ -354,7 +341,7 @@ static void write_reply(struct flow *f)
     struct db_arg save[] = {team_arg(t),
                             reply_arg(t),
                             db_text(text.ptr ? text : STR("")),
-                            db_text(str_from(reply_status(&t->outcome))),
+                            db_text(turn_log_status(t->log)),
                             db_text(t->log->model),
                             db_json(t->log->usage),
                             db_json(reply_metadata(t))};

@@ -226,6 +226,20 @@ struct str turn_log_text(const struct turn_log *log)
     return buf_str(&log->text);
 }
 
+struct str turn_log_status(const struct turn_log *log)
+{
+    switch (log->reply_outcome) {
+    case OK:
+        return STR("complete");
+    case ERR_STOPPED:
+        return STR("stopped");
+    case ERR_INTERRUPTED:
+        return STR("interrupted");
+    default:
+        return STR("error");
+    }
+}
+
 void turn_log_lock(struct turn_log *log)
 {
     uv_mutex_lock(&log->lock);

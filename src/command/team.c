@@ -1,5 +1,6 @@
 /* aerie team: the operator's view of the tenants. */
 #include "account/revocation.h"
+#include "api/input.h"
 #include "base/clock.h"
 #include "command.h"
 #include "provision.h"
@@ -14,18 +15,6 @@ struct team_options {
     bool as_json;
 };
 
-static bool is_slug(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-              (c == '-' && i > 0 && i < s.len - 1)))
-            return false;
-    }
-    return s.len > 0 && s.len <= 63;
-}
-
 static int team_create(struct db *db, const struct team_options *o)
 {
     struct str slug = str_from(o->slug);
@@ -37,8 +26,8 @@ static int team_create(struct db *db, const struct team_options *o)
 
     if (!utf8_is_valid(str_from(o->name)) || str_has_control(str_from(o->name)))
         err = ERROR(ERR_INVALID, 0, "--name must be text without control characters");
-    else if (!is_slug(slug))
-        err = ERROR(ERR_INVALID, 0, "--slug must be small letters, digits and hyphens, at most 63");
+    else if (!input_is_slug(slug))
+        err = ERROR(ERR_INVALID, 0, "--slug must be small letters, digits and single hyphens");
     else
         err = provision_team(db, str_from(o->name), slug, &id, &is_new);
     if (!is_error(err) && !is_new)

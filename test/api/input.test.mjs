@@ -58,7 +58,7 @@ describe('bodies', () => {
 
 test('what_is_no_json_is_400_and_what_is_wrong_is_422_with_the_field', async () => {
   const post = (body) => aerie.request('POST', '/api/auth/login', { body, headers: { 'Content-Type': 'application/json' } });
-  for (const body of ['', '{', '{"a":1,}', 'nonsense', '{"a":1}x', `{"a":${deep(65)}}`]) assert.equal((await post(body)).status, 400, body.slice(0, 40));
+  for (const body of ['{', '{"a":1,}', 'nonsense', '{"a":1}x', `{"a":${deep(65)}}`]) assert.equal((await post(body)).status, 400, body.slice(0, 40));
   const wrong = await post('{"email":5,"password":"x"}');
   assert.equal(wrong.status, 422);
   assert.equal(wrong.json.errors[0].field, 'email');

@@ -6,7 +6,7 @@ const places = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-br
 
 export function openBrowser() {
   const executablePath = places.find((path) => path && existsSync(path));
-  if (!executablePath) throw new Error('no Chromium: `etc/setup e2e` installs one, CHROMIUM names one');
+  if (!executablePath) throw new Error('no Chromium: install one, or name it in the environment variable CHROMIUM');
   return chromium.launch({
     executablePath,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],

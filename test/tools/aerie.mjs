@@ -46,7 +46,7 @@ function baseEnv(extra) {
 }
 
 /** Runs a command to its end: {status, stdout, stderr}. */
-export function runCommand(args, { env = {}, cwd, input, timeout = 60000 } = {}) {
+export function runCommand(args, { env = {}, cwd, input, timeout = 20000 } = {}) {
   const ran = spawnSync(binaryPath(), args, { env: baseEnv(env), cwd, input: input ?? '', encoding: 'utf8', timeout });
   if (ran.error && ran.error.code !== 'ETIMEDOUT') throw ran.error;
   return { status: ran.status, signal: ran.signal, stdout: ran.stdout, stderr: ran.stderr };

@@ -26,7 +26,7 @@ export function freshDatabase(folder) {
 c = sqlite3.connect(sys.argv[1], timeout=10)
 rows = c.execute(sys.argv[2]).fetchall()
 c.commit()
-print("\\n".join("|".join("" if v is None else str(v) for v in r) for r in rows))`, file, statement], { encoding: 'utf8' }).trim(),
+print("\\n".join("|".join("" if v is None else str(v) for v in r) for r in rows))`, file, statement], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim(),
       drop() {},
     };
   }

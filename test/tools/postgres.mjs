@@ -137,5 +137,5 @@ ignore_startup_parameters = extra_float_digits
 }
 
 export function sql(port, database, statement) {
-  return execFileSync(findTool('psql'), ['-X', '-h', '127.0.0.1', '-p', String(port), '-U', ROLE, '-d', database, '-Atqc', statement], { encoding: 'utf8' }).trim();
+  return execFileSync(findTool('psql'), ['-X', '-h', '127.0.0.1', '-p', String(port), '-U', ROLE, '-d', database, '-Atqc', statement], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }

@@ -159,6 +159,18 @@ static void addresses_are_told_from_what_is_none(void **state)
         assert_false(input_is_email(str_from(bad[i])));
 }
 
+static void slugs_are_told_from_what_is_none(void **state)
+{
+    static const char *const good[] = {"a", "team-1", "7"};
+    static const char *const bad[] = {"", "-a", "a-", "a--b", "A", "a b", "a_b", "\xc3\xa9"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(input_is_slug(str_from(good[i])));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(input_is_slug(str_from(bad[i])));
+}
+
 static void a_form_is_read_where_the_route_takes_one(void **state)
 {
     (void)state;
@@ -261,6 +273,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_name_binds_and_unknown_ones_never_do, set_up,
                                         tear_down),
         cmocka_unit_test(addresses_are_told_from_what_is_none),
+        cmocka_unit_test(slugs_are_told_from_what_is_none),
         cmocka_unit_test_setup_teardown(a_form_is_read_where_the_route_takes_one, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_page_has_bounds, set_up, tear_down),

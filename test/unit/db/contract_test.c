@@ -258,10 +258,9 @@ static void a_canceled_read_ends_at_once(struct harness *h)
     const uint64_t begun_ms = clock_mono_ms();
     struct call c, after;
 
-    h->config.database.statement_ms = 300;
+    h->config.database.statement_ms = 1000;
     call_start(&c, what, 1);
-    call_run(h, &after, SQL_THINGS_COUNT, NO_ARGS);
-    call_free(&after);
+    call_await_taken(h, &c, 0);
     assert_false(c.has_ended);
     flow_fail(&c.flow, ERROR(ERR_GONE, 0, NULL));
     assert_true(c.has_ended);
@@ -272,17 +271,16 @@ static void a_canceled_read_ends_at_once(struct harness *h)
     call_run(h, &after, SQL_PING, NO_ARGS);
     assert_int_equal(after.err.status, OK);
     call_free(&after);
-    assert_true(clock_mono_ms() - begun_ms < 5000);
+    assert_true(clock_mono_ms() - begun_ms < 9000);
 }
 
 static void a_write_goes_on_when_its_flow_has_failed(struct harness *h)
 {
     const struct db_call what[] = {CALL0(LONG_WRITE)};
-    struct call c, r;
+    struct call c;
 
     call_start(&c, what, 1);
-    call_run(h, &r, SQL_PING, NO_ARGS);
-    call_free(&r);
+    call_await_taken(h, &c, 0);
     flow_fail(&c.flow, ERROR(ERR_GONE, 0, NULL));
     assert_false(c.has_ended);
     call_await(h, &c);
@@ -309,11 +307,10 @@ static void what_waits_too_long_is_not_run(struct harness *h)
 {
     const struct db_call slow[] = {CALL0(LONG_WRITE)},
                          quick[] = {CALL(THING_NAME, db_int(7), db_text(STR("late")))};
-    struct call first, ping, late;
+    struct call first, late;
 
     call_start(&first, slow, 1);
-    call_run(h, &ping, SQL_PING, NO_ARGS); /* first is running by now, or at least sent */
-    call_free(&ping);
+    call_await_taken(h, &first, 0);
     h->config.database.wait_ms = 30;
     call_start(&late, quick, 1);
     call_await(h, &late);

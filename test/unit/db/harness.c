@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/internal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -146,6 +147,18 @@ static bool has_ended(void *state)
 void call_await(struct harness *h, struct call *c)
 {
     harness_await(h, has_ended, c);
+}
+
+void call_await_taken(struct harness *h, struct call *c, unsigned n_tries)
+{
+    const uint64_t until_ms = clock_mono_ms() + AWAIT_MS;
+
+    while (c->query.task && !(atomic_load(&c->query.task->state) == TASK_TAKEN &&
+                              c->query.task->n_tries == n_tries)) {
+        if (clock_mono_ms() > until_ms)
+            fail_msg("what the test waits for does not happen");
+        uv_run(&h->loop.uv, UV_RUN_NOWAIT);
+    }
 }
 
 void call_run(struct harness *h, struct call *c, enum sql sql, const struct db_arg *args,

@@ -41,6 +41,8 @@ struct call {
 };
 void call_start(struct call *c, const struct db_call *calls, size_t n_calls);
 void call_await(struct harness *h, struct call *c);
+/* Runs the loop until someone runs c, for the n-th time (0: the first). */
+void call_await_taken(struct harness *h, struct call *c, unsigned n_tries);
 /* Starts one statement and waits for its end. */
 void call_run(struct harness *h, struct call *c, enum sql sql, const struct db_arg *args,
               size_t n_args);

@@ -90,16 +90,10 @@ static void a_read_under_which_two_connections_break_fails(void **state)
     harness_attach(h);
     harness_await(h, is_ready, NULL);
     call_start(&c, what, 1);
-    for (int i = 0; i < 2; i++) {
-        struct call ping;
-
-        call_run(h, &ping, SQL_LONG_WRITE, NO_ARGS); /* meanwhile it runs */
-        call_free(&ping);
+    for (unsigned i = 0; i < 2; i++) {
+        call_await_taken(h, &c, i);
         assert_false(c.has_ended);
         run_number(h, SQL_BACKENDS_KILL, NO_ARGS);
-        run_number(h, SQL_THINGS_CLEAR, NO_ARGS);
-        call_run(h, &ping, SQL_THINGS_CLEAR, NO_ARGS); /* ends after the loss */
-        call_free(&ping);
     }
     call_await(h, &c);
     assert_int_equal(c.err.status, ERR_DB);
@@ -112,13 +106,12 @@ static void a_write_whose_connection_breaks_has_an_unknown_outcome(void **state)
     struct harness *h = need(state);
     const struct db_call what[] = {CALL0(ENDLESS_WRITE)},
                          next[] = {CALL(THING_NAME, db_int(1), db_text(STR("x")))};
-    struct call c, after, ping;
+    struct call c, after;
 
     harness_attach(h);
     harness_await(h, is_ready, NULL);
     call_start(&c, what, 1);
-    call_run(h, &ping, SQL_THINGS_COUNT, NO_ARGS);
-    call_free(&ping);
+    call_await_taken(h, &c, 0);
     call_start(&after, next, 1);
     run_number(h, SQL_BACKENDS_KILL, NO_ARGS);
     call_await(h, &c);

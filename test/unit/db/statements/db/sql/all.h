@@ -29,10 +29,10 @@ STATEMENT(LONG_READ, SQL_READ, "test", "SELECT pg_sleep(10)",
 STATEMENT(LONG_SLOW, SQL_SLOW, "test", "SELECT pg_sleep(10)",
           "WITH RECURSIVE r (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 10000000000)"
           " SELECT count(*) FROM r")
-/* A second or so. */
-STATEMENT(LONG_WRITE, SQL_WRITE, "test", "INSERT INTO things (id, name) SELECT 500, 'slept' FROM pg_sleep(1)",
-          "INSERT INTO things (id, name) WITH RECURSIVE r (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 5000000)"
-          " SELECT 500, 'slept' FROM r WHERE i = 5000000")
+/* Half a second or so. */
+STATEMENT(LONG_WRITE, SQL_WRITE, "test", "INSERT INTO things (id, name) SELECT 500, 'slept' FROM pg_sleep(0.5)",
+          "INSERT INTO things (id, name) WITH RECURSIVE r (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 2000000)"
+          " SELECT 500, 'slept' FROM r WHERE i = 2000000")
 STATEMENT(ENDLESS_WRITE, SQL_WRITE, "test", "INSERT INTO things (id, name) SELECT 501, 'slept' FROM pg_sleep(10)",
           "SELECT 1")
 /* Writing a page after page. */
