@@ -57,8 +57,11 @@ test('a_port_in_use_is_named', async () => {
   const server = net.createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address();
-  refuses(serve({ SERVER__PORT: String(port) }), new RegExp(String(port)));
-  server.close();
+  try {
+    refuses(serve({ SERVER__PORT: String(port) }), new RegExp(String(port)));
+  } finally {
+    server.close();
+  }
 });
 
 test('a_second_server_on_one_sqlite_file_is_refused', { skip: kind !== 'sqlite' }, async () => {

@@ -207,17 +207,20 @@ test('nobody_there_is_unreachable_and_tells_no_address', async () => {
   await new Promise((resolve) => silent.listen(0, '127.0.0.1', resolve));
   const urls = [`http://127.0.0.1:${port}/x`, 'http://no-such-host.invalid/x', `https://127.0.0.1:${silent.address().port}/x`];
   const told = new Set();
-  for (const webhook_url of urls) {
-    const made = await aerie.admin.agent({ webhook_url });
-    const chat = await user.chat(made);
-    const stream = await user.ask(chat, 'hello');
-    assert.equal(stream.error.code, 'provider_unreachable', webhook_url);
-    assert.ok(!/127\.0\.0\.1|invalid/.test(JSON.stringify(stream.events)));
-    told.add(stream.error.message);
-    assert.equal((await user.messages(chat))[0].content, 'hello');
+  try {
+    for (const webhook_url of urls) {
+      const made = await aerie.admin.agent({ webhook_url });
+      const chat = await user.chat(made);
+      const stream = await user.ask(chat, 'hello');
+      assert.equal(stream.error.code, 'provider_unreachable', webhook_url);
+      assert.ok(!/127\.0\.0\.1|invalid/.test(JSON.stringify(stream.events)));
+      told.add(stream.error.message);
+      assert.equal((await user.messages(chat))[0].content, 'hello');
+    }
+  } finally {
+    silent.close();
   }
   assert.equal(told.size, 1, 'a closed, an unknown and a refused address look the same');
-  silent.close();
 });
 
 test('n8n_is_never_asked_twice', async () => {

@@ -272,13 +272,12 @@ static void a_parked_stream_holds_no_buffers(void **state)
 
 static void a_slow_reader_stops_the_writer_and_is_waited_for(void **state)
 {
-    int fd = client_connect(), small = 4096;
+    int fd = client_connect();
     size_t total = 0;
     static char piece[65536];
     ssize_t n;
 
     (void)state;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
     client_send(fd, GET("/flood"));
     turn(50);
     assert_int_equal(ts.n_ended, 0);
@@ -298,20 +297,12 @@ static void a_slow_reader_stops_the_writer_and_is_waited_for(void **state)
 static void a_reader_that_stops_is_closed(void **state)
 {
     int fd = client_connect();
-    static char piece[65536];
-    size_t read = 0;
 
     (void)state;
     client_send(fd, GET("/flood"));
     turn(50);
-    while (read < 1 << 20) {
-        ssize_t n = recv(fd, piece, sizeof(piece), 0);
-
-        read += n > 0 ? (size_t)n : 0;
-        turn(1);
-    }
-    turn(50);
-    fire(&the_conn()->write_deadline); /* there was progress */
+    the_conn()->window_bytes = 8192; /* as if the socket had taken some since the deadline began */
+    fire(&the_conn()->write_deadline);
     assert_int_equal(ts.n_ended, 0);
     fire(&the_conn()->write_deadline);
     assert_int_equal(ts.n_ended, 1);
