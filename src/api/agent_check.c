@@ -97,10 +97,11 @@ void agent_check_url(struct request *req, const char *field, struct str url)
         input_wrong(req, field, err.detail ? err.detail : "must be an http or https URL");
 }
 
-void agent_check_has_url(struct request *req, struct str provider, struct str url)
+void agent_check_has_url(struct request *req, const char *field, struct str provider,
+                         struct str url)
 {
     const struct provider *p = provider_find(provider);
 
     if (p && provider_needs_url(p) && url.len == 0)
-        input_wrong(req, "webhook_url", "is required by this provider");
+        input_wrong(req, field, "is required by this provider");
 }

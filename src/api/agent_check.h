@@ -9,9 +9,10 @@ void agent_check_config(struct request *req, struct str config);
 void agent_check_origins(struct request *req, struct str origins);
 void agent_check_provider(struct request *req, struct str provider);
 void agent_check_token(struct request *req, struct str token);
-/* field: the name that the client gave it by */
+/* field: the name that the client gives it by */
 void agent_check_url(struct request *req, const char *field, struct str url);
 /* An agent of this provider cannot go without an address. */
-void agent_check_has_url(struct request *req, struct str provider, struct str url);
+void agent_check_has_url(struct request *req, const char *field, struct str provider,
+                         struct str url);
 
 #endif

@@ -28,6 +28,18 @@ void agent_write(struct json *j, const struct db_result *agents, size_t row, boo
     json_end_object(j);
 }
 
+void chatbot_write(struct json *j, const struct db_result *agents, size_t row, bool for_admin)
+{
+    json_begin_object(j);
+    json_pair_str(j, "id", db_get_text(agents, row, AGENT_ID));
+    json_pair_str(j, "name", db_get_text(agents, row, AGENT_NAME));
+    json_pair_str_or_null(j, "owner_id", db_get_text(agents, row, AGENT_CREATED_BY));
+    json_pair_str_or_null(j, "llm_endpoint_url",
+                          for_admin ? db_get_text(agents, row, AGENT_WEBHOOK_URL) : STR_NONE);
+    json_pair_time(j, "created_at", db_get_int(agents, row, AGENT_CREATED_AT));
+    json_end_object(j);
+}
+
 void agent_answer(struct request *req, int status, const struct db_result *agents)
 {
     struct buf body = {0};

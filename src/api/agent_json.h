@@ -31,6 +31,8 @@ enum agent_column {
 
 /* for_admin: with the address that is called, which is nothing for chatters. */
 void agent_write(struct json *j, const struct db_result *agents, size_t row, bool for_admin);
+/* The same row in the words of /chatbots. */
+void chatbot_write(struct json *j, const struct db_result *agents, size_t row, bool for_admin);
 /* Answers with the first row, as the caller may see it. */
 void agent_answer(struct request *req, int status, const struct db_result *agents);
 

@@ -1,4 +1,5 @@
-/* Agents: who answers. Users see the active ones, admins make and change them. */
+/* Agents: who answers. Users see the active ones, admins make and change them, under /api/agents
+ * or, with other words for the same rows, under /chatbots. */
 #include "agent_check.h"
 #include "agent_json.h"
 #include "answer.h"
@@ -9,7 +10,7 @@
 
 #include <stddef.h>
 
-#define NO_AGENT            "Agent not found"
+#define NO_USER             "User not found"
 #define CONFIG_BYTES        16384
 #define MAX_ORIGINS         100
 #define NAME_CHARS          200
@@ -31,11 +32,28 @@ enum agent_change {
     CLEAR_AVATAR = 32,
 };
 
+/* All that differs between the two names of an agent; AS_AGENT unless the first step says
+ * otherwise. */
+struct view {
+    const char *not_found, *provider /* when none is given */, *url_field;
+    bool lists_inactive; /* unasked: its rows do not say whether they are active */
+    void (*write)(struct json *j, const struct db_result *agents, size_t row, bool for_admin);
+};
+
+enum view_name { AS_AGENT, AS_CHATBOT };
+static const struct view views[] = {
+    [AS_AGENT] = {"Agent not found", "n8n", "webhook_url", false, agent_write},
+    [AS_CHATBOT] = {"Chatbot not found", "openai_compatible", "llm_endpoint_url", true,
+                    chatbot_write},
+};
+
 struct agents {
+    enum view_name view;
     struct input name, description, provider, webhook_url, base_url, llm_endpoint_url;
     struct input webhook_token, model, system_prompt, avatar, config, allowed_origins, is_active;
     struct db_query query, count;
-    struct id id;
+    struct id id, creator_id;
+    const char *url_field; /* what the client calls the address */
     int64_t limit, offset;
     bool with_inactive;
 };
@@ -64,6 +82,38 @@ static const struct input_field agent_fields[] = {
     {"is_active", INPUT_BOOL, false, false, 0, 0, offsetof(struct agents, is_active), NULL},
 };
 
+static const struct view *view_of(const struct request *req)
+{
+    const struct agents *s = req->state;
+
+    return &views[s->view];
+}
+
+/* The first step of every table of /chatbots. */
+static void as_chatbots(struct flow *f)
+{
+    struct agents *s = request_of(f)->state;
+
+    s->view = AS_CHATBOT;
+}
+
+static bool read_id(struct request *req)
+{
+    struct agents *s = req->state;
+
+    return input_path_id(req, 0, view_of(req)->not_found, &s->id);
+}
+
+static void answer_row(struct request *req, int status)
+{
+    struct agents *s = req->state;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    view_of(req)->write(&j, s->query.result, 0, caller_of(req)->is_admin);
+    answer_json(req, status, &body);
+}
+
 /* ---- list ---- */
 
 static void read_page(struct flow *f)
@@ -71,7 +121,11 @@ static void read_page(struct flow *f)
     struct request *req = request_of(f);
     struct agents *s = req->state;
 
-    if (input_page(req, &s->limit, &s->offset))
+    if (!input_page(req, &s->limit, &s->offset))
+        return;
+    if (view_of(req)->lists_inactive)
+        s->with_inactive = true;
+    else
         (void)!input_query_bool(req, "include_inactive", false, &s->with_inactive);
 }
 
@@ -96,7 +150,7 @@ static void answer_page(struct flow *f)
     answer_set_total(req, db_get_int(s->count.result, 0, 0));
     json_begin_array(&j);
     for (size_t row = 0; row < s->query.result->n_rows; row++)
-        agent_write(&j, s->query.result, row, caller_of(req)->is_admin);
+        view_of(req)->write(&j, s->query.result, row, caller_of(req)->is_admin);
     json_end_array(&j);
     answer_json(req, 200, &body);
 }
@@ -108,6 +162,40 @@ const struct step agents_list_steps[] = {
     STEP_END,
 };
 
+const struct step chatbots_list_steps[] = {
+    STEP(as_chatbots), STEP(read_page), /* 422 */
+    STEP(load_page),   STEP(answer_page), STEP_END,
+};
+
+static void load_page_of_creator(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    if (!input_path_id(req, 0, NO_USER, &s->creator_id))
+        return;
+
+    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->creator_id)), db_int(s->limit),
+                                  db_int(s->offset)};
+
+    db_query(&s->query, f, &req->arena, SQL_AGENT_LIST_OF_CREATOR, args, COUNT(args));
+    db_query(&s->count, f, &req->arena, SQL_AGENT_COUNT_OF_CREATOR, args, 2);
+}
+
+static void require_creator(struct flow *f)
+{
+    struct agents *s = request_of(f)->state;
+
+    if (s->count.result->n_rows == 0)
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_USER));
+}
+
+const struct step users_chatbots_steps[] = {
+    STEP(as_chatbots),          STEP(read_page),       /* 422 */
+    STEP(load_page_of_creator), STEP(require_creator), /* 404 */
+    STEP(answer_page),          STEP_END,
+};
+
 /* ---- one ---- */
 
 static void load_agent(struct flow *f)
@@ -115,25 +203,23 @@ static void load_agent(struct flow *f)
     struct request *req = request_of(f);
     struct agents *s = req->state;
 
-    if (input_path_id(req, 0, NO_AGENT, &s->id))
+    if (read_id(req))
         db_query(&s->query, f, &req->arena, SQL_AGENT_GET,
                  DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
 }
 
 static void require_agent(struct flow *f)
 {
-    struct agents *s = request_of(f)->state;
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
 
     if (s->query.result->n_rows == 0)
-        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_AGENT));
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, view_of(req)->not_found));
 }
 
 static void answer_agent(struct flow *f)
 {
-    struct request *req = request_of(f);
-    struct agents *s = req->state;
-
-    agent_answer(req, 200, s->query.result);
+    answer_row(request_of(f), 200);
 }
 
 const struct step agents_get_steps[] = {
@@ -141,6 +227,11 @@ const struct step agents_get_steps[] = {
     STEP(require_agent), /* 404 */
     STEP(answer_agent),
     STEP_END,
+};
+
+const struct step chatbots_get_steps[] = {
+    STEP(as_chatbots),  STEP(load_agent), STEP(require_agent), /* 404 */
+    STEP(answer_agent), STEP_END,
 };
 
 /* ---- what creating and changing share ---- */
@@ -159,17 +250,16 @@ static bool is_masked(const struct input *token)
 /* The address goes by three names; s->webhook_url is the one from here on. */
 static void merge_urls(struct request *req, struct agents *s)
 {
-    const char *field = "webhook_url";
-
+    s->url_field = s->webhook_url.is_given ? "webhook_url" : view_of(req)->url_field;
     if (!s->webhook_url.is_given && s->base_url.is_given) {
         s->webhook_url = s->base_url;
-        field = "base_url";
+        s->url_field = "base_url";
     } else if (!s->webhook_url.is_given && s->llm_endpoint_url.is_given) {
         s->webhook_url = s->llm_endpoint_url;
-        field = "llm_endpoint_url";
+        s->url_field = "llm_endpoint_url";
     }
     if (s->webhook_url.text.len > 0)
-        agent_check_url(req, field, s->webhook_url.text);
+        agent_check_url(req, s->url_field, s->webhook_url.text);
 }
 
 static bool read_agent(struct request *req)
@@ -223,8 +313,8 @@ static void read_create(struct flow *f)
     if (!s->name.is_given)
         input_wrong(req, "name", "is required");
     if (!s->provider.is_given)
-        s->provider.text = STR("n8n");
-    agent_check_has_url(req, s->provider.text, s->webhook_url.text);
+        s->provider.text = str_from(view_of(req)->provider);
+    agent_check_has_url(req, s->url_field, s->provider.text, s->webhook_url.text);
     fail_if_wrong(req);
 }
 
@@ -256,7 +346,7 @@ static void answer_create(struct flow *f)
     if (s->query.result->n_rows == 0)
         flow_fail(f, ERROR(ERR_INTERNAL, 0, NULL));
     else
-        agent_answer(req, 201, s->query.result);
+        answer_row(req, 201);
 }
 
 const struct step agents_create_steps[] = {
@@ -264,6 +354,11 @@ const struct step agents_create_steps[] = {
     STEP(add_agent),
     STEP(answer_create),
     STEP_END,
+};
+
+const struct step chatbots_create_steps[] = {
+    STEP(as_chatbots), STEP(read_create), /* 422 */
+    STEP(add_agent),   STEP(answer_create), STEP_END,
 };
 
 /* ---- change ---- */
@@ -289,7 +384,7 @@ static void check_update(struct flow *f)
         return;
     provider = s->provider.is_given ? s->provider.text : db_get_text(r, 0, AGENT_PROVIDER);
     url = s->webhook_url.is_given ? s->webhook_url.text : db_get_text(r, 0, AGENT_WEBHOOK_URL);
-    agent_check_has_url(req, provider, url);
+    agent_check_has_url(req, s->url_field, provider, url);
     fail_if_wrong(req);
 }
 
@@ -327,6 +422,13 @@ const struct step agents_update_steps[] = {
     STEP(answer_agent), STEP_END,
 };
 
+const struct step chatbots_update_steps[] = {
+    STEP(as_chatbots),  STEP(read_update),   /* 422 */
+    STEP(load_agent),   STEP(check_update),  /* 404, 422 */
+    STEP(save_update),  STEP(require_agent), /* deleted meanwhile */
+    STEP(answer_agent), STEP_END,
+};
+
 /* ---- delete ---- */
 
 static void delete_agent(struct flow *f)
@@ -334,22 +436,30 @@ static void delete_agent(struct flow *f)
     struct request *req = request_of(f);
     struct agents *s = req->state;
 
-    if (input_path_id(req, 0, NO_AGENT, &s->id))
+    if (read_id(req))
         db_query(&s->query, f, &req->arena, SQL_AGENT_DELETE,
                  DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
 }
 
 static void answer_delete(struct flow *f)
 {
-    struct agents *s = request_of(f)->state;
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
 
     if (s->query.result->n_changed == 0)
-        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_AGENT));
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, view_of(req)->not_found));
     else
-        response_empty(request_of(f), 204);
+        response_empty(req, 204);
 }
 
 const struct step agents_delete_steps[] = {
+    STEP(delete_agent),
+    STEP(answer_delete), /* 404 */
+    STEP_END,
+};
+
+const struct step chatbots_delete_steps[] = {
+    STEP(as_chatbots),
     STEP(delete_agent),
     STEP(answer_delete), /* 404 */
     STEP_END,

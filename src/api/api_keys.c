@@ -1,4 +1,5 @@
-/* API keys of an agent: shown once, kept as a hash, revoked at once. */
+/* API keys of an agent: shown once, kept as a hash, revoked at once. Under /chatbots they have
+ * fewer fields, and the revoked ones stay in the list. */
 #include "account/api_key.h"
 #include "account/revocation.h"
 #include "answer.h"
@@ -8,7 +9,6 @@
 
 #include <stddef.h>
 
-#define NO_AGENT   "Agent not found"
 #define NO_KEY     "API key not found"
 #define MAX_SCOPES 20
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
@@ -22,6 +22,7 @@ enum key_column {
     KEY_EXPIRES_AT,
     KEY_LAST_USED_AT,
     KEY_CREATED_AT,
+    KEY_IS_REVOKED,
 };
 
 struct api_keys {
@@ -30,8 +31,22 @@ struct api_keys {
     struct id agent_id, key_id;
     struct api_key key;
     int64_t limit, offset, now_us, expires_us;
+    bool is_chatbots; /* the agent is called a chatbot here */
 };
 _Static_assert(sizeof(struct api_keys) <= API_KEY_STATE_BYTES, "the route table gives less");
+
+/* The first step of every table of /chatbots. */
+static void as_chatbots(struct flow *f)
+{
+    struct api_keys *s = request_of(f)->state;
+
+    s->is_chatbots = true;
+}
+
+static const char *no_agent(const struct api_keys *s)
+{
+    return s->is_chatbots ? "Chatbot not found" : "Agent not found";
+}
 
 static void pair_time_or_null(struct json *j, const char *name, int64_t wall_us, bool is_null)
 {
@@ -50,19 +65,19 @@ static void read_page(struct flow *f)
     struct api_keys *s = req->state;
 
     if (input_page(req, &s->limit, &s->offset))
-        (void)!input_path_id(req, 0, NO_AGENT, &s->agent_id);
+        (void)!input_path_id(req, 0, no_agent(s), &s->agent_id);
 }
 
 static void load_page(struct flow *f)
 {
     struct request *req = request_of(f);
     struct api_keys *s = req->state;
-    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->agent_id)), db_int(s->limit),
-                                  db_int(s->offset)};
+    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->agent_id)),
+                                  db_bool(s->is_chatbots), db_int(s->limit), db_int(s->offset)};
 
     db_query(&s->agent, f, &req->arena, SQL_AGENT_EXISTS, args, 2);
     db_query(&s->query, f, &req->arena, SQL_KEY_LIST, args, COUNT(args));
-    db_query(&s->count, f, &req->arena, SQL_KEY_COUNT, args, 2);
+    db_query(&s->count, f, &req->arena, SQL_KEY_COUNT, args, 3);
 }
 
 static void write_row(struct json *j, const struct db_result *r, size_t row)
@@ -81,6 +96,23 @@ static void write_row(struct json *j, const struct db_result *r, size_t row)
     json_end_object(j);
 }
 
+static void pair_chatbot_key(struct json *j, struct str id, struct str agent_id, bool is_revoked,
+                             int64_t created_us)
+{
+    json_pair_str(j, "id", id);
+    json_pair_str(j, "chatbot_id", agent_id);
+    json_pair_bool(j, "revoked", is_revoked);
+    json_pair_time(j, "created_at", created_us);
+}
+
+static void write_chatbot_row(struct json *j, const struct db_result *r, size_t row)
+{
+    json_begin_object(j);
+    pair_chatbot_key(j, db_get_text(r, row, KEY_ID), db_get_text(r, row, KEY_AGENT_ID),
+                     db_get_bool(r, row, KEY_IS_REVOKED), db_get_int(r, row, KEY_CREATED_AT));
+    json_end_object(j);
+}
+
 static void answer_page(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -89,13 +121,13 @@ static void answer_page(struct flow *f)
     struct json j = {.buf = &body};
 
     if (s->agent.result->n_rows == 0) {
-        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_AGENT));
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, no_agent(s)));
         return;
     }
     answer_set_total(req, db_get_int(s->count.result, 0, 0));
     json_begin_array(&j);
     for (size_t row = 0; row < s->query.result->n_rows; row++)
-        write_row(&j, s->query.result, row);
+        (s->is_chatbots ? write_chatbot_row : write_row)(&j, s->query.result, row);
     json_end_array(&j);
     answer_json(req, 200, &body);
 }
@@ -104,6 +136,12 @@ const struct step api_keys_list_steps[] = {
     STEP(read_page), /* 422, 404 */
     STEP(load_page),
     STEP(answer_page), /* 404 */
+    STEP_END,
+};
+
+const struct step chatbots_keys_list_steps[] = {
+    STEP(as_chatbots), STEP(read_page),   /* 422, 404 */
+    STEP(load_page),   STEP(answer_page), /* 404 */
     STEP_END,
 };
 
@@ -152,7 +190,7 @@ static void read_key(struct flow *f)
     struct request *req = request_of(f);
     struct api_keys *s = req->state;
 
-    if (!input_path_id(req, 0, NO_AGENT, &s->agent_id) ||
+    if (!input_path_id(req, 0, no_agent(s), &s->agent_id) ||
         !input_read(req, key_fields, COUNT(key_fields), s))
         return;
     s->now_us = clock_wall_us();
@@ -183,6 +221,28 @@ static void add_key(struct flow *f)
                      db_time(s->expires_us), user_arg(req), db_time(s->now_us)));
 }
 
+static void write_new_key(struct json *j, const struct api_keys *s)
+{
+    json_begin_object(j);
+    json_pair_str(j, "id", id_str(&s->key_id));
+    json_pair_str(j, "agent_id", id_str(&s->agent_id));
+    json_pair_str_or_null(j, "name", s->name.text.len > 0 ? s->name.text : STR_NONE);
+    json_pair_str(j, "api_key", str_from(s->key.text));
+    json_pair_str(j, "prefix", str_from(s->key.prefix));
+    json_pair_raw(j, "scopes", s->scopes.is_given ? s->scopes.text : STR("[\"chat\"]"));
+    pair_time_or_null(j, "expires_at", s->expires_us, s->expires_us == INT64_MIN);
+    json_pair_time(j, "created_at", s->now_us);
+    json_end_object(j);
+}
+
+static void write_new_chatbot_key(struct json *j, const struct api_keys *s)
+{
+    json_begin_object(j);
+    pair_chatbot_key(j, id_str(&s->key_id), id_str(&s->agent_id), false, s->now_us);
+    json_pair_str(j, "api_key", str_from(s->key.text));
+    json_end_object(j);
+}
+
 static void answer_key(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -191,7 +251,7 @@ static void answer_key(struct flow *f)
     struct json j = {.buf = &body};
 
     if (s->agent.result->n_rows == 0) {
-        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_AGENT));
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, no_agent(s)));
         return;
     }
     if (s->query.result->n_changed == 0) {
@@ -200,16 +260,7 @@ static void answer_key(struct flow *f)
         return;
     }
     response_set_header(req, "Cache-Control", STR("no-store"));
-    json_begin_object(&j);
-    json_pair_str(&j, "id", id_str(&s->key_id));
-    json_pair_str(&j, "agent_id", id_str(&s->agent_id));
-    json_pair_str_or_null(&j, "name", s->name.text.len > 0 ? s->name.text : STR_NONE);
-    json_pair_str(&j, "api_key", str_from(s->key.text));
-    json_pair_str(&j, "prefix", str_from(s->key.prefix));
-    json_pair_raw(&j, "scopes", s->scopes.is_given ? s->scopes.text : STR("[\"chat\"]"));
-    pair_time_or_null(&j, "expires_at", s->expires_us, s->expires_us == INT64_MIN);
-    json_pair_time(&j, "created_at", s->now_us);
-    json_end_object(&j);
+    (s->is_chatbots ? write_new_chatbot_key : write_new_key)(&j, s);
     answer_json(req, 201, &body);
 }
 
@@ -217,6 +268,12 @@ const struct step api_keys_create_steps[] = {
     STEP(read_key), /* 404, 422 */
     STEP(add_key),
     STEP(answer_key), /* 404 */
+    STEP_END,
+};
+
+const struct step chatbots_keys_create_steps[] = {
+    STEP(as_chatbots), STEP(read_key),   /* 404, 422 */
+    STEP(add_key),     STEP(answer_key), /* 404 */
     STEP_END,
 };
 

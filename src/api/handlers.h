@@ -27,11 +27,19 @@ extern const struct step agents_create_steps[];
 extern const struct step agents_get_steps[];
 extern const struct step agents_update_steps[];
 extern const struct step agents_delete_steps[];
+extern const struct step chatbots_list_steps[];
+extern const struct step chatbots_create_steps[];
+extern const struct step chatbots_get_steps[];
+extern const struct step chatbots_update_steps[];
+extern const struct step chatbots_delete_steps[];
+extern const struct step users_chatbots_steps[];
 
 /* api_keys.c */
 extern const struct step api_keys_list_steps[];
 extern const struct step api_keys_create_steps[];
 extern const struct step api_keys_revoke_steps[];
+extern const struct step chatbots_keys_list_steps[];
+extern const struct step chatbots_keys_create_steps[];
 
 /* avatar.c */
 extern const struct step avatar_agent_steps[];

@@ -96,6 +96,23 @@ static const struct route routes[] = {
     {HTTP_GET, "/assets/{name}", WHO_ANYONE, BODY_NONE, 0, page_asset_steps,
      "A file of the page at /"},
 
+    {HTTP_GET, "/chatbots", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES, chatbots_list_steps,
+     "List the team's agents, as chatbots"},
+    {HTTP_POST, "/chatbots", WHO_ADMIN, BODY_JSON, AGENT_STATE_BYTES, chatbots_create_steps,
+     "Create an agent, as a chatbot"},
+    {HTTP_GET, "/chatbots/{id}", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES, chatbots_get_steps,
+     "Read an agent, as a chatbot"},
+    {HTTP_PUT, "/chatbots/{id}", WHO_ADMIN, BODY_JSON, AGENT_STATE_BYTES, chatbots_update_steps,
+     "Change the given fields of an agent, as a chatbot"},
+    {HTTP_DELETE, "/chatbots/{id}", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES, chatbots_delete_steps,
+     "Delete an agent, as a chatbot"},
+    {HTTP_GET, "/chatbots/{id}/api-keys", WHO_ADMIN, BODY_NONE, API_KEY_STATE_BYTES,
+     chatbots_keys_list_steps, "List a chatbot's API keys, the revoked ones too"},
+    {HTTP_POST, "/chatbots/{id}/api-keys", WHO_ADMIN, BODY_JSON, API_KEY_STATE_BYTES,
+     chatbots_keys_create_steps, "Make an API key, shown once"},
+    {HTTP_DELETE, "/chatbots/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE, API_KEY_STATE_BYTES,
+     api_keys_revoke_steps, "Revoke an API key"},
+
     {HTTP_GET, "/health", WHO_ANYONE, BODY_NONE, 0, health_steps, "Is the server there?"},
     {HTTP_GET, "/health/ready", WHO_ANYONE, BODY_NONE, sizeof(struct health), health_ready_steps,
      "Can it serve?"},
@@ -108,6 +125,8 @@ static const struct route routes[] = {
      "Change a user's role, name or access"},
     {HTTP_DELETE, "/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_delete_steps,
      "Delete a user"},
+    {HTTP_GET, "/users/{id}/chatbots", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES,
+     users_chatbots_steps, "List the agents that a user made, as chatbots"},
 };
 
 const struct http_hooks *api_hooks(void)

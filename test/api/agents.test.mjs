@@ -204,3 +204,104 @@ test('chatbots_are_agents_in_the_shape_of_seed_4', async () => {
   assert.equal((await admin.delete(`/chatbots/${made.json.id}`)).status, 204);
   assert.equal((await admin.get(`/chatbots/${made.json.id}`)).status, 404);
 });
+
+test('a_chatbot_and_an_agent_are_one_row', async () => {
+  const made = (await admin.post('/chatbots', { name: 'Both', provider: 'echo', owner_id: user.me.id, webhook_token: 'tok' })).json;
+  assert.deepEqual({ ...made, id: '', created_at: '' }, { id: '', name: 'Both', owner_id: admin.me.id, llm_endpoint_url: null, created_at: '' });
+  assert.ok(isUuid(made.id) && isTime(made.created_at));
+  await admin.put(`/api/agents/${made.id}`, { provider: 'n8n', webhook_url: upstream.url(), is_active: false });
+  const chatbot = (await admin.get(`/chatbots/${made.id}`)).json;
+  assert.deepEqual(chatbot, { ...made, llm_endpoint_url: upstream.url() });
+  const listed = await admin.get('/chatbots?limit=200');
+  assert.deepEqual(listed.json.find((c) => c.id === made.id), chatbot, 'inactive ones are listed');
+  const agents = await admin.get('/api/agents?limit=200&include_inactive=true');
+  assert.deepEqual(listed.json.map((c) => c.id), agents.json.map((a) => a.id));
+  assert.equal(listed.headers['x-total-count'], agents.headers['x-total-count']);
+  const moved = await admin.put(`/chatbots/${made.id}`, { llm_endpoint_url: 'https://models.test/v2' });
+  assert.deepEqual(moved.json, { ...chatbot, llm_endpoint_url: 'https://models.test/v2' });
+  const agent = (await admin.get(`/api/agents/${made.id}`)).json;
+  assert.equal(agent.webhook_url, 'https://models.test/v2');
+  assert.equal(agent.webhook_token, '********', 'what is not given stays');
+  assert.equal((await admin.delete(`/chatbots/${made.id}`)).status, 204);
+  assert.equal((await admin.get(`/api/agents/${made.id}`)).status, 404);
+});
+
+test('a_chatbots_wrong_fields_are_named_as_the_client_named_them', async () => {
+  const wrong = async (answer, field) => {
+    assert.equal(answer.status, 422, answer.text);
+    assert.deepEqual(answer.json.errors.map((e) => e.field), [field], answer.text);
+  };
+  const url = 'https://models.test/v1';
+  await wrong(await admin.post('/chatbots', { llm_endpoint_url: url }), 'name');
+  await wrong(await admin.post('/chatbots', { name: 'x' }), 'llm_endpoint_url');
+  await wrong(await admin.post('/chatbots', { name: 'x', llm_endpoint_url: null }), 'llm_endpoint_url');
+  await wrong(await admin.post('/chatbots', { name: 'x', llm_endpoint_url: 'http://10.0.0.1/v1' }), 'llm_endpoint_url');
+  await wrong(await admin.post('/chatbots', { name: 'x', provider: 'hal9000', llm_endpoint_url: url }), 'provider');
+  await wrong(await admin.post('/api/agents', { name: 'x' }), 'webhook_url');
+  await wrong(await admin.post('/api/agents', { name: 'x', provider: 'openai_compatible', base_url: '' }), 'base_url');
+  const made = (await admin.post('/chatbots', { name: 'x', llm_endpoint_url: url })).json;
+  await wrong(await admin.put(`/chatbots/${made.id}`, { llm_endpoint_url: null }), 'llm_endpoint_url');
+  await wrong(await admin.put(`/chatbots/${made.id}`, { provider: 'n8n', llm_endpoint_url: '' }), 'llm_endpoint_url');
+  assert.deepEqual((await admin.get(`/chatbots/${made.id}`)).json, made);
+  for (const query of ['limit=0', 'limit=x', 'offset=-1']) for (const path of ['/chatbots', `/users/${admin.me.id}/chatbots`, `/chatbots/${made.id}/api-keys`])
+    assert.equal((await admin.get(`${path}?${query}`)).status, 422, `${path}?${query}`);
+});
+
+test('a_users_chatbots_are_those_the_user_made', async () => {
+  const second = await aerie.user();
+  await admin.put(`/users/${second.me.id}`, { role: 'admin' });
+  const colleague = await aerie.login(second.email);
+  assert.deepEqual((await admin.get(`/users/${second.me.id}/chatbots`)).json, []);
+  const made = [];
+  for (let i = 0; i < 3; i++) made.push((await colleague.post('/chatbots', { name: `Mine ${i}`, provider: 'echo' })).json);
+  const theirs = await admin.get(`/users/${second.me.id}/chatbots`);
+  assert.deepEqual(theirs.json, made);
+  assert.equal(theirs.headers['x-total-count'], '3');
+  const page = await admin.get(`/users/${second.me.id}/chatbots?limit=1&offset=1`);
+  assert.deepEqual(page.json, [made[1]]);
+  assert.equal(page.headers['x-total-count'], '3');
+  assert.ok(!(await admin.get(`/users/${admin.me.id}/chatbots?limit=200`)).text.includes(made[0].id));
+  assert.equal((await admin.delete(`/users/${second.me.id}`)).status, 204);
+  assert.equal((await admin.get(`/users/${second.me.id}/chatbots`)).status, 404);
+  assert.equal((await admin.get(`/chatbots/${made[0].id}`)).json.owner_id, null, 'it outlives its maker');
+  for (const id of [missing, 'me', 'x']) assert.equal((await admin.get(`/users/${id}/chatbots`)).status, 404, id);
+});
+
+test('a_chatbots_key_is_shown_once_and_stays_listed_when_revoked', async () => {
+  const chatbot = (await admin.post('/chatbots', { name: 'Keys', provider: 'echo' })).json;
+  const made = await admin.post(`/chatbots/${chatbot.id}/api-keys`, {});
+  assert.equal(made.status, 201, made.text);
+  assert.equal(made.headers['cache-control'], 'no-store');
+  const { api_key, ...key } = made.json;
+  assert.match(api_key, /^eck_[A-Za-z0-9_-]{44}$/);
+  assert.deepEqual(Object.keys(key), ['id', 'chatbot_id', 'revoked', 'created_at']);
+  assert.deepEqual([key.chatbot_id, key.revoked], [chatbot.id, false]);
+  const path = `/chatbots/${chatbot.id}/api-keys`;
+  const other = (await admin.post(path, {})).json;
+  assert.deepEqual((await admin.get(path)).json, [key, { ...other, api_key: undefined }].map((k) => JSON.parse(JSON.stringify(k))));
+  assert.equal((await admin.delete(`/chatbots/${chatbot.id}/api-keys/${key.id}`)).status, 204);
+  const after = await admin.get(path);
+  assert.deepEqual(after.json.map((k) => [k.id, k.revoked]), [[key.id, true], [other.id, false]]);
+  assert.equal(after.headers['x-total-count'], '2');
+  const agents = await admin.get(`/api/agents/${chatbot.id}/api-keys`);
+  assert.deepEqual(agents.json.map((k) => k.id), [other.id]);
+  assert.equal(agents.headers['x-total-count'], '1');
+  assert.equal((await admin.delete(`/chatbots/${chatbot.id}/api-keys/${key.id}`)).status, 404, 'revoked already');
+  for (const lost of [await admin.get(`/chatbots/${missing}/api-keys`), await admin.post(`/chatbots/${missing}/api-keys`, {})])
+    assert.deepEqual([lost.status, lost.json.detail], [404, 'Chatbot not found']);
+});
+
+test('chatbots_are_for_admins_only', async () => {
+  const { id } = (await admin.post('/chatbots', { name: 'Shut', provider: 'echo' })).json;
+  const calls = [
+    ['GET', '/chatbots'], ['POST', '/chatbots'], ['GET', `/chatbots/${id}`], ['PUT', `/chatbots/${id}`], ['DELETE', `/chatbots/${id}`],
+    ['GET', `/users/${user.me.id}/chatbots`], ['GET', `/chatbots/${id}/api-keys`], ['POST', `/chatbots/${id}/api-keys`],
+    ['DELETE', `/chatbots/${id}/api-keys/${missing}`],
+  ];
+  for (const [method, path] of calls) {
+    const json = ['POST', 'PUT'].includes(method) ? { name: 'x', provider: 'echo' } : undefined;
+    assert.equal((await aerie.request(method, path, { token: user.token, json })).status, 403, `${method} ${path}`);
+    assert.equal((await aerie.request(method, path, { json })).status, 401, `${method} ${path}`);
+  }
+  assert.equal((await admin.get(`/chatbots/${id}`)).json.name, 'Shut');
+});

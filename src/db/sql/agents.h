@@ -13,6 +13,11 @@ STATEMENT(AGENT_ADD, SQL_WRITE, NULL,
           NULL)
 STATEMENT(AGENT_COUNT, SQL_READ, NULL,
           "SELECT count(*) FROM agents WHERE team_id = $1 AND (is_active OR $2)", NULL)
+/* no row without that user */
+STATEMENT(AGENT_COUNT_OF_CREATOR, SQL_READ, NULL,
+          "SELECT (SELECT count(*) FROM agents WHERE team_id = $1 AND created_by = $2) "
+          "FROM users WHERE team_id = $1 AND id = $2",
+          NULL)
 STATEMENT(AGENT_DELETE, SQL_WRITE, NULL, "DELETE FROM agents WHERE team_id = $1 AND id = $2", NULL)
 STATEMENT(AGENT_EXISTS, SQL_READ, NULL, "SELECT id FROM agents WHERE team_id = $1 AND id = $2",
           NULL)
@@ -32,6 +37,13 @@ STATEMENT(AGENT_LIST, SQL_READ, NULL,
           "CASE WHEN length(avatar) <= 32768 THEN avatar END, config, allowed_origins, "
           "is_active, created_at, updated_at FROM agents "
           "WHERE team_id = $1 AND (is_active OR $2) ORDER BY created_at, id LIMIT $3 OFFSET $4",
+          NULL)
+STATEMENT(AGENT_LIST_OF_CREATOR, SQL_READ, NULL,
+          "SELECT id, team_id, created_by, name, description, provider, webhook_url, "
+          "COALESCE(length(webhook_token), 0) > 0, model, system_prompt, "
+          "CASE WHEN length(avatar) <= 32768 THEN avatar END, config, allowed_origins, "
+          "is_active, created_at, updated_at FROM agents "
+          "WHERE team_id = $1 AND created_by = $2 ORDER BY created_at, id LIMIT $3 OFFSET $4",
           NULL)
 STATEMENT(AGENT_SET_AVATAR, SQL_WRITE, NULL,
           "UPDATE agents SET avatar = $3, updated_at = $4 WHERE team_id = $1 AND id = $2 "
