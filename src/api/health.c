@@ -23,12 +23,13 @@ static void answer_health(struct flow *f)
 static void answer_home(struct flow *f)
 {
     struct request *req = request_of(f);
-    struct str accept = request_header(req, "Accept");
 
-    if (accept.ptr && str_contains(accept, STR("text/html")))
+    if (request_accepts(req, "text/html") && !request_accepts(req, "application/json")) {
         page_send(req);
-    else
-        answer_health(f);
+        return;
+    }
+    response_set_header(req, "Vary", STR("Accept"));
+    answer_health(f);
 }
 
 static void ping(struct flow *f)

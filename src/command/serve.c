@@ -38,9 +38,9 @@ struct server {
     struct db *db;
     struct http_server *http;
     struct server_loop *loops;
-    unsigned n_loops;
-    size_t n_rooms; /* opened */
-    sem_t ready;    /* posted by each loop once it listens or failed */
+    unsigned n_loops; /* started */
+    size_t n_rooms;   /* opened */
+    sem_t ready;      /* posted by each loop once it listens or failed */
     atomic_uint n_running;
     pthread_t main_thread;
 };
@@ -324,32 +324,37 @@ static void close_rooms(struct server *server)
         rooms[--server->n_rooms].close(server);
 }
 
-/* Every loop listens, or the first error of one that could not. */
+static unsigned loops_wanted(void)
+{
+    unsigned n = config()->server.workers > 0 ? (unsigned)config()->server.workers
+                                              : uv_available_parallelism();
+
+    return n > 0 ? n : 1;
+}
+
+/* One after the other, as the first settles the port. Every loop listens, or the first error of one
+ * that could not. */
 static struct error start_loops(struct server *server)
 {
+    unsigned n_wanted = loops_wanted();
     struct error err = NO_ERROR;
 
-    server->loops = calloc(server->n_loops, sizeof(server->loops[0]));
+    server->loops = calloc(n_wanted, sizeof(server->loops[0]));
     if (!server->loops)
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the loops");
-    for (unsigned i = 0; i < server->n_loops; i++) {
-        struct server_loop *sl = &server->loops[i];
+    while (server->n_loops < n_wanted && !is_error(err)) {
+        struct server_loop *sl = &server->loops[server->n_loops];
 
         sl->server = server;
         atomic_fetch_add(&server->n_running, 1);
         if (uv_thread_create(&sl->thread, loop_main, sl) != 0) {
             atomic_fetch_sub(&server->n_running, 1);
-            server->n_loops = i;
-            err = ERROR(ERR_NO_MEMORY, 0, "a thread could not be started");
-            break;
+            return ERROR(ERR_NO_MEMORY, 0, "a thread could not be started");
         }
-        while (sem_wait(&server->ready) != 0) /* one after the other: the first settles the port */
+        server->n_loops++;
+        while (sem_wait(&server->ready) != 0)
             continue;
-        if (is_error(sl->err)) {
-            err = sl->err;
-            server->n_loops = i + 1;
-            break;
-        }
+        err = sl->err;
     }
     return err;
 }
@@ -390,33 +395,23 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
         uv_thread_join(&server->loops[i].thread);
 }
 
-static unsigned count_loops(void)
-{
-    unsigned n = config()->server.workers > 0 ? (unsigned)config()->server.workers
-                                              : uv_available_parallelism();
-
-    return n > 0 ? n : 1;
-}
-
 int command_serve(int argc, char **argv)
 {
     struct server server = {.n_loops = 0, .main_thread = pthread_self()};
     sigset_t signals;
     struct error err;
 
-    (void)argc;
-    (void)argv;
+    if (argc > 1)
+        return command_usage(argv[0]);
     block_signals(&signals);
     raise_descriptor_limit();
-    server.n_loops = count_loops();
     sem_init(&server.ready, 0, 0);
     err = open_rooms(&server);
     if (!is_error(err))
         err = start_loops(&server);
     if (is_error(err)) {
         fprintf(stderr, "aerie: %s\n", err.detail ? err.detail : status_row(err.status)->detail);
-        if (server.loops)
-            drain_loops(&server);
+        drain_loops(&server);
     } else {
         log_info("listening on http://%.*s:%u with %u loops on %s", STR_ARG(config()->server.host),
                  http_port(server.http), server.n_loops, db_name(server.db));

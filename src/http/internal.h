@@ -30,6 +30,7 @@ struct http_server {
     uv_mutex_t lock; /* loops, and addresses */
     struct list loops;
     struct map addresses; /* of address_count */
+    char listen_error[256]; /* why a loop could not listen: at the start, one loop at a time */
 };
 
 enum listener_state {

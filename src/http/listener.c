@@ -3,10 +3,12 @@
 #include "internal.h"
 
 #include "base/log.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -237,29 +239,37 @@ static bool is_port_free(const struct sockaddr_storage *addr, socklen_t len)
     return true;
 }
 
+/* Names the address, for whoever reads it at the start. */
+static struct error cannot_listen(struct http_server *server, int error)
+{
+    snprintf(server->listen_error, sizeof(server->listen_error),
+             "cannot listen on %.*s:%u: %s (keys server.host and server.port)",
+             STR_ARG(config()->server.host), (unsigned)config()->server.port, strerror(error));
+    return ERROR(ERR_UNAVAILABLE, error, server->listen_error);
+}
+
 struct error listener_open(struct http_loop *h)
 {
     struct sockaddr_storage addr;
     socklen_t len = make_address(h->server, &addr);
-    const char *detail = "the address cannot be listened on";
     int error, fd;
 
     if (list_is_empty(&h->server->loops) && !is_port_free(&addr, len))
-        return ERROR(ERR_UNAVAILABLE, errno, detail);
+        return cannot_listen(h->server, errno);
     fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return ERROR(ERR_UNAVAILABLE, errno, detail);
+        return cannot_listen(h->server, errno);
     set_options(fd);
     if (bind(fd, (struct sockaddr *)&addr, len) != 0 || listen(fd, BACKLOG) != 0 ||
         !note_port(h->server, fd)) {
         error = errno;
         close(fd);
-        return ERROR(ERR_UNAVAILABLE, error, detail);
+        return cannot_listen(h->server, error);
     }
     error = uv_poll_init(&h->loop->uv, &h->listen_poll, fd);
     if (error != 0) {
         close(fd);
-        return ERROR(ERR_UNAVAILABLE, -error, detail);
+        return cannot_listen(h->server, -error);
     }
     h->listen_poll.data = h;
     h->listen_fd = fd;

@@ -45,7 +45,7 @@ const expected = {
 };
 
 const all = process.env.AERIE_TEST_SPLITS === 'all';
-const workers = 24;
+const workers = all ? 64 : 24;
 
 let aerie;
 let upstream;

@@ -28,7 +28,7 @@ test('other_origins_get_no_cors_header_at_all', async () => {
 
 test('a_preflight_is_answered_from_the_route_table', async () => {
   const preflight = (origin, method = 'PUT', path = '/api/agents/00000000-0000-4000-8000-000000000000') =>
-    aerie.request('OPTIONS', path, { headers: { Origin: origin, 'Access-Control-Request-Method': method, 'Access-Control-Request-Headers': 'authorization,content-type,idempotency-key,last-event-id' } });
+    aerie.request('OPTIONS', path, { headers: { Origin: origin, 'Access-Control-Request-Method': method, 'Access-Control-Request-Headers': 'authorization,content-type,idempotency-key,last-event-id,x-api-key' } });
   const good = await preflight(allowed);
   assert.ok([200, 204].includes(good.status));
   assert.equal(good.headers['access-control-allow-origin'], allowed);

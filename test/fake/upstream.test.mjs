@@ -26,7 +26,10 @@ test('captures_are_read_with_their_framing', () => {
   assert.equal(captureNames().length, 30);
   const capture = readCapture('c1-stream-agent');
   assert.equal(capture.pieces.length, 11);
-  assert.equal(capture.end, 'close');
+  assert.equal(capture.end, 'keep');
+  assert.equal(readCapture('a1-respond-json').end, 'close');
+  assert.equal(readCapture('k2-server-sigkill-mid-stream').end, 'close');
+  assert.equal(readCapture('i1-client-disconnect-mid-stream').end, 'hang');
   assert.match(capture.pieces[0].toString(), /^99\r\n\{"type":"begin"/);
 });
 
