@@ -82,7 +82,7 @@ const reasons = { 200: 'OK', 204: 'No Content', 302: 'Found', 401: 'Unauthorized
 function buildReply(options, request) {
   const [type, parts] = bodyOf(options, request);
   const status = Number(options.status ?? 200);
-  let body = parts.map((part) => Buffer.from(part));
+  let body = parts.map((part) => Buffer.from(part)).filter((part) => part.length > 0); // an empty chunk would end the body
   const headers = [`HTTP/1.1 ${status} ${reasons[status] ?? 'Whatever'}`, `Content-Type: ${options.type ?? type}`];
   if (options.retry_after) headers.push(`Retry-After: ${options.retry_after}`);
   if (options.location) headers.push(`Location: ${options.location}`);
