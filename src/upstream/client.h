@@ -1,80 +1,46 @@
-/* HTTP out: one POST at a time per struct post, many of them on a loop's libcurl multi handles. */
+/* libcurl on a loop: its multi handles, their sockets, and what every exchange has in common. What
+ * an exchange is about is post.h's. */
 #ifndef AERIE_UPSTREAM_CLIENT_H
 #define AERIE_UPSTREAM_CLIENT_H
 
-#include "base/buf.h"
-#include "egress.h"
 #include "loop/loop.h"
 #include "resolver.h"
+
+#include <curl/curl.h>
 
 struct client; /* a loop's */
 struct multi;
 struct sock;
 
 struct client *client_new(struct loop *l, struct workers *resolver_workers);
-/* Closes idle connections and frees c; no post may be running. on_closed comes from the loop,
+/* Closes idle connections and frees c; no exchange may be open. on_closed comes from the loop,
  * perhaps before this returns. */
 void client_close(struct client *c, void (*on_closed)(struct loop *l));
+struct loop *client_loop(const struct client *c);
+struct resolver *client_resolver(struct client *c);
+/* What every request carries; the client's, and never changed. */
+struct curl_slist *client_headers(const struct client *c);
 
-enum post_phase {
-    POST_IDLE,       /* not started, or given back */
-    POST_RESOLVING,  /* waits for the resolver */
-    POST_CONNECTING, /* libcurl connects, or waits for a connection it may share */
-    POST_SENT,       /* the request is on its way; the first byte of the body is awaited */
-    POST_READING,    /* the body comes */
-    POST_ENDED,      /* is_done is set, the asker has yet to see it */
-};
+/* One request and its answer as libcurl carries them, all-zero before, in place until closed. */
+struct exchange {
+    const char *host; /* the asker's, for the egress guard and the log */
+    /* From the loop, never inside libcurl. May close the exchange and open it again. */
+    void (*on_end)(struct exchange *x, CURLcode result);
 
-/* One request, inside the asker's state, all-zero before post_start(). A POST that may have reached
- * the other side is never sent again. */
-struct post {
-    /* The asker's. Both are set before post_start(). */
-    /* Inside libcurl: bytes of a 2xx body. May take them, nothing else. */
-    void (*on_body)(struct post *p, struct str bytes);
-    /* From the loop, at the end of a turn in which something happened: look at http_status, is_done
-     * and err. May call post_end() and free p. */
-    void (*on_progress)(struct post *p);
-
-    /* Told by the client. */
-    enum post_phase phase;
-    int http_status;   /* 0: no head yet. The head of anything but 2xx ends the transfer. */
-    int retry_after_s; /* of the head; -1: not told */
-    bool is_encoded;   /* compressed although we did not ask */
-    bool is_framed;    /* the body's end can be told from a cut */
-    bool is_done;      /* with err: NO_ERROR only after a whole 2xx body or another whole head */
-    bool may_have_arrived; /* the other side may have seen the request */
-    struct error err;
-
-    /* The client's own. */
+    CURL *easy; /* between open and close; for its options */
     struct client *client;
-    struct multi *multi;
-    struct sock *sock; /* while it connects */
-    void *easy;
-    struct egress_url url;
-    struct curl_slist authorization, *connect_to;
-    struct buf body;
-    size_t body_sent, head_bytes;
-    struct addresses addresses;
-    unsigned n_tried;
-    struct resolve resolve;
-    struct timer deadline;
-    struct flush flush;
-    uint64_t connect_until_ms, last_byte_ms;
-    unsigned max_idle_s;
+    struct multi *multi; /* while libcurl has it */
+    bool is_running;     /* on_end is to come */
+    struct sock *sock;   /* the one that it opened, until the connection stands */
 };
 
-struct post_request {
-    struct str url, token; /* token "": no Authorization */
-    struct buf *body;      /* JSON; taken over, also on failure */
-    /* Connections that were idle longer are not used again: a server that closes just then would
-     * lose a request which must not be repeated. */
-    unsigned max_idle_s;
-};
-
-/* Ends by is_done. An error means that nothing was started, and on_progress does not come. */
-struct error post_start(struct client *c, struct post *p, const struct post_request *rq) MUST_CHECK;
-/* Gives everything back, in each phase; a transfer that runs is closed at once. Not inside on_body.
- */
-void post_end(struct post *p);
+/* Sets easy, with every option that does not depend on the request. False: no memory. */
+bool exchange_open(struct exchange *x, struct client *c) MUST_CHECK;
+/* Hands it to libcurl, whose callbacks come from the loop. ERR_BUSY or ERR_NO_MEMORY. */
+struct error exchange_start(struct exchange *x) MUST_CHECK;
+/* The connection stands: what is left of the exchange does not decide over its socket any more. */
+void exchange_connected(struct exchange *x);
+/* In each state, also before open; not inside libcurl. One that runs loses its connection. */
+void exchange_close(struct exchange *x);
 
 #endif

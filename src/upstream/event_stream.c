@@ -67,11 +67,9 @@ static void take_line(struct event_stream *s, struct str line, bool stays)
 
 static size_t line_length(struct str bytes)
 {
-    size_t n = 0;
+    size_t n = str_find(bytes, '\n');
 
-    while (n < bytes.len && bytes.ptr[n] != '\n' && bytes.ptr[n] != '\r')
-        n++;
-    return n;
+    return str_find((struct str){bytes.ptr, n}, '\r');
 }
 
 static void end_line(struct event_stream *s, struct str rest_of_line)

@@ -53,12 +53,13 @@ void json_values_init(struct json_values *v, struct str text)
     v->rest = text;
     v->repaired = (struct buf){0};
     v->doc = NULL;
-    v->is_cut = false;
+    v->is_cut = v->is_no_memory = false;
     if (utf8_is_valid(text))
         return;
     utf8_stream_feed(&utf8, text, &v->repaired);
     utf8_stream_end(&utf8, &v->repaired);
-    v->rest = v->repaired.failed ? STR("!") : buf_str(&v->repaired);
+    v->rest = buf_str(&v->repaired);
+    v->is_no_memory = v->repaired.failed;
 }
 
 void json_values_deinit(struct json_values *v)
@@ -81,6 +82,7 @@ static yyjson_doc *read_one(struct json_values *v, struct str text)
     /* Without YYJSON_READ_INSITU the text is only read, whatever the type says. */
     doc = yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, flags, use, &err);
     v->is_cut = !doc && err.code == YYJSON_READ_ERROR_UNEXPECTED_END;
+    v->is_no_memory = !doc && err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION;
     return doc;
 }
 
@@ -135,6 +137,8 @@ enum json_values_next json_values_next(struct json_values *v, yyjson_val **value
 {
     yyjson_doc_free(v->doc);
     v->doc = NULL;
+    if (v->is_no_memory)
+        return JSON_BAD;
     v->rest = str_trim(v->rest);
     if (v->rest.len == 0)
         return JSON_END;
@@ -143,6 +147,7 @@ enum json_values_next json_values_next(struct json_values *v, yyjson_val **value
         struct buf repaired = {0};
 
         if (!repair_surrogates(v->rest, &repaired)) {
+            v->is_no_memory = v->is_no_memory || repaired.failed;
             buf_deinit(&repaired);
             return JSON_BAD;
         }

@@ -25,7 +25,8 @@ struct json_values {
     struct str rest;
     struct buf repaired; /* holds the text when it had to be */
     yyjson_doc *doc;
-    bool is_cut; /* JSON_BAD because the text stops in the middle of a value */
+    bool is_cut;       /* JSON_BAD because the text stops in the middle of a value */
+    bool is_no_memory; /* JSON_BAD for want of memory */
     char pool[8 * 1024];
 };
 enum json_values_next { JSON_VALUE, JSON_END, JSON_BAD };

@@ -1,32 +1,20 @@
-/* n8n: its request, and its answer told by the first bytes, because its Content-Type says nothing.
- * It streams JSON lines, others in front of it send events, and a workflow may answer in any shape.
- */
+/* n8n: its request, and its answer in whatever shape a workflow gives it. It streams JSON lines,
+ * others in front of it send events, and a workflow may answer with a value or with text. */
 #include "base/json.h"
 #include "event_stream.h"
 #include "json_lines.h"
+#include "n8n_shape.h"
 #include "provider.h"
 
-#include <string.h>
-
-#define BLANK_MAX_BYTES  256
-#define PHRASE_MAX_BYTES 64
-#define MAX_DEPTH        4
-
-enum shape {
-    SHAPE_UNTOLD, /* the bytes so far are held */
-    SHAPE_EVENTS,
-    SHAPE_LINES,
-    SHAPE_JSON, /* one value, held until the end */
-    SHAPE_TEXT,
-};
+#define BLANK_MAX_BYTES 256
+#define MAX_DEPTH       4
 
 struct n8n_reader {
     struct reply *reply;
     enum shape shape;
-    bool needs_gap; /* an item's text was told, the next one's is set apart */
-    struct buf held;
-    size_t judged; /* of held: lines before it are known to say nothing yet */
-    unsigned n_objects;
+    struct shape_probe probe;
+    struct buf held; /* while the shape is untold, or one JSON value */
+    bool needs_gap;  /* an item's text was told, the next one's is set apart */
     union {
         struct event_stream events;
         struct json_lines lines;
@@ -40,11 +28,8 @@ static const char is_echo_detail[] =
 static const char no_reply[] = "n8n answered, but the answer holds no reply.";
 static const char starting_up[] = "n8n is starting up. Please try again in a moment.";
 static const char workflow_error[] = "The n8n workflow reported an error.";
+static const char web_page[] = "The agent answered with a web page instead of a reply.";
 static const char not_json[] = "n8n's answer is not valid JSON.";
-
-static const struct str phrase_starting = {"n8n is starting up", 18};
-static const struct str phrase_started = {"Workflow was started", 20};
-static const struct str phrase_null = {"null", 4};
 
 /* ---- text in values ---- */
 
@@ -71,27 +56,24 @@ static bool is_echo_text(struct str text)
     json_values_init(&values, text);
     while (!found && json_values_next(&values, &val) == JSON_VALUE)
         found = is_echo(val) || is_echo(yyjson_arr_get_first(val));
+    found = found || values.is_no_memory; /* unread, so it is not passed on */
     json_values_deinit(&values);
     return found;
-}
-
-static bool is_phrase(struct str text, struct str phrase)
-{
-    text = str_trim(text);
-    return str_starts_with(text, phrase) &&
-           (text.len == phrase.len || (text.len == phrase.len + 1 && text.ptr[phrase.len] == '.'));
 }
 
 /* True: the text is no reply but one of n8n's own sentences, and the reply has failed. */
 static bool fail_for_phrase(struct n8n_reader *r, struct str text)
 {
-    if (is_phrase(text, phrase_started)) {
+    switch (shape_phrase(text)) {
+    case PHRASE_STARTED:
         reply_fail(r->reply, ERR_PROVIDER_MALFORMED, was_started);
         return true;
-    }
-    if (str_starts_with(str_trim(text), phrase_starting) && text.len <= PHRASE_MAX_BYTES) {
+    case PHRASE_STARTING:
         reply_fail(r->reply, ERR_PROVIDER_UNREACHABLE, starting_up);
         return true;
+    case PHRASE_NONE:
+    case PHRASE_NULL:
+        break;
     }
     return false;
 }
@@ -114,6 +96,8 @@ static void add_scalar(struct n8n_reader *r, yyjson_val *val)
     struct buf text = {.max_bytes = 64};
 
     json_write_value(&text, val);
+    if (text.failed)
+        reply_fail(r->reply, ERR_NO_MEMORY, NULL);
     add_text(r, buf_str(&text));
     buf_deinit(&text);
 }
@@ -185,17 +169,6 @@ static void add_value(struct n8n_reader *r, yyjson_val *val, unsigned depth)
 
 /* ---- streams ---- */
 
-static bool is_type(yyjson_val *val, const char *type)
-{
-    return yyjson_equals_str(json_member(val, "type"), type);
-}
-
-static bool has_known_type(yyjson_val *val)
-{
-    return is_type(val, "begin") || is_type(val, "item") || is_type(val, "end") ||
-           is_type(val, "error");
-}
-
 static void take_item(struct n8n_reader *r, yyjson_val *val)
 {
     static const char *const keys[] = {"content", "output", "text", "response"};
@@ -215,8 +188,8 @@ static void take_item(struct n8n_reader *r, yyjson_val *val)
 /* One value of a stream. begin and end come per node and turn of the model, so they say nothing. */
 static void take_value(struct n8n_reader *r, yyjson_val *val)
 {
+    yyjson_val *type = json_member(val, "type"), *item;
     yyjson_arr_iter items;
-    yyjson_val *item;
 
     if (yyjson_is_str(val)) {
         add_text(r, json_text(val));
@@ -225,10 +198,10 @@ static void take_value(struct n8n_reader *r, yyjson_val *val)
         while ((item = yyjson_arr_iter_next(&items)))
             if (yyjson_is_obj(item))
                 take_value(r, item);
-    } else if (is_type(val, "error") ||
-               (!json_member(val, "type") && is_failure(json_member(val, "error")))) {
+    } else if (yyjson_equals_str(type, "error") ||
+               (!type && is_failure(json_member(val, "error")))) {
         reply_tell_error(r->reply, ERR_PROVIDER_ERROR, workflow_error);
-    } else if (is_type(val, "item") || (yyjson_is_obj(val) && !json_member(val, "type"))) {
+    } else if (yyjson_equals_str(type, "item") || (yyjson_is_obj(val) && !type)) {
         take_item(r, val);
     }
 }
@@ -243,10 +216,8 @@ static void on_line(void *state, struct str line)
     json_values_init(&values, line);
     while ((next = json_values_next(&values, &val)) == JSON_VALUE && reply_takes_more(r->reply))
         take_value(r, val);
-    if (next == JSON_BAD) {
-        r->reply->is_cut = values.is_cut;
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, not_json);
-    }
+    if (next == JSON_BAD)
+        reply_fail_json(r->reply, &values, not_json);
     json_values_deinit(&values);
 }
 
@@ -277,7 +248,7 @@ static void on_event(void *state, struct str type, struct str data)
     }
 }
 
-/* ---- telling the shape ---- */
+/* ---- feeding ---- */
 
 static void start_events(struct n8n_reader *r)
 {
@@ -291,141 +262,6 @@ static void start_lines(struct n8n_reader *r)
     r->shape = SHAPE_LINES;
     r->lines =
         (struct json_lines){.on_line = on_line, .state = r, .max_bytes = r->reply->max_event_bytes};
-}
-
-static struct str without_mark(struct str held)
-{
-    return str_starts_with(held, STR("\xEF\xBB\xBF")) ? str_skip(held, 3) : held;
-}
-
-static struct str without_lead(struct str held)
-{
-    held = without_mark(held);
-    while (held.len > 0 && (held.ptr[0] == ' ' || held.ptr[0] == '\t' || held.ptr[0] == '\r' ||
-                            held.ptr[0] == '\n'))
-        held = str_skip(held, 1);
-    return held;
-}
-
-static struct str without_cr(struct str line)
-{
-    return str_ends_with(line, STR("\r")) ? (struct str){line.ptr, line.len - 1} : line;
-}
-
-/* The next whole line of held that was not judged yet. */
-static bool next_line(struct n8n_reader *r, struct str *line)
-{
-    struct str rest = str_skip(buf_str(&r->held), r->judged);
-    size_t n = str_find(rest, '\n');
-
-    if (n == rest.len)
-        return false;
-    r->judged += n + 1;
-    *line = without_cr((struct str){rest.ptr, n});
-    return true;
-}
-
-/* A line with one of n8n's types, or a second whole object, makes it a stream; a line that is no
- * JSON by itself makes it one value on several lines. */
-static void judge_object(struct n8n_reader *r)
-{
-    struct str line;
-
-    while (r->shape == SHAPE_UNTOLD && next_line(r, &line)) {
-        struct json_values values;
-        enum json_values_next next;
-        yyjson_val *val;
-
-        json_values_init(&values, line);
-        while ((next = json_values_next(&values, &val)) == JSON_VALUE) {
-            r->n_objects++;
-            if (has_known_type(val) || r->n_objects > 1)
-                r->shape = SHAPE_LINES;
-        }
-        if (next == JSON_BAD && r->n_objects == 0)
-            r->shape = SHAPE_JSON;
-        json_values_deinit(&values);
-    }
-}
-
-static void judge_array(struct n8n_reader *r, struct str lead)
-{
-    struct str inside = without_lead(str_skip(lead, 1));
-
-    if (inside.len > 0)
-        r->shape = memchr("{[\"]-0123456789tfn", inside.ptr[0], 18) ? SHAPE_JSON : SHAPE_TEXT;
-}
-
-static bool starts_or_may_start(struct str text, struct str word, bool *starts)
-{
-    struct str head = {text.ptr, text.len < word.len ? text.len : word.len};
-
-    if (!str_eq_nocase(head, (struct str){word.ptr, head.len}))
-        return false;
-    *starts = head.len == word.len;
-    return true;
-}
-
-static void judge_markup(struct n8n_reader *r, struct str lead)
-{
-    bool starts = false;
-
-    if (!starts_or_may_start(lead, STR("<!doctype"), &starts) &&
-        !starts_or_may_start(lead, STR("<html"), &starts))
-        r->shape = SHAPE_TEXT;
-    else if (starts)
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED,
-                   "The agent answered with a web page instead of a reply.");
-}
-
-enum line_kind { LINE_DATA, LINE_NEUTRAL, LINE_PARTIAL, LINE_TEXT };
-
-static enum line_kind kind_of_line(struct str line, bool is_whole)
-{
-    static const struct str fields[] = {{"event:", 6}, {"id:", 3}, {"retry:", 6}};
-
-    if (str_starts_with(line, STR("data:")))
-        return LINE_DATA;
-    if (line.len == 0 || line.ptr[0] == ':')
-        return is_whole ? LINE_NEUTRAL : LINE_PARTIAL;
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        if (str_starts_with(line, fields[i]))
-            return is_whole ? LINE_NEUTRAL : LINE_PARTIAL;
-        if (!is_whole && str_starts_with(fields[i], line))
-            return LINE_PARTIAL;
-    }
-    return !is_whole && str_starts_with(STR("data:"), line) ? LINE_PARTIAL : LINE_TEXT;
-}
-
-static bool may_be_phrase(struct str lead)
-{
-    static const struct str *const phrases[] = {&phrase_starting, &phrase_started, &phrase_null};
-
-    for (size_t i = 0; i < 3; i++)
-        if (str_starts_with(*phrases[i], lead) ||
-            (str_starts_with(lead, *phrases[i]) && lead.len <= PHRASE_MAX_BYTES))
-            return true;
-    return false;
-}
-
-/* An event stream is one whose first field is data, whatever stands before it. */
-static void judge_text(struct n8n_reader *r, struct str lead)
-{
-    enum line_kind kind = LINE_NEUTRAL;
-    struct str line;
-
-    while (kind == LINE_NEUTRAL && next_line(r, &line))
-        kind = kind_of_line(line, true);
-    if (kind == LINE_NEUTRAL) {
-        line = without_cr(str_skip(buf_str(&r->held), r->judged));
-        kind = kind_of_line(line, false);
-    }
-    if (kind == LINE_DATA)
-        r->shape = SHAPE_EVENTS;
-    else if (kind == LINE_TEXT && !may_be_phrase(lead))
-        r->shape = SHAPE_TEXT;
-    else if (kind == LINE_TEXT)
-        r->judged = 0; /* a phrase: look again from its start */
 }
 
 static void feed_shape(struct n8n_reader *r, struct str bytes)
@@ -451,41 +287,33 @@ static void take_shape(struct n8n_reader *r)
     else if (r->shape == SHAPE_LINES)
         start_lines(r);
     r->held = (struct buf){0};
-    feed_shape(r, without_mark(buf_str(&held)));
+    feed_shape(r, shape_without_mark(buf_str(&held)));
     buf_deinit(&held);
 }
 
 static void judge(struct n8n_reader *r)
 {
-    struct str lead = without_lead(buf_str(&r->held));
+    struct str held = buf_str(&r->held);
 
-    if (lead.len == 0) {
-        if (r->held.len > BLANK_MAX_BYTES)
+    if (shape_without_lead(held).len == 0) {
+        if (held.len > BLANK_MAX_BYTES)
             buf_clear(&r->held); /* heartbeats */
         return;
     }
-    if (str_starts_with(STR("\xEF\xBB\xBF"), lead))
-        return; /* a part of a byte order mark */
-    if (r->judged == 0)
-        r->judged = r->held.len - lead.len;
-    switch (lead.ptr[0]) {
-    case '{':
-        judge_object(r);
+    r->shape = shape_tell(&r->probe, held);
+    switch (r->shape) {
+    case SHAPE_UNTOLD:
+    case SHAPE_JSON:
         break;
-    case '[':
-        judge_array(r, lead);
+    case SHAPE_PAGE:
+        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, web_page);
         break;
-    case '"':
-        r->shape = SHAPE_JSON;
-        break;
-    case '<':
-        judge_markup(r, lead);
-        break;
-    default:
-        judge_text(r, lead);
-    }
-    if (r->shape != SHAPE_UNTOLD && r->shape != SHAPE_JSON)
+    case SHAPE_EVENTS:
+    case SHAPE_LINES:
+    case SHAPE_TEXT:
         take_shape(r);
+        break;
+    }
 }
 
 static void n8n_feed(void *state, struct str bytes)
@@ -526,12 +354,11 @@ static void end_json(struct n8n_reader *r, struct str lead)
     json_values_init(&values, lead);
     next = json_values_next(&values, &val);
     is_alone = next == JSON_VALUE && str_trim(values.rest).len == 0;
-    if (lead.ptr[0] != '{' && !is_alone) {
+    if (lead.ptr[0] != '{' && !is_alone && !values.is_no_memory) {
         end_as_text(r);
     } else if (next != JSON_VALUE) {
-        r->reply->is_cut = values.is_cut;
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, not_json);
-    } else if (is_alone && !has_known_type(val)) {
+        reply_fail_json(r->reply, &values, not_json);
+    } else if (is_alone && !shape_has_known_type(val)) {
         add_value(r, val, 0);
     } else {
         on_line(r, lead);
@@ -544,7 +371,7 @@ static void end_untold_text(struct n8n_reader *r, struct str lead)
 {
     bool is_comment = lead.ptr[0] == ':' && str_find(lead, '\n') < lead.len;
 
-    if (!fail_for_phrase(r, lead) && !is_phrase(lead, phrase_null) && !is_comment)
+    if (!fail_for_phrase(r, lead) && shape_phrase(lead) != PHRASE_NULL && !is_comment)
         end_as_text(r);
 }
 
@@ -556,7 +383,7 @@ static bool is_json_like(struct str lead)
 static void n8n_end(void *state, bool is_whole)
 {
     struct n8n_reader *r = state;
-    struct str lead = without_lead(buf_str(&r->held));
+    struct str lead = shape_without_lead(buf_str(&r->held));
 
     if (!reply_takes_more(r->reply))
         return;
@@ -583,6 +410,8 @@ static void n8n_end(void *state, bool is_whole)
     case SHAPE_TEXT:
         if (is_whole)
             reply_end_bytes(r->reply);
+        break;
+    case SHAPE_PAGE:
         break;
     }
 }

@@ -15,6 +15,7 @@ enum shape {
 struct openai_reader {
     struct reply *reply;
     enum shape shape;
+    bool has_finished; /* a finish_reason came */
     struct buf held;
     struct event_stream events;
 };
@@ -84,6 +85,8 @@ static void take_object(struct openai_reader *r, yyjson_val *object)
     yyjson_val *error = json_member(object, "error");
     yyjson_val *choice = yyjson_arr_get_first(json_member(object, "choices"));
     yyjson_val *delta = json_member(choice, "delta");
+    yyjson_val *message = delta ? delta : json_member(choice, "message");
+    yyjson_val *reason = json_member(choice, "finish_reason");
 
     if (error && !yyjson_is_null(error)) {
         take_error(r, error);
@@ -92,9 +95,13 @@ static void take_object(struct openai_reader *r, yyjson_val *object)
     take_model(r, json_text(json_member(object, "model")));
     take_usage(r, json_member(object, "usage"));
     take_usage(r, json_member(json_member(object, "x_groq"), "usage"));
-    take_content(r, json_member(delta ? delta : json_member(choice, "message"), "content"));
-    if (yyjson_equals_str(json_member(choice, "finish_reason"), "error"))
+    take_content(r, json_member(message, "content"));
+    take_content(r, json_member(message, "refusal")); /* said instead of content */
+    r->has_finished = r->has_finished || yyjson_is_str(reason);
+    if (yyjson_equals_str(reason, "error"))
         reply_fail(r->reply, ERR_PROVIDER_ERROR, "The model provider reported an error.");
+    else if (yyjson_equals_str(reason, "content_filter"))
+        reply_fail(r->reply, ERR_PROVIDER_ERROR, "The model provider's filter cut the reply.");
 }
 
 static void take_json(struct openai_reader *r, struct str text)
@@ -106,9 +113,7 @@ static void take_json(struct openai_reader *r, struct str text)
     if (json_values_next(&values, &val) == JSON_VALUE && yyjson_is_obj(val)) {
         take_object(r, val);
     } else {
-        r->reply->is_cut = values.is_cut;
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED,
-                   "The model provider's answer is not valid JSON.");
+        reply_fail_json(r->reply, &values, "The model provider's answer is not valid JSON.");
     }
     json_values_deinit(&values);
 }
@@ -178,6 +183,8 @@ static void openai_end(void *state, bool is_whole)
         fail_too_long(r);
     if (r->shape == SHAPE_JSON)
         take_json(r, buf_str(&r->held));
+    r->reply->lacks_end =
+        r->shape == SHAPE_EVENTS && r->reply->state == REPLY_OPEN && !r->has_finished;
 }
 
 static void openai_init(void *state, struct reply *reply)

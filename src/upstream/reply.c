@@ -73,6 +73,15 @@ void reply_fail(struct reply *r, enum status status, const char *detail)
     r->state = REPLY_FAILED;
 }
 
+void reply_fail_json(struct reply *r, const struct json_values *values, const char *detail)
+{
+    r->is_cut = values->is_cut;
+    if (values->is_no_memory)
+        reply_fail(r, ERR_NO_MEMORY, NULL);
+    else
+        reply_fail(r, ERR_PROVIDER_MALFORMED, detail);
+}
+
 void reply_tell_error(struct reply *r, enum status status, const char *detail)
 {
     if (r->state != REPLY_OPEN)

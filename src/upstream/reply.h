@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "json_lines.h"
 #include "upstream/upstream.h"
 
 enum reply_state {
@@ -22,6 +23,7 @@ struct reply {
     size_t max_text_bytes, max_event_bytes;
     struct utf8_stream utf8; /* of plain text */
     bool is_cut;             /* err is about JSON that stops in the middle */
+    bool lacks_end;          /* the provider tells when it is done, and did not */
     struct upstream_usage usage;
     char model[128];
 };
@@ -33,6 +35,8 @@ void reply_add_bytes(struct reply *r, struct str bytes);
 void reply_end_bytes(struct reply *r); /* a character cut off becomes U+FFFD */
 /* The first error counts. */
 void reply_fail(struct reply *r, enum status status, const char *detail);
+/* For values that could not be read: detail, unless it is for want of memory. */
+void reply_fail_json(struct reply *r, const struct json_values *values, const char *detail);
 void reply_tell_error(struct reply *r, enum status status, const char *detail);
 void reply_done(struct reply *r);
 static inline bool reply_takes_more(const struct reply *r)

@@ -34,30 +34,24 @@ bool resolver_init(struct resolver *r, struct workers *workers)
 
 static void add_address(struct addresses *to, const struct sockaddr *address)
 {
-    const void *bytes;
     bool is_v6 = address->sa_family == AF_INET6;
 
     if (to->n == RESOLVED_MAX || (!is_v6 && address->sa_family != AF_INET))
         return;
     if (is_v6)
-        bytes = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        to->ip[to->n].v6 = ((const struct sockaddr_in6 *)address)->sin6_addr;
     else
-        bytes = &((const struct sockaddr_in *)address)->sin_addr;
-    if (!inet_ntop(address->sa_family, bytes, to->text[to->n], sizeof(to->text[0])))
-        return;
+        to->ip[to->n].v4 = ((const struct sockaddr_in *)address)->sin_addr;
     to->is_v6[to->n++] = is_v6;
 }
 
 bool resolver_literal(const char *host, struct addresses *found)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-
     *found = (struct addresses){0};
-    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
-        add_address(found, (const struct sockaddr *)&v4);
-    else if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)
-        add_address(found, (const struct sockaddr *)&v6);
+    if (inet_pton(AF_INET, host, &found->ip[0].v4) == 1)
+        found->n = 1;
+    else if (inet_pton(AF_INET6, host, &found->ip[0].v6) == 1)
+        found->n = found->is_v6[0] = 1;
     return found->n > 0;
 }
 

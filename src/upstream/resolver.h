@@ -11,9 +11,12 @@
 
 #define RESOLVED_MAX 8
 
-/* In getaddrinfo()'s order (RFC 6724), IPv4 or IPv6 text. */
+/* In getaddrinfo()'s order (RFC 6724). Every stream holds one, so it is small. */
 struct addresses {
-    char text[RESOLVED_MAX][INET6_ADDRSTRLEN];
+    union {
+        struct in_addr v4;
+        struct in6_addr v6;
+    } ip[RESOLVED_MAX];
     bool is_v6[RESOLVED_MAX];
     unsigned n; /* 0: the name has none */
 };

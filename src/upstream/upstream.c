@@ -5,8 +5,8 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
-#include "client.h"
 #include "config/config.h"
+#include "post.h"
 #include "provider.h"
 
 #include <stdlib.h>
@@ -216,6 +216,8 @@ static struct error judge_body(struct upstream_transfer *t, struct error err)
     }
     if (is_error(err) && r->state != REPLY_DONE)
         return err;
+    if (r->lacks_end && !t->post.is_framed)
+        return ERROR(ERR_INTERRUPTED, 0, "The agent's answer was cut off.");
     if (r->text_bytes == 0)
         return ERROR(ERR_EMPTY_REPLY, 0, "The agent answered without a reply.");
     return NO_ERROR;
@@ -371,7 +373,7 @@ static void start_attempt(struct upstream_transfer *t)
     t->post = (struct post){.on_body = on_post_body, .on_progress = on_post_progress};
     t->reply.state = REPLY_OPEN;
     t->reply.err = NO_ERROR;
-    t->reply.is_cut = false;
+    t->reply.is_cut = t->reply.lacks_end = false;
     t->is_finishing_body = false;
     memset(t->reader, 0, t->provider->reader->state_bytes);
     t->provider->reader->init(t->reader, &t->reply);
@@ -407,7 +409,7 @@ static void builtin_flush(struct flush *f)
     }
     if (is_error(t->start_err))
         finish(t, t->start_err);
-    else if (t->reply.text_bytes == 0)
+    else if (t->reply.text_bytes == 0 && !is_error(t->reply.err))
         finish(t, ERROR(ERR_EMPTY_REPLY, 0, "The agent answered without a reply."));
     else
         finish_with_text(t, t->reply.err);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static struct server server;
 static char url[64];
@@ -29,16 +30,22 @@ static void check(const struct outcome *out, enum status status, const char *tex
 }
 
 /* Asks n8n once and checks. */
-static void expect(const struct answer *a, enum status status, const char *text)
+static void expect_slowly(const struct answer *a, unsigned turn_us, enum status status,
+                          const char *text)
 {
     struct outcome out;
 
     serve_answers(a, 1);
-    ask(&(struct ask){.url = url}, &out);
+    ask(&(struct ask){.url = url, .turn_us = turn_us}, &out);
     server_stop(&server);
     check(&out, status, text);
     assert_int_equal(server.n_requests, 1);
     outcome_free(&out);
+}
+
+static void expect(const struct answer *a, enum status status, const char *text)
+{
+    expect_slowly(a, 0, status, text);
 }
 
 static void every_capture_gives_its_text_or_error(void **state)
@@ -141,7 +148,10 @@ static void statuses_become_codes(void **state)
          503},
         {"hello", ERR_PROVIDER_MALFORMED, -1},
         {"", ERR_PROVIDER_UNREACHABLE, -1},
-        {"HTTP/1.1 200 OK\r\nConten", ERR_EMPTY_REPLY, -1}, /* as libcurl reads it */
+        {"HTTP/1.1 2", ERR_PROVIDER_UNREACHABLE, -1},
+        {"HTTP/1.1 100 Continue\r\n\r\n", ERR_PROVIDER_UNREACHABLE, -1},
+        {"HTTP/1.1 200 OK\r\n", ERR_INTERRUPTED, -1},
+        {"HTTP/1.1 200 OK\r\nConten", ERR_INTERRUPTED, -1},
         {HEAD "Content-Length: 50\r\n\r\n{\"output\"", ERR_INTERRUPTED, -1},
         {HEAD "\r\n{\"output\":\"hal", ERR_INTERRUPTED, -1}, /* ends with the connection */
         {HEAD "Content-Length: 14\r\n\r\n{\"output\":\"hal", ERR_PROVIDER_MALFORMED, -1},
@@ -166,12 +176,92 @@ static void statuses_become_codes(void **state)
     }
 }
 
-static void a_reset_keeps_the_text(void **state)
+static void a_cut_keeps_the_text(void **state)
 {
     struct answer a = answer(HEAD "Content-Length: 500\r\n\r\nSome plain text", FINISH_CLOSE);
 
     (void)state;
     expect(&a, ERR_INTERRUPTED, "Some plain text");
+}
+
+static void a_reset_is_told_by_how_far_the_answer_was(void **state)
+{
+    struct answer nothing = answer("", FINISH_RESET);
+    struct answer line = answer("HTTP/1.1 200 OK\r\n", FINISH_RESET);
+    struct answer head = answer(HEAD "Content-Length: 500\r\n\r\n", FINISH_RESET);
+
+    (void)state;
+    expect_slowly(&nothing, 5000, ERR_PROVIDER_UNREACHABLE, "");
+    expect_slowly(&line, 5000, ERR_INTERRUPTED, "");
+    expect_slowly(&head, 5000, ERR_INTERRUPTED, "");
+}
+
+/* The bytes and the reset are seen by one turn of the loop. */
+static void a_reset_keeps_the_text_before_it(void **state)
+{
+    struct buf bytes = {0};
+    struct answer a = {.finish = FINISH_RESET};
+    char text[10001] = "";
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    buf_append_str(&bytes, STR(HEAD "Content-Length: 50000\r\n\r\n"));
+    buf_append_str(&bytes, str_from(text));
+    a.bytes = buf_str(&bytes);
+    expect_slowly(&a, 5000, ERR_INTERRUPTED, text);
+    buf_deinit(&bytes);
+}
+
+static void a_trailer_says_nothing_about_the_answer(void **state)
+{
+    struct answer a = answer(HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n"
+                                  "Content-Encoding: gzip\r\nHTTP/1.1 500: No\r\n\r\n",
+                             FINISH_CLOSE);
+
+    (void)state;
+    expect(&a, OK, "hi");
+}
+
+#define GZIP                                                                                       \
+    "\037\213\010\000\000\000\000\000\002\003\253\126\312\057\055\051\050\055\121\262\122\312\310" \
+    "\124\252\005\000\256\223\327\352\017\000\000\000"
+
+/* libcurl would unpack the second without being asked. */
+static void compressed_answers_are_refused(void **state)
+{
+    static const struct str rows[] = {
+        {HEAD "Content-Encoding: gzip\r\n\r\n" GZIP,
+         sizeof(HEAD "Content-Encoding: gzip\r\n\r\n" GZIP) - 1},
+        {HEAD "Transfer-Encoding: gzip\r\n\r\n" GZIP,
+         sizeof(HEAD "Transfer-Encoding: gzip\r\n\r\n" GZIP) - 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct answer a = {.bytes = rows[i], .finish = FINISH_CLOSE};
+
+        expect(&a, ERR_PROVIDER_MALFORMED, "");
+    }
+}
+
+static void retry_after_may_be_a_date(void **state)
+{
+    time_t then = time(NULL) + 30;
+    char bytes[256], date[64];
+    struct answer a = {.finish = FINISH_CLOSE};
+    struct outcome out;
+
+    (void)state;
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime(&then));
+    snprintf(bytes, sizeof(bytes),
+             "HTTP/1.1 429 No\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
+    a.bytes = str_from(bytes);
+    serve_answers(&a, 1);
+    ask(&(struct ask){.url = url}, &out);
+    server_stop(&server);
+    check(&out, ERR_PROVIDER_RATE_LIMITED, "");
+    assert_in_range(out.err.code, 25, 31);
+    outcome_free(&out);
 }
 
 static void silence_ends_at_the_deadline(void **state)
@@ -351,6 +441,7 @@ static void echo_says_it_again(void **state)
 
 #define CHUNK(text)                                                                                \
     "data: {\"model\":\"m-1\",\"choices\":[{\"delta\":{\"content\":\"" text "\"}}]}\n\n"
+#define FINISH "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"
 #define USAGE                                                                                      \
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,"                \
     "\"total_tokens\":5}}\n\n"
@@ -388,7 +479,7 @@ static void a_model_is_asked_again_before_the_first_token(void **state)
     struct answer busy_then_well[] = {
         answer("HTTP/1.1 429 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", FINISH_CLOSE),
         answer("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n", FINISH_CLOSE),
-        answer("HTTP/1.1 200 OK\r\n\r\n" CHUNK("Hi"), FINISH_CLOSE),
+        answer("HTTP/1.1 200 OK\r\n\r\n" CHUNK("Hi") "data: [DONE]\n\n", FINISH_CLOSE),
     };
     struct answer always_busy =
         answer("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", FINISH_CLOSE);
@@ -419,6 +510,32 @@ static void a_model_is_asked_again_before_the_first_token(void **state)
     assert_int_equal(out.err.code, 60);
     assert_int_equal(server.n_requests, 1);
     outcome_free(&out);
+}
+
+/* Without framing, an end of the connection says nothing; the provider's own words do. */
+static void a_model_that_stops_without_an_end_is_interrupted(void **state)
+{
+    static const struct {
+        const char *answer;
+        enum status status;
+    } rows[] = {
+        {"HTTP/1.1 200 OK\r\n\r\n" CHUNK("Hi"), ERR_INTERRUPTED},
+        {"HTTP/1.1 200 OK\r\n\r\n" CHUNK("Hi") FINISH, OK},
+        {"HTTP/1.1 200 OK\r\n\r\n" CHUNK("Hi") "data: [DONE]\n\n", OK},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 62\r\n\r\n" CHUNK("Hi"), OK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct answer a = answer(rows[i].answer, FINISH_CLOSE);
+        struct outcome out;
+
+        serve_answers(&a, 1);
+        ask(&(struct ask){.provider = "openai_compatible", .url = url, .model = "m"}, &out);
+        server_stop(&server);
+        check(&out, rows[i].status, "Hi");
+        outcome_free(&out);
+    }
 }
 
 static void a_model_needs_a_key_and_a_model(void **state)
@@ -464,7 +581,12 @@ int main(void)
         TEST(connections_are_used_again),
         TEST(a_post_is_never_sent_twice),
         TEST(statuses_become_codes),
-        TEST(a_reset_keeps_the_text),
+        TEST(a_cut_keeps_the_text),
+        TEST(a_reset_is_told_by_how_far_the_answer_was),
+        TEST(a_reset_keeps_the_text_before_it),
+        TEST(a_trailer_says_nothing_about_the_answer),
+        TEST(compressed_answers_are_refused),
+        TEST(retry_after_may_be_a_date),
         TEST(silence_ends_at_the_deadline),
         TEST(done_does_not_wait_for_the_end),
         TEST(too_much_is_a_limit),
@@ -475,6 +597,7 @@ int main(void)
         TEST(echo_says_it_again),
         TEST(a_model_streams),
         TEST(a_model_is_asked_again_before_the_first_token),
+        TEST(a_model_that_stops_without_an_end_is_interrupted),
         TEST(a_model_needs_a_key_and_a_model),
     };
 

@@ -163,14 +163,22 @@ struct asker {
 
 static struct loop loop;
 
+static void watch(const struct asker *a, bool is_ours)
+{
+    if (a->what->watch)
+        a->what->watch(is_ours);
+}
+
 static void on_text(struct upstream_call *call, struct str text)
 {
     struct asker *a = call->state;
 
+    watch(a, false);
     assert_true(text.len > 0);
     assert_true(utf8_is_valid(text));
     buf_append_str(&a->out->text, text);
     a->out->n_pieces++;
+    watch(a, true);
     if (a->out->n_pieces == a->what->cancel_at_piece)
         flow_fail(&a->flow, ERROR(ERR_STOPPED, 0, NULL));
 }
@@ -179,7 +187,9 @@ static void on_status(struct upstream_call *call, struct str text)
 {
     struct asker *a = call->state;
 
+    watch(a, false);
     buf_append_str(&a->out->status, text);
+    watch(a, true);
 }
 
 static void call_step(struct flow *f)
@@ -187,6 +197,7 @@ static void call_step(struct flow *f)
     struct asker *a = f->state;
 
     a->call = (struct upstream_call){.state = a, .on_text = on_text, .on_status = on_status};
+    watch(a, true);
     upstream_start(&a->call, f, &a->prompt);
 }
 
@@ -201,6 +212,7 @@ static void on_ended(struct flow *f)
 {
     struct asker *a = f->state;
 
+    watch(a, false);
     a->out->err = f->err;
     a->out->n_ends++;
     a->out->usage = a->call.usage;
@@ -228,6 +240,7 @@ static void on_turn(uv_prepare_t *handle)
     struct asker *a = handle->data;
 
     a->out->n_turns++;
+    usleep(a->what->turn_us);
     if (a->n_left > 0 && a->out->n_turns == a->what->cancel_at_turn)
         flow_fail(&a->flow, ERROR(ERR_STOPPED, 0, NULL));
 }

@@ -57,9 +57,11 @@ void harness_close(void);
 
 struct ask {
     const char *provider, *url, *token, *model, *config, *content;
-    unsigned cancel_at_turn;  /* fail the flow at the n-th turn of the loop; 0: never */
-    unsigned cancel_at_piece; /* from on_text */
-    unsigned n_calls;         /* one after the other on the same loop; 0: one */
+    unsigned cancel_at_turn;     /* fail the flow at the n-th turn of the loop; 0: never */
+    unsigned cancel_at_piece;    /* from on_text */
+    unsigned n_calls;            /* one after the other on the same loop; 0: one */
+    void (*watch)(bool is_ours); /* false while the harness itself runs; NULL: nobody watches */
+    unsigned turn_us; /* each turn of the loop waits so long, and finds what has gathered */
 };
 void ask(const struct ask *what, struct outcome *out);
 void outcome_free(struct outcome *out);

@@ -1,0 +1,449 @@
+/* The life of one POST: resolve, connect to one address after the other, send, read, end. Nobody is
+ * called from inside libcurl but on_body; all else happens at the end of the loop's turn. */
+#include "post.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD_MAX_BYTES    (64 * 1024)
+#define RETRY_AFTER_MAX_S (24 * 60 * 60)
+
+static void on_flush(struct flush *f)
+{
+    struct post *p = container_of(f, struct post, flush);
+
+    p->on_progress(p); /* may free p */
+}
+
+static void post_changed(struct post *p)
+{
+    loop_mark_dirty(&p->flush, on_flush);
+}
+
+/* ---- what libcurl asks and tells ---- */
+
+static uint64_t seconds(uint64_t s)
+{
+    return s * 1000;
+}
+
+static uint64_t now_ms(const struct post *p)
+{
+    return loop_now_ms(client_loop(p->client));
+}
+
+static void on_deadline(struct timer *t);
+
+/* The connection stands, the first byte of the request is about to go. libcurl comes here again
+ * when a connection that was used before dies without an answer: it would send the POST a second
+ * time. */
+static int on_connected(void *data, char *peer_ip, char *our_ip, int peer_port, int our_port)
+{
+    struct post *p = data;
+
+    (void)peer_ip;
+    (void)our_ip;
+    (void)peer_port;
+    (void)our_port;
+    exchange_connected(&p->exchange);
+    if (p->may_have_arrived)
+        return CURL_PREREQFUNC_ABORT;
+    p->phase = POST_SENT;
+    p->may_have_arrived = true;
+    timer_start(&p->deadline, seconds(config()->upstream.first_byte_seconds), on_deadline);
+    return CURL_PREREQFUNC_OK;
+}
+
+static void read_status_line(struct post *p, struct str line)
+{
+    size_t space = str_find(line, ' ');
+
+    p->http_status = 0;
+    p->retry_after_s = -1;
+    p->is_encoded = false;
+    p->is_framed = str_starts_with(line, STR("HTTP/2"));
+    for (size_t i = space + 1; i < line.len && i < space + 4; i++)
+        if (line.ptr[i] >= '0' && line.ptr[i] <= '9')
+            p->http_status = p->http_status * 10 + (line.ptr[i] - '0');
+}
+
+/* Seconds, or a date (RFC 9110 section 10.2.3). */
+static int read_retry_after(struct str value)
+{
+    char text[64];
+    int64_t wait;
+
+    if (!str_to_i64(value, &wait)) {
+        time_t date;
+
+        if (value.len >= sizeof(text))
+            return -1;
+        memcpy(text, value.ptr, value.len);
+        text[value.len] = '\0';
+        date = curl_getdate(text, NULL);
+        if (date < 0)
+            return -1;
+        wait = date - clock_wall_us() / 1000000;
+        if (wait < 0)
+            wait = 0;
+    }
+    if (wait < 0)
+        return -1;
+    return wait > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (int)wait;
+}
+
+static void read_header(struct post *p, struct str name, struct str value)
+{
+    if (str_eq_nocase(name, STR("content-length"))) {
+        p->is_framed = true;
+    } else if (str_eq_nocase(name, STR("transfer-encoding"))) {
+        p->is_framed = true;
+        /* libcurl would unpack what else it knows, without being asked and without a bound. */
+        if (!str_eq_nocase(value, STR("chunked")) && !str_eq_nocase(value, STR("identity")))
+            p->is_encoded = true;
+    } else if (str_eq_nocase(name, STR("content-encoding"))) {
+        if (value.len > 0 && !str_eq_nocase(value, STR("identity")))
+            p->is_encoded = true;
+    } else if (str_eq_nocase(name, STR("retry-after"))) {
+        p->retry_after_s = read_retry_after(value);
+    }
+}
+
+static bool is_success(const struct post *p)
+{
+    return p->http_status >= 200 && p->http_status < 300;
+}
+
+static void mark_ended(struct post *p, struct error err)
+{
+    if (p->is_done)
+        return;
+    p->is_done = true;
+    p->phase = POST_ENDED;
+    p->err = err;
+    post_changed(p);
+}
+
+/* Called once a line, with the empty one that ends a head, and for trailers. */
+static size_t on_header(char *bytes, size_t size, size_t n, void *data)
+{
+    struct post *p = data;
+    size_t len = size * n;
+    struct str line = str_trim((struct str){bytes, len});
+    size_t colon;
+
+    p->head_bytes += len;
+    if (p->head_bytes > HEAD_MAX_BYTES) {
+        mark_ended(p, ERROR(ERR_UPSTREAM_LIMIT, 0, "The agent's answer has too many headers."));
+        return len;
+    }
+    if (p->has_head)
+        return len; /* a trailer says nothing about the answer */
+    if (str_starts_with(line, STR("HTTP/"))) {
+        read_status_line(p, line);
+        return len;
+    }
+    if (line.len > 0) {
+        colon = str_find(line, ':');
+        read_header(p, (struct str){line.ptr, colon}, str_trim(str_skip(line, colon + 1)));
+        return len;
+    }
+    p->has_head = p->http_status >= 200;
+    if (p->has_head && !is_success(p))
+        mark_ended(p, NO_ERROR); /* the body of a failure is nobody's business */
+    return len;
+}
+
+/* Unless the answer came before the whole body was sent. */
+static void drop_body(struct post *p)
+{
+    curl_off_t sent = 0;
+
+    curl_easy_getinfo(p->exchange.easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    if ((size_t)sent >= p->body.len)
+        buf_deinit(&p->body);
+}
+
+static size_t on_bytes(char *bytes, size_t size, size_t n, void *data)
+{
+    struct post *p = data;
+    size_t len = size * n;
+
+    if (p->phase == POST_ENDED || len == 0)
+        return len;
+    p->last_byte_ms = now_ms(p);
+    if (p->phase != POST_READING) {
+        p->phase = POST_READING;
+        timer_start(&p->deadline, seconds(config()->upstream.idle_seconds), on_deadline);
+        drop_body(p);
+    }
+    p->on_body(p, (struct str){bytes, len});
+    post_changed(p);
+    return len;
+}
+
+/* ---- the life of a post ---- */
+
+static bool set_request_options(struct post *p)
+{
+    CURL *easy = p->exchange.easy;
+    bool is_https = p->url.is_https;
+
+    p->authorization.next = client_headers(p->client);
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, p);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, p);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, p);
+    /* Not copied, and without a read callback: that would keep 16 kB for the whole answer. */
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, p->body.data);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->body.len);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)p->max_idle_s);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER,
+                     p->authorization.data ? &p->authorization : client_headers(p->client));
+    /* On plain HTTP, waiting for a connection to share made 200 streams wait for the first one. */
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                     is_https ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, is_https ? 1L : 0L);
+    return curl_easy_setopt(easy, CURLOPT_URL, p->url.full) == CURLE_OK;
+}
+
+static void close_exchange(struct post *p)
+{
+    exchange_close(&p->exchange);
+    curl_slist_free_all(p->connect_to);
+    p->connect_to = NULL;
+}
+
+static void on_exchange_end(struct exchange *x, CURLcode result);
+
+/* Tells libcurl the address, so that it looks nothing up; Host and SNI stay the name's. */
+static bool set_address(struct post *p, unsigned index)
+{
+    char address[INET6_ADDRSTRLEN], entry[INET6_ADDRSTRLEN + 32];
+    bool is_v6 = p->addresses.is_v6[index];
+
+    if (!inet_ntop(is_v6 ? AF_INET6 : AF_INET, &p->addresses.ip[index], address, sizeof(address)))
+        return false;
+    snprintf(entry, sizeof(entry), is_v6 ? "::[%s]:%s" : "::%s:%s", address, p->url.port);
+    p->connect_to = curl_slist_append(NULL, entry);
+    return p->connect_to &&
+           curl_easy_setopt(p->exchange.easy, CURLOPT_CONNECT_TO, p->connect_to) == CURLE_OK;
+}
+
+/* An equal share of what is left of the time to connect for each address that is left. */
+static uint64_t attempt_ms(const struct post *p)
+{
+    uint64_t now = now_ms(p);
+    unsigned left = p->addresses.n - p->n_tried + 1;
+
+    return p->connect_until_ms > now ? (p->connect_until_ms - now) / left : 0;
+}
+
+static struct error start_attempt(struct post *p)
+{
+    struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
+
+    p->phase = POST_CONNECTING;
+    p->exchange = (struct exchange){.host = p->url.host, .on_end = on_exchange_end};
+    if (exchange_open(&p->exchange, p->client) && set_request_options(p) &&
+        set_address(p, p->n_tried++))
+        err = exchange_start(&p->exchange);
+    if (!is_error(err))
+        timer_start(&p->deadline, attempt_ms(p), on_deadline);
+    return err;
+}
+
+/* The only words for an address that is closed and for one that is refused. */
+static struct error unreachable(int code)
+{
+    return ERROR(ERR_PROVIDER_UNREACHABLE, code, "The agent could not be reached.");
+}
+
+static void end_with(struct post *p, struct error err)
+{
+    timer_stop(&p->deadline);
+    close_exchange(p);
+    mark_ended(p, err);
+}
+
+/* Not inside libcurl. The attempt did not get as far as to send anything. */
+static void try_next_address(struct post *p, struct error why)
+{
+    struct error err;
+
+    close_exchange(p);
+    if (p->n_tried >= p->addresses.n || now_ms(p) >= p->connect_until_ms) {
+        end_with(p, why);
+        return;
+    }
+    err = start_attempt(p);
+    if (is_error(err))
+        end_with(p, err);
+}
+
+static void on_deadline(struct timer *t)
+{
+    struct post *p = container_of(t, struct post, deadline);
+    uint64_t now = now_ms(p);
+    uint64_t idle_ms = seconds(config()->upstream.idle_seconds);
+
+    switch (p->phase) {
+    case POST_RESOLVING:
+        resolver_cancel(&p->resolve);
+        end_with(p, ERROR(ERR_PROVIDER_TIMEOUT, 0, "The agent's address was not found in time."));
+        break;
+    case POST_CONNECTING:
+        try_next_address(
+            p, ERROR(ERR_PROVIDER_TIMEOUT, 0, "The agent did not accept a connection in time."));
+        break;
+    case POST_SENT:
+        end_with(p, ERROR(ERR_PROVIDER_TIMEOUT, 0, "The agent did not begin to answer in time."));
+        break;
+    case POST_READING: /* moved here once an expiry, not once a chunk */
+        if (now < p->last_byte_ms + idle_ms)
+            timer_start(t, p->last_byte_ms + idle_ms - now, on_deadline);
+        else
+            end_with(p, ERROR(ERR_PROVIDER_TIMEOUT, 0, "The agent fell silent while answering."));
+        break;
+    case POST_IDLE:
+    case POST_ENDED:
+        break;
+    }
+}
+
+static struct error explain(const struct post *p, CURLcode code)
+{
+    if (code == CURLE_OK && p->has_head)
+        return NO_ERROR;
+    /* libcurl is content with an answer that stops anywhere in its head. */
+    log_info("upstream: %s: %s", p->url.host,
+             code == CURLE_OK ? "The answer's head is not whole" : curl_easy_strerror(code));
+    if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
+        code == CURLE_BAD_CONTENT_ENCODING)
+        return ERROR(ERR_PROVIDER_MALFORMED, (int)code, "The agent's answer is not HTTP.");
+    /* libcurl 7.88 says "out of memory" to a header line of more than 100 kB. */
+    if (code == CURLE_OUT_OF_MEMORY)
+        return p->may_have_arrived ? ERROR(ERR_UPSTREAM_LIMIT, (int)code,
+                                           "The agent's answer has too many headers.")
+                                   : ERROR(ERR_NO_MEMORY, (int)code, NULL);
+    if (p->http_status >= 200)
+        return ERROR(ERR_INTERRUPTED, (int)code, "The agent's answer was cut off.");
+    if (p->may_have_arrived)
+        return ERROR(ERR_PROVIDER_UNREACHABLE, (int)code,
+                     "The agent closed the connection without an answer.");
+    return unreachable((int)code);
+}
+
+static void on_exchange_end(struct exchange *x, CURLcode result)
+{
+    struct post *p = container_of(x, struct post, exchange);
+    struct error err = explain(p, result);
+
+    if (p->phase == POST_CONNECTING && is_error(err) && err.status != ERR_NO_MEMORY)
+        try_next_address(p, err);
+    else
+        end_with(p, err);
+}
+
+static void on_resolved(struct resolve *waiter, const struct addresses *found)
+{
+    struct post *p = container_of(waiter, struct post, resolve);
+    struct error err;
+
+    p->addresses = *found;
+    if (found->n == 0) {
+        log_info("upstream: %s has no address", p->url.host);
+        end_with(p, unreachable(0));
+        return;
+    }
+    err = start_attempt(p);
+    if (is_error(err))
+        end_with(p, err);
+}
+
+static struct error set_token(struct post *p, struct str token)
+{
+    size_t size = sizeof("Authorization: Bearer ") + token.len;
+
+    if (token.len == 0)
+        return NO_ERROR;
+    if (str_has_control(token))
+        return ERROR(ERR_PROVIDER_AUTH, 0, "The agent's token holds control characters.");
+    p->authorization.data = malloc(size);
+    if (!p->authorization.data)
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    snprintf(p->authorization.data, size, "Authorization: Bearer %.*s", STR_ARG(token));
+    return NO_ERROR;
+}
+
+static struct error find_address(struct post *p)
+{
+    struct addresses found;
+
+    if (resolver_literal(p->url.host, &p->addresses))
+        return start_attempt(p);
+    p->resolve = (struct resolve){.done = on_resolved};
+    switch (resolver_ask(client_resolver(p->client), str_from(p->url.host), &p->resolve, &found)) {
+    case RESOLVE_FOUND:
+        p->addresses = found;
+        return found.n > 0 ? start_attempt(p) : unreachable(0);
+    case RESOLVE_WAITING:
+        p->phase = POST_RESOLVING;
+        timer_start(&p->deadline, seconds(config()->upstream.connect_seconds), on_deadline);
+        return NO_ERROR;
+    case RESOLVE_FULL:
+        break;
+    }
+    return ERROR(ERR_BUSY, 1, "This server looks up too many names at once.");
+}
+
+struct error post_start(struct client *c, struct post *p, const struct post_request *rq)
+{
+    void (*on_body)(struct post *, struct str) = p->on_body;
+    void (*on_progress)(struct post *) = p->on_progress;
+    struct error err;
+
+    loop_assert_current(client_loop(c));
+    *p = (struct post){.on_body = on_body, .on_progress = on_progress, .client = c};
+    p->body = *rq->body;
+    *rq->body = (struct buf){0};
+    p->retry_after_s = -1;
+    p->max_idle_s = rq->max_idle_s;
+    p->connect_until_ms = now_ms(p) + seconds(config()->upstream.connect_seconds);
+    err = egress_parse_url(rq->url, &p->url);
+    if (err.status == ERR_INVALID)
+        err = ERROR(ERR_PROVIDER_UNREACHABLE, 0, "The agent's URL is not valid.");
+    if (!is_error(err))
+        err = set_token(p, rq->token);
+    if (!is_error(err))
+        err = find_address(p);
+    if (is_error(err))
+        post_end(p);
+    return err;
+}
+
+void post_end(struct post *p)
+{
+    if (!p->client)
+        return;
+    timer_stop(&p->deadline);
+    loop_unmark_dirty(&p->flush);
+    resolver_cancel(&p->resolve);
+    close_exchange(p);
+    if (p->authorization.data)
+        explicit_bzero(p->authorization.data, strlen(p->authorization.data));
+    free(p->authorization.data);
+    p->authorization.data = NULL;
+    buf_deinit(&p->body);
+    egress_url_free(&p->url);
+    p->phase = POST_IDLE;
+    p->client = NULL;
+}
