@@ -6,6 +6,7 @@
 
 enum rate_kind {
     RATE_AGENT_MESSAGES,
+    RATE_KEY_USE, /* how often an API key's last use is noted */
     RATE_LOGIN_ACCOUNT,
     RATE_LOGIN_ADDRESS,
     RATE_REGISTER_ADDRESS,

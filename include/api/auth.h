@@ -10,5 +10,8 @@
 struct error api_on_head(struct request *req) MUST_CHECK;
 /* For http_hooks: ALLOWED_ORIGINS, and the server's own pages. */
 bool api_allows_origin(struct request *req, struct str origin);
+/* Does the call come from such a page, by Origin, else by Referer? With neither it is no browser's,
+ * which is as good. */
+bool api_is_from_our_page(struct request *req);
 
 #endif

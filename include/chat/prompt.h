@@ -14,6 +14,13 @@ struct prompt_policy {
     uint64_t grace_ms;
 };
 
+/* The agent's part of a prompt, from a row that has provider, webhook_url, webhook_token, model,
+ * system_prompt and config in this order from first_column on. *out: all else is empty.
+ * ERR_CONFLICT (no provider of that name), ERR_INTERNAL (the sealed token does not open),
+ * ERR_NO_MEMORY. */
+struct error prompt_of_agent(struct arena *a, struct str agent_id, const struct db_result *row,
+                             size_t first_column, struct upstream_prompt *out) MUST_CHECK;
+
 /* Fills the prompt from the rows of TURN_LOAD_CHAT and TURN_LOAD_MESSAGES, in the arena's memory,
  * and the policy. content: the new message, or "" to answer the last user's message again.
  * ERR_NOT_FOUND, ERR_CONFLICT (no agent, switched off, nothing to answer again), ERR_INTERNAL (the

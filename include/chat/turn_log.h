@@ -64,8 +64,12 @@ struct turn_log {
     unsigned n_notices;
     uint64_t last_n;
     struct list watches; /* one a loop with readers */
+    struct mail letter;  /* to the owner: one at a time is under way */
+    bool is_letter_posted;
+    const char *stop; /* why the turn is to stop; NULL: nobody asked */
     /* Written before the phase becomes CLOSED, constant afterwards. */
-    struct error outcome;      /* why it failed; OK when the reply is whole */
+    struct error outcome;      /* why it failed, with words in the log's memory; OK when the reply
+                                  is whole */
     bool is_begun;             /* the user's message was stored, so there is a terminal event */
     enum status reply_outcome; /* of the answer, whether it could be stored or not */
     bool is_saved, is_stopped; /* of the reply */
@@ -88,10 +92,14 @@ bool turn_log_append(
     struct str text); /* false: past max_bytes or out of memory, nothing was added */
 void turn_log_notice(struct turn_log *log,
                      struct str json); /* dropped when there is no number or room left */
-/* json: the terminal event; "" when the turn never began. Afterwards the chat is free. */
+/* json: the terminal event; "" when it could not be written, or the turn never began. Afterwards
+ * the chat is free. */
 void turn_log_close(struct turn_log *log, struct str json);
 /* The text so far; owner's loop, valid until the next append. */
 struct str turn_log_text(const struct turn_log *log);
+
+/* What a closed log costs, in bytes. */
+size_t turn_log_size(const struct turn_log *log);
 
 /* Of a closed log: the stored reply's status. */
 struct str turn_log_status(const struct turn_log *log);

@@ -68,8 +68,9 @@ void loop_run(struct loop *l);
 /* Closes the loop's own handles; loop_run() returns when the rooms have closed theirs. Loop's
  * thread. */
 void loop_close(struct loop *l);
-void loop_deinit(struct loop *l); /* after loop_run() returned */
-struct loop *loop_current(void);  /* NULL on a thread without one */
+/* After loop_run() returned, and no other thread may post any more. Any thread. */
+void loop_deinit(struct loop *l);
+struct loop *loop_current(void); /* NULL on a thread without one */
 void loop_assert_current(const struct loop *l);
 uint64_t loop_now_ms(const struct loop *l); /* monotonic, of this turn of the loop */
 

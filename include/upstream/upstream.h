@@ -14,7 +14,8 @@ struct upstream_message {
     int64_t created_us;
 };
 
-/* Whom to ask, and what. Everything in the caller's arena, in place until the call ends. */
+/* Whom to ask, and what. Everything in the caller's arena, in place until the first on_text() or the end of the
+ * call. */
 struct upstream_prompt {
     const struct provider *provider;
     struct str url;   /* the webhook, or the base URL; "" : the provider's own */

@@ -1,13 +1,11 @@
 /* A user's own account: registering, and what one may see and change of oneself. */
-#include "account/password.h"
+#include "accounts.h"
+
 #include "account/rate.h"
 #include "account/revocation.h"
 #include "answer.h"
-#include "api/input.h"
 #include "base/clock.h"
 #include "config/config.h"
-#include "db/db.h"
-#include "handlers.h"
 #include "user_json.h"
 
 #include <stddef.h>
@@ -23,15 +21,6 @@
 /* ---- register ---- */
 
 enum team_column { TEAM_ID, TEAM_NAME, TEAM_SLUG, TEAM_SETTINGS, TEAM_IS_ACTIVE };
-
-struct registration {
-    struct input email, password, full_name, team_id;
-    struct db_query query;
-    struct password_job hash;
-    struct id user_id, team;
-    int64_t now_us;
-};
-_Static_assert(sizeof(struct registration) <= ACCOUNT_STATE_BYTES, "the route table gives less");
 
 static const struct input_field register_fields[] = {
     {"email", INPUT_EMAIL, true, false, 0, 0, offsetof(struct registration, email), NULL},
@@ -192,14 +181,6 @@ const struct step account_register_steps[] = {
 };
 
 /* ---- me ---- */
-
-struct me {
-    struct input full_name, preferences, password, current_password;
-    struct db_query query;
-    struct password_job job;
-    struct str old_hash;
-};
-_Static_assert(sizeof(struct me) <= ACCOUNT_STATE_BYTES, "the route table gives less");
 
 static const struct input_field me_fields[] = {
     {"full_name", INPUT_LINE, false, true, 0, NAME_MAX_CHARS, offsetof(struct me, full_name), NULL},

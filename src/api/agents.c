@@ -1,12 +1,13 @@
 /* Agents: who answers. Users see the active ones, admins make and change them, under /api/agents
  * or, with other words for the same rows, under /chatbots. */
+#include "agents.h"
+
 #include "agent_check.h"
 #include "agent_json.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "config/config.h"
-#include "handlers.h"
 
 #include <stddef.h>
 
@@ -40,24 +41,11 @@ struct view {
     void (*write)(struct json *j, const struct db_result *agents, size_t row, bool for_admin);
 };
 
-enum view_name { AS_AGENT, AS_CHATBOT };
 static const struct view views[] = {
     [AS_AGENT] = {"Agent not found", "n8n", "webhook_url", false, agent_write},
     [AS_CHATBOT] = {"Chatbot not found", "openai_compatible", "llm_endpoint_url", true,
                     chatbot_write},
 };
-
-struct agents {
-    enum view_name view;
-    struct input name, description, provider, webhook_url, base_url, llm_endpoint_url;
-    struct input webhook_token, model, system_prompt, avatar, config, allowed_origins, is_active;
-    struct db_query query, count;
-    struct id id, creator_id;
-    const char *url_field; /* what the client calls the address */
-    int64_t limit, offset;
-    bool with_inactive;
-};
-_Static_assert(sizeof(struct agents) <= AGENT_STATE_BYTES, "the route table gives less");
 
 /* Creating also requires the name. */
 static const struct input_field agent_fields[] = {

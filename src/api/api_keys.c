@@ -1,10 +1,10 @@
 /* API keys of an agent: shown once, kept as a hash, revoked at once. Under /chatbots they have
  * fewer fields, and the revoked ones stay in the list. */
-#include "account/api_key.h"
+#include "api_keys.h"
+
 #include "account/revocation.h"
 #include "answer.h"
 #include "base/clock.h"
-#include "handlers.h"
 #include "rfc3339.h"
 
 #include <stddef.h>
@@ -24,16 +24,6 @@ enum key_column {
     KEY_CREATED_AT,
     KEY_IS_REVOKED,
 };
-
-struct api_keys {
-    struct input name, scopes, expires_at;
-    struct db_query query, count, agent;
-    struct id agent_id, key_id;
-    struct api_key key;
-    int64_t limit, offset, now_us, expires_us;
-    bool is_chatbots; /* the agent is called a chatbot here */
-};
-_Static_assert(sizeof(struct api_keys) <= API_KEY_STATE_BYTES, "the route table gives less");
 
 /* The first step of every table of /chatbots. */
 static void as_chatbots(struct flow *f)
@@ -259,7 +249,6 @@ static void answer_key(struct flow *f)
         flow_fail(f, ERROR(ERR_BUSY, 1, NULL));
         return;
     }
-    response_set_header(req, "Cache-Control", STR("no-store"));
     (s->is_chatbots ? write_new_chatbot_key : write_new_key)(&j, s);
     answer_json(req, 201, &body);
 }

@@ -74,9 +74,7 @@ bool api_allows_origin(struct request *req, struct str origin)
     return origin_parse(origin, &o) && (is_own(req, &o) || is_listed(&o));
 }
 
-/* The page that a cookie-carrying call comes from, by Origin, else by Referer; with neither it is
- * no browser's. */
-static bool is_from_our_page(struct request *req)
+bool api_is_from_our_page(struct request *req)
 {
     struct str origin = request_header(req, "origin"), referer = request_header(req, "referer");
     struct origin o;
@@ -109,7 +107,7 @@ struct error api_on_head(struct request *req)
     struct error err = NO_ERROR;
     struct caller *who;
 
-    if (is_unsafe(req->method) && is_by_cookie(req) && !is_from_our_page(req))
+    if (is_unsafe(req->method) && is_by_cookie(req) && !api_is_from_our_page(req))
         return ERROR(ERR_FORBIDDEN, 0, "This origin may not call with cookies");
     who = token.ptr ? find_caller(req, token, &err) : NULL;
     if (is_error(err))

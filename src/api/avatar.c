@@ -5,17 +5,8 @@
 #include "answer.h"
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "handlers.h"
+#include "config/config.h"
 #include "user_json.h"
-
-#define MAX_BYTES (2 * 1024 * 1024)
-
-struct avatar {
-    struct id agent_id;
-    struct str uri;
-    struct db_query query;
-};
-_Static_assert(sizeof(struct avatar) <= AVATAR_STATE_BYTES, "the route table gives less");
 
 const char *avatar_media_type(struct str data)
 {
@@ -43,8 +34,8 @@ static void read_picture(struct flow *f)
         flow_fail(f, err);
         return;
     }
-    if (part.data.len > MAX_BYTES) {
-        flow_fail(f, ERROR(ERR_TOO_LARGE, 0, "A picture may have at most 2 MB"));
+    if (part.data.len > config()->limits.upload_bytes) {
+        flow_fail(f, ERROR(ERR_TOO_LARGE, 0, "The picture is too large"));
         return;
     }
     if (!type) {

@@ -8,7 +8,6 @@
 #include "db/db.h"
 #include "message_json.h"
 
-#include <inttypes.h>
 #include <stddef.h>
 
 #define DEFAULT_MESSAGES 50
@@ -142,7 +141,7 @@ static void list_answer(struct flow *f)
     for (size_t row = 0; chats && row < chats->n_rows; row++)
         chat_write(&j, chats, row, s->messages.result);
     json_end_array(&j);
-    response_set_header(req, "X-Total-Count", arena_printf(&req->arena, "%" PRId64, list_total(s)));
+    answer_set_total(req, list_total(s));
     answer_json(req, 200, &out);
 }
 
@@ -280,18 +279,6 @@ static void change_store(struct flow *f)
                      db_time(clock_wall_us())));
 }
 
-static void remove_stop(struct flow *f)
-{
-    struct request *req = request_of(f);
-    struct one_chat *s = req->state;
-    struct turn_log *log = hub_find(&s->id, &caller_of(req)->user_id);
-
-    if (!log)
-        return;
-    turn_stop(log, "The chat was deleted");
-    turn_log_unref(log);
-}
-
 static void remove_store(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -301,15 +288,31 @@ static void remove_store(struct flow *f)
              DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->id))));
 }
 
-static void remove_answer(struct flow *f)
+static void remove_check(struct flow *f)
 {
-    struct request *req = request_of(f);
-    const struct one_chat *s = req->state;
+    const struct one_chat *s = request_of(f)->state;
 
     if (s->write.result->n_changed == 0)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
-    else
-        response_empty(req, 204);
+}
+
+/* A running turn ends; one that has ended is no longer there to be followed. */
+static void remove_turn(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+    struct turn_log *log = hub_find(&s->id, &caller_of(req)->user_id);
+
+    if (!log)
+        return;
+    turn_stop(log, "The chat was deleted");
+    hub_remove(log);
+    turn_log_unref(log);
+}
+
+static void remove_answer(struct flow *f)
+{
+    response_empty(request_of(f), 204);
 }
 
 const struct step chats_create_steps[] = {
@@ -326,6 +329,6 @@ const struct step chats_change_steps[] = {
     STEP(one_id), STEP(change_read), STEP(change_store), STEP(one_load), STEP(one_answer), STEP_END,
 };
 const struct step chats_remove_steps[] = {
-    STEP(one_id),       STEP(remove_stop), /* a chat that goes takes its running turn along */
-    STEP(remove_store), STEP(remove_answer), STEP_END,
+    STEP(one_id),      STEP(remove_store),  STEP(remove_check),
+    STEP(remove_turn), STEP(remove_answer), STEP_END,
 };

@@ -227,6 +227,16 @@ static void take_lines(struct request *req, const struct input_field *field, yyj
     take_json(req, field, value, 16 + (size_t)field->max * (LINES_MAX_CHARS * 6 + 4), out);
 }
 
+/* text: the document's, which goes before the request does. */
+static void take_string(struct request *req, const struct input_field *field, struct str text,
+                        struct input *out)
+{
+    struct str copy = arena_copy(&req->arena, text);
+
+    if (copy.ptr) /* else is_lost() tells */
+        take_text(req, field, copy, out);
+}
+
 static void take_value(struct request *req, const struct input_field *field, yyjson_val *value,
                        struct input *out)
 {
@@ -237,7 +247,7 @@ static void take_value(struct request *req, const struct input_field *field, yyj
     case INPUT_SECRET:
     case INPUT_ID:
         if (yyjson_is_str(value))
-            take_text(req, field, json_text(value), out);
+            take_string(req, field, json_text(value), out);
         else
             wrong(req, field, "must be a string");
         break;
@@ -265,21 +275,25 @@ static void take_value(struct request *req, const struct input_field *field, yyj
     }
 }
 
-static bool read_json(struct request *req, const struct input_field *fields, size_t n, void *base)
+/* root: NULL without a body, which is an object without members: what is missing is then named. */
+static struct error parse_body(struct request *req, struct arena *a, yyjson_val **root)
 {
-    yyjson_val *root = NULL;
-    struct error err = NO_ERROR;
+    struct error err;
 
-    /* No body is an object without members: what is missing is then named. */
-    if (str_trim(req->body).len > 0) {
-        err = json_read(&req->arena, req->body, (unsigned)config()->limits.json_depth, &root);
-        if (!is_error(err) && !yyjson_is_obj(root))
-            err = ERROR(ERR_BAD_REQUEST, 0, "The body must be a JSON object");
-    }
-    if (is_error(err)) {
-        flow_fail(&req->flow, err);
-        return false;
-    }
+    *root = NULL;
+    if (str_trim(req->body).len == 0)
+        return NO_ERROR;
+    err = json_read(a, req->body, (unsigned)config()->limits.json_depth, root);
+    if (is_error(err) && err.detail)
+        err.detail = arena_copy(&req->arena, str_from(err.detail)).ptr;
+    if (!is_error(err) && !yyjson_is_obj(*root))
+        err = ERROR(ERR_BAD_REQUEST, 0, "The body must be a JSON object");
+    return err;
+}
+
+static void take_members(struct request *req, const struct input_field *fields, size_t n,
+                         yyjson_val *root, void *base)
+{
     for (size_t i = 0; i < n; i++) {
         struct input *out = input_at(&fields[i], base);
         yyjson_val *value = json_member(root, fields[i].name);
@@ -295,7 +309,21 @@ static bool read_json(struct request *req, const struct input_field *fields, siz
             out->is_given = out->is_null = true;
         }
     }
-    return true;
+}
+
+/* The document goes at once: a request may be parked for long. */
+static bool read_json(struct request *req, const struct input_field *fields, size_t n, void *base)
+{
+    struct arena document = {0};
+    yyjson_val *root;
+    struct error err = parse_body(req, &document, &root);
+
+    if (is_error(err))
+        flow_fail(&req->flow, err);
+    else
+        take_members(req, fields, n, root, base);
+    arena_free(&document);
+    return !is_error(err);
 }
 
 /* ---- forms ---- */

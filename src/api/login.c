@@ -1,13 +1,11 @@
 /* Logging in, going on with a refresh token, logging out. */
-#include "account/password.h"
+#include "login.h"
+
 #include "account/rate.h"
 #include "account/revocation.h"
-#include "api/input.h"
+#include "api/auth.h"
 #include "base/clock.h"
 #include "config/config.h"
-#include "db/db.h"
-#include "handlers.h"
-#include "session.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -25,19 +23,6 @@
 
 enum account_column { ACCOUNT_ID, ACCOUNT_TEAM_ID, ACCOUNT_PASSWORD_HASH, ACCOUNT_ROLE };
 
-struct login {
-    struct input email, password, team_id;
-    struct db_query query;
-    struct password_job verify;
-    struct db_result accounts;
-    size_t row, match;
-    unsigned n_matches;
-    bool is_checking;
-    int64_t now_us;
-    struct session session;
-};
-_Static_assert(sizeof(struct login) <= LOGIN_STATE_BYTES, "the route table gives less");
-
 /* The bounds of registration do not bind here: a wrong length is a wrong password. */
 static const struct input_field login_fields[] = {
     {"email", INPUT_EMAIL, true, false, 0, 0, offsetof(struct login, email), "username"},
@@ -46,6 +31,14 @@ static const struct input_field login_fields[] = {
     {"team_id", INPUT_ID, false, true, 0, 0, offsetof(struct login, team_id), NULL},
 };
 
+/* Any page can make a browser post a form, and so sign its owner in as someone else, who then reads
+ * what he writes. For JSON the browser asks us first. */
+static bool is_foreign_form(struct request *req)
+{
+    return !str_starts_with_nocase(request_header(req, "content-type"), STR("application/json")) &&
+           !api_is_from_our_page(req);
+}
+
 static void read_login(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -53,6 +46,10 @@ static void read_login(struct flow *f)
     struct login *s = req->state;
     unsigned wait;
 
+    if (is_foreign_form(req)) {
+        flow_fail(f, ERROR(ERR_FORBIDDEN, 0, "This origin may not log in with a form"));
+        return;
+    }
     wait = rate_take(RATE_LOGIN_ADDRESS, req->address_group, limits->login_per_minute, MINUTE_MS);
     if (wait) {
         flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait, TOO_MANY_LOGINS));
@@ -162,7 +159,7 @@ static void answer_login(struct flow *f)
 }
 
 const struct step login_steps[] = {
-    STEP(read_login),     /* 429, 422 */
+    STEP(read_login),     /* 403, 429, 422 */
     STEP(find_accounts),  /* of active users in active teams */
     STEP(check_password), /* for each of them */
     STEP(store_login),    /* 401, 409 */
@@ -179,16 +176,6 @@ enum refresh_column {
     REFRESH_SPENT_AT,
     REFRESH_ROLE,
 };
-
-struct refresh {
-    struct input given;
-    struct refresh_token old;
-    struct db_query query;
-    struct session session;
-    int64_t now_us;
-    bool is_replayed_late;
-};
-_Static_assert(sizeof(struct refresh) <= LOGIN_STATE_BYTES, "the route table gives less");
 
 static const struct input_field refresh_fields[] = {
     {"refresh_token", INPUT_SECRET, false, true, 0, 512, offsetof(struct refresh, given), NULL},
@@ -328,13 +315,6 @@ const struct step login_refresh_steps[] = {
 };
 
 /* ---- logout ---- */
-
-struct logout {
-    struct refresh_token refresh;
-    struct db_query find, revoke, revoke_other;
-    struct caller other; /* the refresh cookie's login, when it is not the access token's */
-};
-_Static_assert(sizeof(struct logout) <= LOGIN_STATE_BYTES, "the route table gives less");
 
 static void find_login(struct flow *f)
 {

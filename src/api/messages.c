@@ -7,9 +7,9 @@
 #include "base/crypto.h"
 #include "chat/hub.h"
 #include "config/config.h"
+#include "earlier.h"
 #include "message_json.h"
 
-#include <inttypes.h>
 #include <stddef.h>
 
 #define MINUTE_MS 60000
@@ -61,9 +61,7 @@ static void list_answer(struct flow *f)
     for (size_t row = 0; row < s->messages.result->n_rows; row++)
         message_write(&j, s->messages.result, row, &caller_of(req)->user_id);
     json_end_array(&j);
-    response_set_header(
-        req, "X-Total-Count",
-        arena_printf(&req->arena, "%" PRId64, db_get_int(s->chat.result, 0, CHAT_MESSAGE_COUNT)));
+    answer_set_total(req, db_get_int(s->chat.result, 0, CHAT_MESSAGE_COUNT));
     answer_json(req, 200, &out);
 }
 
@@ -174,6 +172,8 @@ static void follow_turn(struct flow *f)
     }
     if (!hold_log(req, s->log))
         return;
+    req->fails_at_eof =
+        true; /* one who waits for the whole is a reader too: on_disconnect counts */
     if (wants_stream(req))
         follow_sse(&s->follow, f, req, s->log, 0);
     else
@@ -188,48 +188,6 @@ static void load_earlier(struct flow *f)
     if (s->log->earlier_reply.text[0] != '\0')
         db_query(&s->earlier, f, &req->arena, SQL_MESSAGE_GET,
                  DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->log->earlier_reply))));
-}
-
-/* The stored reply as the stream that its first asker saw, in two events. */
-static void stream_earlier(struct request *req, const struct db_result *row)
-{
-    struct id id = {""};
-    struct log_event text = {.text = db_get_text(row, 0, MESSAGE_CONTENT)}, done = {0};
-    struct buf out = {0};
-
-    (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &id);
-    text.n = text.text.len * 8;
-    done.n = text.n + 1;
-    done.notice = arena_printf(&req->arena,
-                               "{\"type\":\"done\",\"data\":{\"message\":\"Stream completed\","
-                               "\"message_id\":\"%s\"}}",
-                               id.text);
-    if (text.text.len > 0)
-        sse_format(&out, &id, &text);
-    sse_format(&out, &id, &done);
-    if (out.failed || !done.notice.ptr) {
-        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
-    } else {
-        sse_begin(req);
-        response_stream_write(req, out.data, out.len);
-        response_end_stream(req);
-    }
-    buf_deinit(&out);
-}
-
-static void answer_earlier(struct request *req, const struct db_result *row)
-{
-    struct buf out = {0};
-    struct json j = {.buf = &out};
-
-    if (row->n_rows == 0) {
-        flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
-    } else if (wants_stream(req)) {
-        stream_earlier(req, row);
-    } else {
-        reply_write(&j, row, 0, &caller_of(req)->user_id);
-        answer_json(req, 200, &out);
-    }
 }
 
 static void answer_whole(struct request *req, struct turn_log *log)
@@ -251,7 +209,7 @@ static void answer(struct flow *f)
     if (response_is_started(req))
         return;
     if (s->log->earlier_reply.text[0] != '\0')
-        answer_earlier(req, s->earlier.result);
+        earlier_answer(req, s->earlier.result, wants_stream(req));
     else if (is_error(s->log->outcome) &&
              !(s->log->is_begun && s->log->is_stopped && s->log->is_saved))
         flow_fail(f, s->log->outcome.status == ERR_STOPPED

@@ -1,55 +1,64 @@
 /* Every route there is: method, path, who may call, body, state, steps. Sorted by path, then by
  * method. */
 #include "account/caller.h"
+#include "accounts.h"
+#include "agents.h"
 #include "api/api.h"
 #include "api/auth.h"
+#include "api_keys.h"
+#include "avatar.h"
 #include "chats.h"
+#include "completions.h"
 #include "export.h"
-#include "handlers.h"
 #include "health.h"
+#include "login.h"
 #include "messages.h"
+#include "models.h"
 #include "page.h"
+#include "team.h"
+#include "users.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct route routes[] = {
     {HTTP_GET, "/", WHO_ANYONE, BODY_NONE, 0, home_steps, "Health, or a page for browsers"},
 
-    {HTTP_GET, "/api/agents", WHO_USER, BODY_NONE, AGENT_STATE_BYTES, agents_list_steps,
+    {HTTP_GET, "/api/agents", WHO_USER, BODY_NONE, sizeof(struct agents), agents_list_steps,
      "List the team's agents"},
-    {HTTP_POST, "/api/agents", WHO_ADMIN, BODY_JSON, AGENT_STATE_BYTES, agents_create_steps,
+    {HTTP_POST, "/api/agents", WHO_ADMIN, BODY_JSON, sizeof(struct agents), agents_create_steps,
      "Create an agent"},
-    {HTTP_GET, "/api/agents/{id}", WHO_USER, BODY_NONE, AGENT_STATE_BYTES, agents_get_steps,
+    {HTTP_GET, "/api/agents/{id}", WHO_USER, BODY_NONE, sizeof(struct agents), agents_get_steps,
      "Read an agent"},
-    {HTTP_PUT, "/api/agents/{id}", WHO_ADMIN, BODY_JSON, AGENT_STATE_BYTES, agents_update_steps,
+    {HTTP_PUT, "/api/agents/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct agents), agents_update_steps,
      "Change the given fields of an agent"},
-    {HTTP_DELETE, "/api/agents/{id}", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES, agents_delete_steps,
-     "Delete an agent"},
-    {HTTP_GET, "/api/agents/{id}/api-keys", WHO_ADMIN, BODY_NONE, API_KEY_STATE_BYTES,
+    {HTTP_DELETE, "/api/agents/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct agents),
+     agents_delete_steps, "Delete an agent"},
+    {HTTP_GET, "/api/agents/{id}/api-keys", WHO_ADMIN, BODY_NONE, sizeof(struct api_keys),
      api_keys_list_steps, "List an agent's API keys"},
-    {HTTP_POST, "/api/agents/{id}/api-keys", WHO_ADMIN, BODY_JSON, API_KEY_STATE_BYTES,
+    {HTTP_POST, "/api/agents/{id}/api-keys", WHO_ADMIN, BODY_JSON, sizeof(struct api_keys),
      api_keys_create_steps, "Make an API key, shown once"},
-    {HTTP_DELETE, "/api/agents/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE, API_KEY_STATE_BYTES,
-     api_keys_revoke_steps, "Revoke an API key"},
-    {HTTP_POST, "/api/agents/{id}/avatar", WHO_ADMIN, BODY_UPLOAD, AVATAR_STATE_BYTES,
+    {HTTP_DELETE, "/api/agents/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE,
+     sizeof(struct api_keys), api_keys_revoke_steps, "Revoke an API key"},
+    {HTTP_POST, "/api/agents/{id}/avatar", WHO_ADMIN, BODY_UPLOAD, sizeof(struct avatar),
      avatar_agent_steps, "Upload an agent's picture"},
 
-    {HTTP_POST, "/api/auth/login", WHO_ANYONE, BODY_FORM, LOGIN_STATE_BYTES, login_steps, "Log in"},
-    {HTTP_POST, "/api/auth/logout", WHO_ANYONE, BODY_NONE, LOGIN_STATE_BYTES, login_logout_steps,
-     "Log out: the tokens are dead at once"},
-    {HTTP_GET, "/api/auth/me", WHO_USER, BODY_NONE, ACCOUNT_STATE_BYTES, account_get_me_steps,
+    {HTTP_POST, "/api/auth/login", WHO_ANYONE, BODY_FORM, sizeof(struct login), login_steps,
+     "Log in"},
+    {HTTP_POST, "/api/auth/logout", WHO_ANYONE, BODY_NONE, sizeof(struct logout),
+     login_logout_steps, "Log out: the tokens are dead at once"},
+    {HTTP_GET, "/api/auth/me", WHO_USER, BODY_NONE, sizeof(struct me), account_get_me_steps,
      "Read one's own account"},
-    {HTTP_PUT, "/api/auth/me", WHO_USER, BODY_JSON, ACCOUNT_STATE_BYTES, account_put_me_steps,
+    {HTTP_PUT, "/api/auth/me", WHO_USER, BODY_JSON, sizeof(struct me), account_put_me_steps,
      "Change one's own account"},
-    {HTTP_POST, "/api/auth/me/avatar", WHO_USER, BODY_UPLOAD, AVATAR_STATE_BYTES, avatar_me_steps,
-     "Upload one's own picture"},
+    {HTTP_POST, "/api/auth/me/avatar", WHO_USER, BODY_UPLOAD, sizeof(struct avatar),
+     avatar_me_steps, "Upload one's own picture"},
     {HTTP_POST, "/api/auth/password/forgot", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
      "Ask for a mail that resets the password"},
     {HTTP_POST, "/api/auth/password/reset", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
      "Reset the password with a mailed token"},
-    {HTTP_POST, "/api/auth/refresh", WHO_ANYONE, BODY_JSON, LOGIN_STATE_BYTES, login_refresh_steps,
-     "Exchange the refresh token for a new pair"},
-    {HTTP_POST, "/api/auth/register", WHO_ANYONE, BODY_JSON, ACCOUNT_STATE_BYTES,
+    {HTTP_POST, "/api/auth/refresh", WHO_ANYONE, BODY_JSON, sizeof(struct refresh),
+     login_refresh_steps, "Exchange the refresh token for a new pair"},
+    {HTTP_POST, "/api/auth/register", WHO_ANYONE, BODY_JSON, sizeof(struct registration),
      account_register_steps, "Make an account"},
     {HTTP_POST, "/api/auth/verify-email", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
      "Confirm an address with a mailed token"},
@@ -77,56 +86,64 @@ static const struct route routes[] = {
     {HTTP_GET, "/api/chats/{id}/stream", WHO_USER, BODY_NONE, sizeof(struct watch_turn),
      chats_stream_steps, "Attach to the running reply"},
 
-    {HTTP_GET, "/api/team", WHO_ADMIN, BODY_NONE, TEAM_STATE_BYTES, team_get_steps,
+    {HTTP_GET, "/api/team", WHO_ADMIN, BODY_NONE, sizeof(struct team), team_get_steps,
      "Read one's team"},
-    {HTTP_PUT, "/api/team", WHO_ADMIN, BODY_JSON, TEAM_STATE_BYTES, team_update_steps,
+    {HTTP_PUT, "/api/team", WHO_ADMIN, BODY_JSON, sizeof(struct team), team_update_steps,
      "Change one's team"},
 
-    {HTTP_GET, "/api/users", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_list_steps,
+    {HTTP_GET, "/api/users", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_list_steps,
      "List the team's users"},
-    {HTTP_GET, "/api/users/me", WHO_USER, BODY_NONE, ACCOUNT_STATE_BYTES, account_get_me_steps,
+    {HTTP_GET, "/api/users/me", WHO_USER, BODY_NONE, sizeof(struct me), account_get_me_steps,
      "Read one's own account"},
-    {HTTP_GET, "/api/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_get_steps,
+    {HTTP_GET, "/api/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_get_steps,
      "Read a user"},
-    {HTTP_PUT, "/api/users/{id}", WHO_ADMIN, BODY_JSON, USER_STATE_BYTES, users_update_steps,
+    {HTTP_PUT, "/api/users/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct users), users_update_steps,
      "Change a user's role, name or access"},
-    {HTTP_DELETE, "/api/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_delete_steps,
+    {HTTP_DELETE, "/api/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_delete_steps,
      "Delete a user"},
 
     {HTTP_GET, "/assets/{name}", WHO_ANYONE, BODY_NONE, 0, page_asset_steps,
      "A file of the page at /"},
 
-    {HTTP_GET, "/chatbots", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES, chatbots_list_steps,
+    {HTTP_GET, "/chatbots", WHO_ADMIN, BODY_NONE, sizeof(struct agents), chatbots_list_steps,
      "List the team's agents, as chatbots"},
-    {HTTP_POST, "/chatbots", WHO_ADMIN, BODY_JSON, AGENT_STATE_BYTES, chatbots_create_steps,
+    {HTTP_POST, "/chatbots", WHO_ADMIN, BODY_JSON, sizeof(struct agents), chatbots_create_steps,
      "Create an agent, as a chatbot"},
-    {HTTP_GET, "/chatbots/{id}", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES, chatbots_get_steps,
+    {HTTP_GET, "/chatbots/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct agents), chatbots_get_steps,
      "Read an agent, as a chatbot"},
-    {HTTP_PUT, "/chatbots/{id}", WHO_ADMIN, BODY_JSON, AGENT_STATE_BYTES, chatbots_update_steps,
+    {HTTP_PUT, "/chatbots/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct agents), chatbots_update_steps,
      "Change the given fields of an agent, as a chatbot"},
-    {HTTP_DELETE, "/chatbots/{id}", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES, chatbots_delete_steps,
-     "Delete an agent, as a chatbot"},
-    {HTTP_GET, "/chatbots/{id}/api-keys", WHO_ADMIN, BODY_NONE, API_KEY_STATE_BYTES,
+    {HTTP_DELETE, "/chatbots/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct agents),
+     chatbots_delete_steps, "Delete an agent, as a chatbot"},
+    {HTTP_GET, "/chatbots/{id}/api-keys", WHO_ADMIN, BODY_NONE, sizeof(struct api_keys),
      chatbots_keys_list_steps, "List a chatbot's API keys, the revoked ones too"},
-    {HTTP_POST, "/chatbots/{id}/api-keys", WHO_ADMIN, BODY_JSON, API_KEY_STATE_BYTES,
+    {HTTP_POST, "/chatbots/{id}/api-keys", WHO_ADMIN, BODY_JSON, sizeof(struct api_keys),
      chatbots_keys_create_steps, "Make an API key, shown once"},
-    {HTTP_DELETE, "/chatbots/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE, API_KEY_STATE_BYTES,
+    {HTTP_DELETE, "/chatbots/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE, sizeof(struct api_keys),
      api_keys_revoke_steps, "Revoke an API key"},
 
     {HTTP_GET, "/health", WHO_ANYONE, BODY_NONE, 0, health_steps, "Is the server there?"},
     {HTTP_GET, "/health/ready", WHO_ANYONE, BODY_NONE, sizeof(struct health), health_ready_steps,
      "Can it serve?"},
 
-    {HTTP_GET, "/users", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_list_steps,
+    {HTTP_GET, "/users", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_list_steps,
      "List the team's users"},
-    {HTTP_GET, "/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_get_steps,
+    {HTTP_GET, "/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_get_steps,
      "Read a user"},
-    {HTTP_PUT, "/users/{id}", WHO_ADMIN, BODY_JSON, USER_STATE_BYTES, users_update_steps,
+    {HTTP_PUT, "/users/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct users), users_update_steps,
      "Change a user's role, name or access"},
-    {HTTP_DELETE, "/users/{id}", WHO_ADMIN, BODY_NONE, USER_STATE_BYTES, users_delete_steps,
+    {HTTP_DELETE, "/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_delete_steps,
      "Delete a user"},
-    {HTTP_GET, "/users/{id}/chatbots", WHO_ADMIN, BODY_NONE, AGENT_STATE_BYTES,
+    {HTTP_GET, "/users/{id}/chatbots", WHO_ADMIN, BODY_NONE, sizeof(struct agents),
      users_chatbots_steps, "List the agents that a user made, as chatbots"},
+
+    /* By API key: the steps load_key and check_key are their door. */
+    {HTTP_POST, "/v1/chat/completions", WHO_ANYONE, BODY_JSON, sizeof(struct completion),
+     completions_steps, "Ask an agent in OpenAI's protocol"},
+    {HTTP_GET, "/v1/models", WHO_ANYONE, BODY_NONE, sizeof(struct v1), models_list_steps,
+     "The key's agent, as a list of models"},
+    {HTTP_GET, "/v1/models/{id}", WHO_ANYONE, BODY_NONE, sizeof(struct v1), models_get_steps,
+     "The key's agent, as a model"},
 };
 
 const struct http_hooks *api_hooks(void)

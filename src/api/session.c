@@ -40,7 +40,6 @@ void session_answer(struct request *req, const struct session *s, const char *me
         flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
         return;
     }
-    response_set_header(req, "Cache-Control", STR("no-store"));
     json_begin_object(&j);
     json_pair_str(&j, "message", str_from(message));
     json_pair_str(&j, "access_token", s->access);

@@ -1,9 +1,8 @@
 /* The caller's own team. */
+#include "team.h"
+
 #include "answer.h"
-#include "api/input.h"
 #include "base/clock.h"
-#include "db/db.h"
-#include "handlers.h"
 
 #include <stddef.h>
 
@@ -20,12 +19,6 @@ enum team_column {
     TEAM_CREATED_AT,
     TEAM_UPDATED_AT,
 };
-
-struct team {
-    struct input name, slug, settings, is_active;
-    struct db_query query;
-};
-_Static_assert(sizeof(struct team) <= TEAM_STATE_BYTES, "the route table gives less");
 
 static const struct input_field team_fields[] = {
     {"name", INPUT_LINE, false, false, 1, 200, offsetof(struct team, name), NULL},
@@ -124,8 +117,11 @@ static void require_saved(struct flow *f)
 {
     struct team *s = request_of(f)->state;
 
-    if (s->query.result->n_rows == 0)
-        flow_fail(f, ERROR(ERR_CONFLICT, 0, "Another team has this slug"));
+    if (s->query.result->n_rows > 0)
+        return;
+    flow_fail(f, str_eq(s->slug.text, STR("default"))
+                     ? ERROR(ERR_CONFLICT, 0, "Only the operator gives a team this slug")
+                     : ERROR(ERR_CONFLICT, 0, "Another team has this slug"));
 }
 
 const struct step team_update_steps[] = {

@@ -1,10 +1,9 @@
 /* A team's users, as its admins see and change them. */
+#include "users.h"
+
 #include "account/revocation.h"
 #include "answer.h"
-#include "api/input.h"
 #include "base/clock.h"
-#include "db/db.h"
-#include "handlers.h"
 #include "user_json.h"
 
 #include <stddef.h>
@@ -14,15 +13,6 @@
 
 #define NAME_MAX_CHARS 200
 #define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
-
-struct users {
-    struct input role, is_active, full_name;
-    struct db_query query, count;
-    struct id id;
-    int64_t limit, offset, now_us;
-    bool revokes; /* tokens that say what is not true any more */
-};
-_Static_assert(sizeof(struct users) <= USER_STATE_BYTES, "the route table gives less");
 
 /* ---- list ---- */
 
@@ -154,15 +144,20 @@ static void save_change(struct flow *f)
         {SQL_USER_UPDATE, change, COUNT(change)},
         {SQL_REVOKED_ADD_USER_CHANGED, revoke, COUNT(revoke)},
         {SQL_REFRESH_DROP_DISABLED, revoke, 2},
+        {SQL_REFRESH_DROP_DISABLED, revoke, 2},
     };
 
     db_batch(&s->query, f, &req->arena, calls, s->revokes ? COUNT(calls) : 2);
 }
 
-/* Before the answer, so that the next request of that user is refused. */
+/* Before the answer, so that the next request of that user is refused. Up to this moment, not to
+ * the change's: a login or refresh that read the user while the change was being committed has a
+ * token of the time between. */
 static bool revoke_in_memory(struct flow *f, const struct users *s)
 {
-    if (revocation_add(REVOKED_USER, id_str(&s->id), s->now_us, revocation_expiry(s->now_us)))
+    int64_t now_us = clock_wall_us();
+
+    if (revocation_add(REVOKED_USER, id_str(&s->id), now_us, revocation_expiry(now_us)))
         return true;
     flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
     return false;

@@ -105,6 +105,26 @@ static size_t secret_len(struct str s)
     return 0;
 }
 
+/* Number of bytes at the beginning of s that are an e-mail address, '@' plain or as in a URL, or
+ * 0. */
+static size_t email_len(struct str s)
+{
+    size_t local = 0, at, domain;
+
+    while (local < s.len && (is_word(s.ptr[local]) || s.ptr[local] == '.' || s.ptr[local] == '+'))
+        local++;
+    at = local;
+    if (at < s.len && s.ptr[at] == '@')
+        at++;
+    else if (str_starts_with(str_skip(s, at), STR("%40")))
+        at += 3;
+    else
+        return 0;
+    for (domain = at; at < s.len && (is_word(s.ptr[at]) || s.ptr[at] == '.'); at++)
+        ;
+    return local > 0 && at > domain ? at : 0;
+}
+
 static void put_redacted(struct line *l)
 {
     put(l, "[redacted]", 10);
@@ -162,7 +182,8 @@ static void put_text(struct line *l, struct str text)
 
     while (text.len > 0) {
         used = starts_word ? put_bearer(l, text) : 0;
-        if (used == 0 && starts_word && (used = secret_len(text)) > 0)
+        if (used == 0 && starts_word &&
+            ((used = secret_len(text)) > 0 || (used = email_len(text)) > 0))
             put_redacted(l);
         if (used == 0)
             used = put_char(l, text, is_utf8);

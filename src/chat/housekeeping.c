@@ -24,6 +24,7 @@ static void on_end(struct flow *f)
         log_warn("chat: old idempotency keys stay for now: %s", status_row(f->err.status)->name);
     arena_free(&h->arena);
     h->is_running = false;
+    room_check_drained(room_here()); /* may free h */
 }
 
 static void on_due(struct timer *t)

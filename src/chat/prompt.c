@@ -8,7 +8,9 @@
 #include <string.h>
 
 /* The columns of TURN_LOAD_CHAT. */
-enum { AGENT_ID, AGENT_ACTIVE, PROVIDER, WEBHOOK_URL, WEBHOOK_TOKEN, MODEL, SYSTEM_PROMPT, CONFIG };
+enum { AGENT_ID, AGENT_ACTIVE, AGENT_COLUMNS };
+/* Those of an agent, from its first one. */
+enum { PROVIDER, WEBHOOK_URL, WEBHOOK_TOKEN, MODEL, SYSTEM_PROMPT, CONFIG };
 /* The columns of TURN_LOAD_MESSAGES. */
 enum { MESSAGE_ID, ROLE, CONTENT, STATUS, CREATED_AT, SEQ };
 
@@ -126,6 +128,21 @@ static struct error add_messages(struct arena *a, yyjson_val *config_json,
     return NO_ERROR;
 }
 
+struct error prompt_of_agent(struct arena *a, struct str agent_id, const struct db_result *row,
+                             size_t first_column, struct upstream_prompt *out)
+{
+    *out = (struct upstream_prompt){
+        .provider = provider_find(db_get_text(row, 0, first_column + PROVIDER)),
+        .url = or_empty(db_get_text(row, 0, first_column + WEBHOOK_URL)),
+        .model = or_empty(db_get_text(row, 0, first_column + MODEL)),
+        .system_prompt = or_empty(db_get_text(row, 0, first_column + SYSTEM_PROMPT)),
+        .config = db_get_text(row, 0, first_column + CONFIG),
+    };
+    if (!out->provider)
+        return ERROR(ERR_CONFLICT, 0, "The agent's provider is not one that this server knows");
+    return open_token(a, agent_id, db_get_text(row, 0, first_column + WEBHOOK_TOKEN), &out->token);
+}
+
 struct error prompt_build(struct arena *a, const struct id *chat_id, const struct db_result *chat,
                           const struct db_result *messages, struct str content,
                           struct upstream_prompt *out, struct prompt_policy *policy)
@@ -139,18 +156,8 @@ struct error prompt_build(struct arena *a, const struct id *chat_id, const struc
         return ERROR(ERR_CONFLICT, 0, "The agent of this chat was deleted");
     if (!db_get_bool(chat, 0, AGENT_ACTIVE))
         return ERROR(ERR_CONFLICT, 0, "The agent of this chat is switched off");
-    *out = (struct upstream_prompt){
-        .provider = provider_find(db_get_text(chat, 0, PROVIDER)),
-        .url = or_empty(db_get_text(chat, 0, WEBHOOK_URL)),
-        .model = or_empty(db_get_text(chat, 0, MODEL)),
-        .system_prompt = or_empty(db_get_text(chat, 0, SYSTEM_PROMPT)),
-        .config = db_get_text(chat, 0, CONFIG),
-        .session_id = id_str(chat_id),
-    };
-    if (!out->provider)
-        return ERROR(ERR_CONFLICT, 0, "The agent's provider is not one that this server knows");
-    err = open_token(a, db_get_text(chat, 0, AGENT_ID), db_get_text(chat, 0, WEBHOOK_TOKEN),
-                     &out->token);
+    err = prompt_of_agent(a, db_get_text(chat, 0, AGENT_ID), chat, AGENT_COLUMNS, out);
+    out->session_id = id_str(chat_id);
     if (!is_error(err))
         err = json_read(a, out->config, 64, &config_json);
     if (is_error(err))

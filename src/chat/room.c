@@ -3,6 +3,7 @@
 #include "room.h"
 
 #include "chat/hub.h"
+#include "chat/streams.h"
 #include "config/config.h"
 
 #include <stdlib.h>
@@ -23,7 +24,7 @@ struct buf *chat_scratch(void)
 static void forget(struct chat_room *room, struct turn_log *log)
 {
     list_remove(&log->kept);
-    room->kept_bytes -= log->text.len;
+    room->kept_bytes -= turn_log_size(log);
     hub_remove(log);
     turn_log_unref(log);
 }
@@ -50,16 +51,17 @@ void room_keep(struct turn_log *log)
 
     log->expires_ms = loop_now_ms(loop_current()) + config()->turn.keep_ms;
     list_push(&room->kept, &log->kept);
-    room->kept_bytes += log->text.len;
+    room->kept_bytes += turn_log_size(log);
     if (!timer_is_started(&room->sweep) || room->kept_bytes > config()->turn.keep_bytes)
         on_sweep(&room->sweep);
 }
 
-void room_turn_ended(struct chat_room *room)
+void room_check_drained(struct chat_room *room)
 {
     void (*on_drained)(struct loop * l) = room->on_drained;
 
-    if (!room->is_draining || !on_drained || !list_is_empty(&room->turns))
+    if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
+        room->housekeeping.is_running)
         return;
     room->on_drained = NULL;
     on_drained(loop_current());
@@ -67,11 +69,18 @@ void room_turn_ended(struct chat_room *room)
 
 struct error chat_open(void)
 {
-    return hub_open() ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, "no memory for the table of turns");
+    if (!hub_open())
+        return ERROR(ERR_NO_MEMORY, 0, "no memory for the table of turns");
+    if (!streams_open()) {
+        hub_close();
+        return ERROR(ERR_NO_MEMORY, 0, "no memory for the count of turns");
+    }
+    return NO_ERROR;
 }
 
 void chat_close(void)
 {
+    streams_close();
     hub_close();
 }
 
@@ -97,7 +106,7 @@ void chat_drain(struct loop *l, void (*on_drained)(struct loop *l))
     room->on_drained = on_drained;
     if (l->index == 0)
         housekeeping_stop(&room->housekeeping);
-    room_turn_ended(room);
+    room_check_drained(room);
 }
 
 void chat_abort(struct loop *l)
@@ -117,6 +126,7 @@ void chat_detach(struct loop *l)
 {
     struct chat_room *room = l->rooms[ROOM_CHAT];
 
+    housekeeping_stop(&room->housekeeping); /* a start that failed did not drain */
     timer_stop(&room->sweep);
     while (!list_is_empty(&room->kept))
         forget(room, container_of(room->kept.next, struct turn_log, kept));

@@ -31,8 +31,8 @@ struct chat_room {
 struct chat_room *room_here(void);
 /* Keeps an ended turn's log for late readers; takes the reference. */
 void room_keep(struct turn_log *log);
-/* A turn has ended: tells on_drained when it was the last. */
-void room_turn_ended(struct chat_room *room);
+/* A turn or the housekeeping has ended: tells on_drained when nothing runs any more. */
+void room_check_drained(struct chat_room *room);
 
 /* turn.c */
 void turn_end_now(struct list *turn_link, struct error why);

@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "chat/event.h"
 #include "chat/hub.h"
 #include "chat/prompt.h"
+#include "chat/streams.h"
 #include "checkpoint.h"
 #include "config/config.h"
 #include "db/db.h"
@@ -18,10 +20,15 @@
 #define KEY_AGE_US    (24ll * 3600 * 1000000)
 #define SAVE_RETRY_MS 200
 
+/* What is read before anyone is asked. */
+struct turn_load {
+    struct db_query chat, messages, spent_key;
+};
+
 struct turn {
     struct flow flow;
-    struct list link; /* in its room */
-    struct arena arena;
+    struct list link;     /* in its room */
+    struct arena arena;   /* of what it takes to ask: empty once an answer comes */
     struct turn_log *log; /* counted */
     enum turn_kind kind;
     struct str content; /* TURN_ANSWER */
@@ -31,7 +38,7 @@ struct turn {
     struct timer grace;
 
     /* What each phase has in flight. */
-    struct db_query chat, messages, spent_key;
+    struct turn_load *load; /* in the arena */
     struct subflow add, save;
     struct db_query write;
     unsigned n_adds;
@@ -75,13 +82,18 @@ static struct db_arg reply_arg(const struct turn *t)
 static void load(struct flow *f)
 {
     struct turn *t = turn_of(f);
+    struct turn_load *l = t->load = arena_alloc(&t->arena, sizeof(*l));
 
-    db_query(&t->chat, f, &t->arena, SQL_TURN_LOAD_CHAT,
+    if (!l) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
+    db_query(&l->chat, f, &t->arena, SQL_TURN_LOAD_CHAT,
              DB_ARGS(team_arg(t), user_arg(t), chat_arg(t)));
-    db_query(&t->messages, f, &t->arena, SQL_TURN_LOAD_MESSAGES,
+    db_query(&l->messages, f, &t->arena, SQL_TURN_LOAD_MESSAGES,
              DB_ARGS(team_arg(t), user_arg(t), chat_arg(t)));
     if (t->log->idempotency_key.len > 0)
-        db_query(&t->spent_key, f, &t->arena, SQL_IDEMPOTENCY_GET,
+        db_query(&l->spent_key, f, &t->arena, SQL_IDEMPOTENCY_GET,
                  DB_ARGS(team_arg(t), user_arg(t), db_text(t->log->idempotency_key),
                          db_time(clock_wall_us() - KEY_AGE_US)));
 }
@@ -90,7 +102,7 @@ static void load(struct flow *f)
 static void check_key(struct flow *f)
 {
     struct turn *t = turn_of(f);
-    const struct db_result *row = t->spent_key.result;
+    const struct db_result *row = t->load->spent_key.result;
 
     if (t->log->idempotency_key.len == 0 || row->n_rows == 0)
         return;
@@ -106,11 +118,13 @@ static void check_key(struct flow *f)
 static void build_prompt(struct flow *f)
 {
     struct turn *t = turn_of(f);
-    struct error err = prompt_build(&t->arena, &t->log->chat_id, t->chat.result, t->messages.result,
-                                    t->content, &t->prompt, &t->policy);
+    struct error err = prompt_build(&t->arena, &t->log->chat_id, t->load->chat.result,
+                                    t->load->messages.result, t->content, &t->prompt, &t->policy);
 
     if (is_error(err))
         flow_fail(f, err);
+    else if (t->prompt.model.len > 0)
+        t->log->model = arena_copy(t->log->memory, t->prompt.model);
 }
 
 /* The user's message, the place of the reply and the key, in one transaction. Every statement may
@@ -174,13 +188,14 @@ static void add_messages(struct flow *f)
     flow_try(f, &t->add, add_steps, t);
 }
 
-/* A lost connection leaves the outcome unknown: writing once more settles it, since ids make it
- * happen once. */
+/* A lost connection, or no memory for the answer, leaves the outcome unknown: writing once more
+ * settles it, since ids make it happen once. */
 static void add_again_if_unknown(struct flow *f)
 {
     struct turn *t = turn_of(f);
+    struct error err = t->add.flow.err;
 
-    if (t->add.flow.err.status == ERR_DB && t->add.flow.err.code == DB_CODE_UNKNOWN)
+    if ((err.status == ERR_DB && err.code == DB_CODE_UNKNOWN) || err.status == ERR_NO_MEMORY)
         flow_try(f, &t->add, add_steps, t);
 }
 
@@ -191,15 +206,8 @@ static void apply_policy(struct turn *t);
 static void notify(struct turn *t, const char *level, struct str description)
 {
     struct buf *out = chat_scratch();
-    struct json j = {.buf = out};
 
-    buf_append_str(out, STR("{\"type\":\"status\",\"data\":"));
-    json_begin_object(&j);
-    json_pair_str(&j, "description", description);
-    json_pair_str(&j, "level", str_from(level));
-    json_pair_bool(&j, "done", false);
-    json_end_object(&j);
-    buf_append_char(out, '}');
+    event_write_status(out, level, description);
     if (!out->failed)
         turn_log_notice(t->log, buf_str(out));
 }
@@ -239,10 +247,21 @@ static void call_provider(struct flow *f)
     upstream_start(&t->call, f, &t->prompt);
 }
 
+/* Nobody is asked again once an answer comes: what was loaded for that, the chat's messages among
+ * it, does not stay while it streams. */
+static void drop_prompt(struct turn *t)
+{
+    t->prompt = (struct upstream_prompt){0};
+    t->content = STR_NONE;
+    t->load = NULL;
+    arena_free(&t->arena);
+}
+
 static void on_text(struct upstream_call *call, struct str text)
 {
     struct turn *t = call->state;
 
+    drop_prompt(t);
     if (turn_log_append(t->log, text))
         checkpoint_poke(&t->checkpoint);
     else
@@ -257,14 +276,14 @@ static void on_status(struct upstream_call *call, struct str text)
 
 /* ---- after the answer, on every path ---- */
 
-/* The model's name and the usage, for the row and for readers that wait for the whole. */
+/* The model's own name for itself and the usage, for the row and for readers that wait for the
+ * whole. */
 static void keep_facts(struct turn *t)
 {
     struct upstream_usage *u = &t->call.usage;
-    struct str model = t->call.model.len > 0 ? t->call.model : t->prompt.model;
 
-    if (model.len > 0)
-        t->log->model = arena_copy(t->log->memory, model);
+    if (t->call.model.len > 0)
+        t->log->model = arena_copy(t->log->memory, t->call.model);
     if (u->is_known)
         t->log->usage = arena_printf(t->log->memory,
                                      "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,"
@@ -291,31 +310,6 @@ static void await_checkpoint(struct flow *f)
     checkpoint_finish(&turn_of(f)->checkpoint, f);
 }
 
-/* What a client may know of a failure inside a turn. */
-static const char *public_code(enum status status)
-{
-    switch (status) {
-    case ERR_PROVIDER_UNREACHABLE:
-    case ERR_PROVIDER_TIMEOUT:
-    case ERR_PROVIDER_AUTH:
-    case ERR_PROVIDER_RATE_LIMITED:
-    case ERR_PROVIDER_ERROR:
-    case ERR_PROVIDER_MALFORMED:
-    case ERR_EMPTY_REPLY:
-    case ERR_INTERRUPTED:
-    case ERR_UPSTREAM_LIMIT:
-    case ERR_NOT_SAVED:
-        return status_row(status)->name;
-    default:
-        return "internal";
-    }
-}
-
-static const char *public_detail(const struct error *err)
-{
-    return err->detail ? err->detail : status_row(err->status)->detail;
-}
-
 static struct str reply_metadata(struct turn *t)
 {
     struct buf *out = chat_scratch();
@@ -326,11 +320,11 @@ static struct str reply_metadata(struct turn *t)
     json_begin_object(&j);
     json_key(&j, "error");
     json_begin_object(&j);
-    json_pair_str(&j, "code", str_from(public_code(t->outcome.status)));
-    json_pair_str(&j, "message", str_from(public_detail(&t->outcome)));
+    json_pair_str(&j, "code", str_from(event_code(&t->outcome)));
+    json_pair_str(&j, "message", str_from(event_detail(&t->outcome)));
     json_end_object(&j);
     json_end_object(&j);
-    return buf_str(out); /* copied by the query at once */
+    return out->failed ? STR("{}") : buf_str(out); /* copied by the query at once */
 }
 
 /* A new reply replaces the old one only when it has something to say. */
@@ -392,35 +386,26 @@ static void save_reply(struct flow *f)
     flow_try(f, &t->save, save_steps, t);
 }
 
-static void write_done(struct turn *t, struct buf *out)
+static void write_end(struct turn *t, struct buf *out)
 {
-    struct json j = {.buf = out};
-    bool is_stopped = t->outcome.status == ERR_STOPPED;
+    const struct error *err = &t->log->outcome;
+    struct str reply_id = id_str(&t->log->reply_id);
+    bool is_there = t->is_stored && (t->kind == TURN_ANSWER || t->log->text.len > 0);
 
-    buf_append_str(out, STR("{\"type\":\"done\",\"data\":"));
-    json_begin_object(&j);
-    json_pair_str(&j, "message", is_stopped ? STR("Stream stopped") : STR("Stream completed"));
-    json_pair_str(&j, "message_id", id_str(&t->log->reply_id));
-    if (is_stopped)
-        json_pair_bool(&j, "stopped", true);
-    json_end_object(&j);
-    buf_append_char(out, '}');
+    if (!is_error(*err) || err->status == ERR_STOPPED)
+        event_write_done(out, reply_id, is_error(*err));
+    else
+        event_write_error(out, str_from(event_code(err)), str_from(event_detail(err)),
+                          is_there ? reply_id : STR(""),
+                          err->status == ERR_PROVIDER_RATE_LIMITED ? err->code : 0);
 }
 
-static void write_error(struct turn *t, struct buf *out)
+/* The words of an error may live in the turn's arena, which goes before the log does. */
+static struct error keep_words(struct turn_log *log, struct error err)
 {
-    struct json j = {.buf = out};
-
-    buf_append_str(out, STR("{\"type\":\"error\",\"data\":"));
-    json_begin_object(&j);
-    json_pair_str(&j, "message", str_from(public_detail(&t->log->outcome)));
-    json_pair_str(&j, "code", str_from(public_code(t->log->outcome.status)));
-    if (t->is_stored && (t->kind == TURN_ANSWER || t->log->text.len > 0))
-        json_pair_str(&j, "message_id", id_str(&t->log->reply_id));
-    if (t->log->outcome.status == ERR_PROVIDER_RATE_LIMITED && t->log->outcome.code > 0)
-        json_pair_int(&j, "retry_after", t->log->outcome.code);
-    json_end_object(&j);
-    buf_append_char(out, '}');
+    if (err.detail)
+        err.detail = arena_copy(log->memory, str_from(err.detail)).ptr;
+    return err;
 }
 
 /* After the commit, so that "done" is true. */
@@ -429,21 +414,17 @@ static void close_log(struct flow *f)
     struct turn *t = turn_of(f);
     struct buf *out = chat_scratch();
 
-    t->log->outcome = t->outcome;
+    t->log->outcome = keep_words(t->log, t->outcome);
     t->log->is_stopped = t->outcome.status == ERR_STOPPED;
     t->log->is_saved = t->is_stored;
     if (t->log->is_begun) {
         if (!t->is_stored)
             t->log->outcome = ERROR(ERR_NOT_SAVED, 0, NULL);
-        if (!is_error(t->log->outcome) || t->log->outcome.status == ERR_STOPPED)
-            write_done(t, out);
-        else
-            write_error(t, out);
+        write_end(t, out);
     }
     log_debug("turn %s: ended %s, %zu bytes", t->log->turn_id.text,
               status_row(t->log->outcome.status)->name, t->log->text.len);
-    turn_log_close(t->log, buf_str(out));
-    (void)f;
+    turn_log_close(t->log, out->failed ? STR("") : buf_str(out));
 }
 
 static const struct step turn_steps[] = {
@@ -469,6 +450,7 @@ static void on_turn_end(struct flow *f)
 
     log->turn = NULL;
     list_remove(&t->link);
+    streams_leave(&log->team_id);
     arena_free(&t->save_arena);
     arena_free(&t->arena);
     free(t);
@@ -478,7 +460,7 @@ static void on_turn_end(struct flow *f)
         hub_remove(log);
         turn_log_unref(log);
     }
-    room_turn_ended(room);
+    room_check_drained(room);
 }
 
 /* ---- from outside ---- */
@@ -518,11 +500,22 @@ static struct turn *turn_new(const struct turn_request *r, struct turn_log *log)
     return t;
 }
 
+/* A chat was claimed in vain. Who joined in the meantime is told why. */
+static struct error give_up(struct turn_log *log, struct error err)
+{
+    log->outcome = err;
+    turn_log_close(log, STR(""));
+    hub_remove(log);
+    turn_log_unref(log);
+    return err;
+}
+
 struct error turn_start(const struct turn_request *r, struct turn_log **out)
 {
     struct chat_room *room = room_here();
     struct turn_log *log, *running;
     struct turn *t;
+    struct error err;
 
     if (room->is_draining)
         return ERROR(ERR_BUSY, 1, "The server is shutting down");
@@ -534,12 +527,13 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out)
         turn_log_unref(log);
         return join(running, r, out);
     }
+    err = streams_enter(&r->team_id);
+    if (is_error(err))
+        return give_up(log, err);
     t = turn_new(r, log);
     if (!t) {
-        turn_log_close(log, STR(""));
-        hub_remove(log);
-        turn_log_unref(log);
-        return ERROR(ERR_NO_MEMORY, 0, NULL);
+        streams_leave(&r->team_id);
+        return give_up(log, ERROR(ERR_NO_MEMORY, 0, NULL));
     }
     list_push(&room->turns, &t->link);
     *out = log;
@@ -551,13 +545,6 @@ void turn_end_now(struct list *turn_link, struct error why)
 {
     flow_fail(&container_of(turn_link, struct turn, link)->flow, why);
 }
-
-/* A word to the loop that runs the turn. */
-struct turn_letter {
-    struct mail mail;
-    struct turn_log *log; /* counted */
-    const char *stop;     /* NULL: look whether anyone still reads */
-};
 
 static void on_grace_over(struct timer *timer)
 {
@@ -596,29 +583,36 @@ static void obey(struct turn_log *log, const char *stop)
 
 static void on_letter(struct mail *m)
 {
-    struct turn_letter *letter = container_of(m, struct turn_letter, mail);
+    struct turn_log *log = container_of(m, struct turn_log, letter);
+    const char *stop;
 
-    obey(letter->log, letter->stop);
-    turn_log_unref(letter->log);
-    free(letter);
+    turn_log_lock(log);
+    log->is_letter_posted = false;
+    stop = log->stop;
+    turn_log_unlock(log);
+    obey(log, stop);
+    turn_log_unref(log);
 }
 
-/* By letter even on the turn's own loop: whoever asks may be inside one of the turn's callbacks. */
+/* A word to the loop that runs the turn: it is to stop, or, with NULL, to look whether anyone still
+ * reads. By letter even on that loop: whoever asks may be inside one of the turn's callbacks. */
 static void send_letter(struct turn_log *log, const char *stop)
 {
-    struct turn_letter *letter = calloc(1, sizeof(*letter));
+    bool is_posted = false;
 
-    if (!letter) {
-        log_warn("turn %s: no memory for a letter to its loop", log->turn_id.text);
+    if (turn_log_phase(log) == TURN_LOG_CLOSED)
         return;
+    turn_log_ref(log); /* the letter's */
+    turn_log_lock(log);
+    if (!log->stop)
+        log->stop = stop;
+    if (!log->is_letter_posted) {
+        log->letter.run = on_letter;
+        is_posted = log->is_letter_posted = loop_post(log->owner, &log->letter);
     }
-    letter->mail.run = on_letter;
-    letter->log = turn_log_ref(log);
-    letter->stop = stop;
-    if (!loop_post(log->owner, &letter->mail)) {
+    turn_log_unlock(log);
+    if (!is_posted)
         turn_log_unref(log);
-        free(letter);
-    }
 }
 
 void turn_stop(struct turn_log *log, const char *why)
@@ -628,6 +622,6 @@ void turn_stop(struct turn_log *log, const char *why)
 
 void turn_readers_changed(struct turn_log *log)
 {
-    if (atomic_load(&log->n_readers) == 0 && turn_log_phase(log) != TURN_LOG_CLOSED)
+    if (atomic_load(&log->n_readers) == 0)
         send_letter(log, NULL);
 }

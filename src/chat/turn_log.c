@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define NUMBERS_PER_BYTE 8
+/* Every turn that began ends with an event, come what may. */
+#define NO_MEMORY_EVENT                                                                            \
+    "{\"type\":\"error\",\"data\":{\"message\":\"Out of memory\",\"code\":\"internal\"}}"
 
 /* The readers of one loop. Made by its first, freed when the last has gone and no letter is under
  * way. */
@@ -165,7 +168,10 @@ void turn_log_open(struct turn_log *log)
 {
     loop_assert_current(log->owner);
     log->is_begun = true;
+    uv_mutex_lock(&log->lock);
     set_phase(log, TURN_LOG_OPEN);
+    tell_readers(log);
+    uv_mutex_unlock(&log->lock);
 }
 
 bool turn_log_append(struct turn_log *log, struct str text)
@@ -184,28 +190,32 @@ bool turn_log_append(struct turn_log *log, struct str text)
     return is_added;
 }
 
-/* Under the lock. The last of the seven numbers, and the last place, are the terminal event's. */
-static void add_notice(struct turn_log *log, struct str json, bool is_terminal)
+/* Under the lock. */
+static void add_notice(struct turn_log *log, struct str json)
 {
-    size_t room = sizeof(log->notices) / sizeof(log->notices[0]) - (is_terminal ? 0 : 1);
-    uint64_t number = log->last_n % NUMBERS_PER_BYTE + (is_terminal ? 0 : 1);
-
-    if (log->n_notices >= room || number >= NUMBERS_PER_BYTE - 1)
-        return;
-    json = arena_copy(log->memory, json);
-    if (!json.ptr)
-        json = STR(
-            "{\"type\":\"error\",\"data\":{\"message\":\"Out of memory\",\"code\":\"internal\"}}");
     log->last_n++;
     log->notices[log->n_notices++] = (struct notice){.n = log->last_n, .json = json};
+}
+
+/* The last place, and the last of the seven numbers, are the terminal event's. */
+static bool has_room(const struct turn_log *log)
+{
+    return log->n_notices + 1 < sizeof(log->notices) / sizeof(log->notices[0]) &&
+           log->last_n % NUMBERS_PER_BYTE + 2 < NUMBERS_PER_BYTE;
 }
 
 void turn_log_notice(struct turn_log *log, struct str json)
 {
     loop_assert_current(log->owner);
     uv_mutex_lock(&log->lock);
-    add_notice(log, json, false);
-    tell_readers(log);
+    if (has_room(log))
+        json = arena_copy(log->memory, json);
+    else
+        json = STR_NONE;
+    if (json.ptr) {
+        add_notice(log, json);
+        tell_readers(log);
+    }
     uv_mutex_unlock(&log->lock);
 }
 
@@ -213,8 +223,11 @@ void turn_log_close(struct turn_log *log, struct str json)
 {
     loop_assert_current(log->owner);
     uv_mutex_lock(&log->lock);
-    if (json.len > 0)
-        add_notice(log, json, true);
+    if (log->is_begun) {
+        if (json.len > 0)
+            json = arena_copy(log->memory, json);
+        add_notice(log, json.len > 0 ? json : STR(NO_MEMORY_EVENT));
+    }
     set_phase(log, TURN_LOG_CLOSED);
     tell_readers(log);
     uv_mutex_unlock(&log->lock);
@@ -224,6 +237,11 @@ struct str turn_log_text(const struct turn_log *log)
 {
     loop_assert_current(log->owner);
     return buf_str(&log->text);
+}
+
+size_t turn_log_size(const struct turn_log *log)
+{
+    return sizeof(*log) + sizeof(*log->memory) + log->memory->used_bytes + log->text.cap;
 }
 
 struct str turn_log_status(const struct turn_log *log)

@@ -11,6 +11,7 @@
 #include "upstream/upstream.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -22,16 +23,19 @@
 
 /* What is still streaming when the time to drain is over gets this long to tell its readers. */
 #define CUT_AFTER_MS 6000
+/* How often the number of connections is looked at, and how many are worth giving memory back. */
+#define TRIM_PERIOD_S 10
+#define CROWD         100
 
 struct server_loop {
     struct loop loop;
     struct server *server;
     uv_thread_t thread;
     struct error err; /* of the start */
-    struct mail drain_mail;
+    struct mail drain_mail, close_mail;
     struct timer drain_timer;
     unsigned n_attached, n_draining; /* parts */
-    bool is_draining;
+    bool is_draining, is_loop_there;
 };
 
 struct server {
@@ -116,14 +120,24 @@ static const struct part {
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
 
+static void on_close_mail(struct mail *m)
+{
+    struct server_loop *sl = container_of(m, struct server_loop, close_mail);
+
+    if (sl->n_attached == 0)
+        loop_close(&sl->loop);
+    else
+        parts[--sl->n_attached].detach(sl);
+}
+
+/* By letter: a part tells of its end from within its last callback, and that of a part which is
+ * closed later may be below it on the stack. */
 static void close_next(struct loop *l)
 {
     struct server_loop *sl = container_of(l, struct server_loop, loop);
 
-    if (sl->n_attached == 0)
-        loop_close(l);
-    else
-        parts[--sl->n_attached].detach(sl);
+    sl->close_mail.run = on_close_mail;
+    (void)loop_post(l, &sl->close_mail);
 }
 
 static void on_part_drained(struct loop *l)
@@ -136,8 +150,7 @@ static void on_part_drained(struct loop *l)
     close_next(l);
 }
 
-/* Running turns are stored as interrupted and their readers are told; a second later whoever still
- * reads is cut. */
+/* Whoever has not read how it ended by now is cut. */
 static void on_cut(struct timer *t)
 {
     struct server_loop *sl = container_of(t, struct server_loop, drain_timer);
@@ -145,6 +158,7 @@ static void on_cut(struct timer *t)
     http_abort(&sl->loop);
 }
 
+/* Running turns are stored as interrupted, and their readers are told. */
 static void on_drain_over(struct timer *t)
 {
     struct server_loop *sl = container_of(t, struct server_loop, drain_timer);
@@ -184,11 +198,11 @@ static void loop_main(void *arg)
     struct server *server = sl->server;
 
     sl->err = loop_init(&sl->loop, (unsigned)(sl - server->loops));
-    if (!is_error(sl->err)) {
+    sl->is_loop_there = !is_error(sl->err);
+    if (sl->is_loop_there) {
         attach_parts(sl);
         sem_post(&server->ready);
         loop_run(&sl->loop);
-        loop_deinit(&sl->loop);
     } else {
         sem_post(&server->ready);
     }
@@ -370,13 +384,31 @@ static void drain_loops(struct server *server)
     }
 }
 
+/* What a crowd took stays with the allocator when it has gone, until it is told to give it back. */
+static void give_memory_back(const struct server *server, size_t *most_connections)
+{
+    size_t now = http_stats(server->http).connections;
+
+    if (now > *most_connections) {
+        *most_connections = now;
+    } else if (*most_connections >= CROWD && now <= *most_connections / 2) {
+        malloc_trim(0);
+        *most_connections = now;
+    }
+}
+
 /* Returns when every loop has ended. A second SIGTERM or SIGINT ends the process at once. */
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_draining)
 {
-    while (atomic_load(&server->n_running) > 0) {
-        int number = 0;
+    const struct timespec period = {.tv_sec = TRIM_PERIOD_S};
+    size_t most_connections = 0;
 
-        if (sigwait(signals, &number) != 0 || number == SIGNAL_LOOPS_ENDED)
+    while (atomic_load(&server->n_running) > 0) {
+        int number = sigtimedwait(signals, NULL, &period);
+
+        if (number < 0 && errno == EAGAIN)
+            give_memory_back(server, &most_connections);
+        if (number < 0 || number == SIGNAL_LOOPS_ENDED)
             continue;
         if (number == SIGHUP) {
             log_info("serve: SIGHUP: nothing to read again");
@@ -393,6 +425,10 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
     }
     for (unsigned i = 0; i < server->n_loops; i++)
         uv_thread_join(&server->loops[i].thread);
+    /* Together: one that runs may still post to one that has ended. */
+    for (unsigned i = 0; i < server->n_loops; i++)
+        if (server->loops[i].is_loop_there)
+            loop_deinit(&server->loops[i].loop);
 }
 
 int command_serve(int argc, char **argv)

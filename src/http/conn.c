@@ -15,6 +15,8 @@
 /* How long a client may go on sending after its last answer, so that it reads the answer and not a
  * reset. */
 #define LINGER_MS 2000
+/* A head that is half there when the server drains has this long to come. */
+#define DRAIN_HEAD_MS 500
 /* Less than this in write_seconds is no progress: a reader that takes a byte now and then is none.
  */
 #define WRITE_PROGRESS_BYTES 4096
@@ -314,7 +316,7 @@ void conn_end_request(struct conn *c, bool keep_alive)
     }
     if (keep_alive) {
         set_state(c, CONN_IDLE);
-        timer_start(&c->deadline, config()->limits.keepalive_seconds * 1000, on_deadline);
+        timer_start(&c->deadline, config()->limits.idle_seconds * 1000, on_deadline);
     } else {
         c->lingers = c->lingers || c->in.len > 0;
         set_state(c, CONN_ENDING);
@@ -509,7 +511,7 @@ struct conn *conn_open(struct http_loop *h, int fd, const struct ip *peer,
         conn_close(c);
         return NULL;
     }
-    timer_start(&c->deadline, config()->limits.keepalive_seconds * 1000, on_deadline);
+    timer_start(&c->deadline, config()->limits.idle_seconds * 1000, on_deadline);
     return c;
 }
 
@@ -520,11 +522,12 @@ void conn_refuse(struct conn *c)
 
 void conn_drain(struct conn *c)
 {
-    if (c->state != CONN_IDLE)
-        return; /* ends with its answer */
-    read_in(c); /* a request that has just come is not lost */
+    if (c->state == CONN_IDLE)
+        read_in(c); /* a request that has just come is not lost */
     if (c->state == CONN_IDLE) {
         set_state(c, CONN_ENDING);
         mark_dirty(c);
-    }
+    } else if (c->state == CONN_HEAD) {
+        timer_start(&c->deadline, DRAIN_HEAD_MS, on_deadline);
+    } /* else it ends with its answer */
 }

@@ -17,8 +17,23 @@ static bool is_space(char ch)
     return ch == ' ' || ch == '\t' || ch == '\r';
 }
 
-/* Takes one parameter off "; name=value" or "; name=\"value\"". A backslash makes the next
- * character plain. */
+/* A backslash before a quote or a backslash makes it plain. */
+static bool is_escape(struct str s, size_t at)
+{
+    return s.ptr[at] == '\\' && at + 1 < s.len && (s.ptr[at + 1] == '"' || s.ptr[at + 1] == '\\');
+}
+
+/* Where the quote that s begins with is closed, or s.len. */
+static size_t quoted_len(struct str s)
+{
+    size_t at = 1;
+
+    while (at < s.len && s.ptr[at] != '"')
+        at += 1 + is_escape(s, at);
+    return at < s.len ? at : s.len;
+}
+
+/* Takes one parameter off "; name=value" or "; name=\"value\"". */
 static bool next_param(struct arena *a, struct str *rest, struct str *name, struct str *value)
 {
     size_t i = 0, len = 0;
@@ -37,17 +52,17 @@ static bool next_param(struct arena *a, struct str *rest, struct str *name, stru
         *rest = str_skip(*rest, str_find(*rest, ';'));
         return true;
     }
-    text = arena_alloc(a, rest->len);
-    if (!text)
-        return false;
-    for (i = 1; i < rest->len && rest->ptr[i] != '"'; i++) {
-        if (rest->ptr[i] == '\\' && i + 1 < rest->len &&
-            (rest->ptr[i + 1] == '"' || rest->ptr[i + 1] == '\\'))
-            i++;
-        text[len++] = rest->ptr[i];
-    }
+    i = quoted_len(*rest);
     if (i == rest->len)
         return false; /* the quote is not closed */
+    /* No more than the value: a head may hold a thousand of them. */
+    text = arena_alloc(a, i);
+    if (!text)
+        return false;
+    for (size_t at = 1; at < i; at++) {
+        at += is_escape(*rest, at);
+        text[len++] = rest->ptr[at];
+    }
     *value = (struct str){text, len};
     *rest = str_skip(*rest, i + 1);
     return true;

@@ -238,8 +238,8 @@ static bool fail_head(struct parser *p, const char *detail)
     return false;
 }
 
-/* llhttp takes several spaces where one belongs (RFC 9112 section 3), and a line without a version
- * as HTTP/0.9. */
+/* llhttp takes several spaces where one belongs (RFC 9112 section 3), a line without a version as
+ * HTTP/0.9, and RTSP/1.0 where the method is one of RTSP's. */
 static bool is_request_line_plain(const struct parser *p)
 {
     struct str line = buf_str(&p->head);
@@ -248,7 +248,8 @@ static bool is_request_line_plain(const struct parser *p)
         line = str_skip(line, 1);
     line.len = str_find(line, '\r');
     return p->has_version &&
-           line.len == strlen(p->method) + 1 + p->target.len + strlen(" HTTP/1.1");
+           line.len == strlen(p->method) + 1 + p->target.len + strlen(" HTTP/1.1") &&
+           str_starts_with(str_skip(line, line.len - strlen(" HTTP/1.1")), STR(" HTTP/"));
 }
 
 /* A line that begins with a space goes on with the one before (RFC 9112 section 5.2), also where

@@ -183,6 +183,7 @@ void response_send(struct request *req, int status, const char *content_type, st
 
 void response_json(struct request *req, int status, struct str json)
 {
+    response_set_header(req, "Cache-Control", STR("no-store")); /* it is one caller's alone */
     response_send(req, status, "application/json", json);
 }
 

@@ -220,6 +220,18 @@ test('an_avatar_is_stored_as_a_data_uri_and_judged_by_its_content', async () => 
   assert.match((await user.get('/api/auth/me')).json.avatar, /^data:image\/png/);
 });
 
+test('a_login_form_of_a_foreign_page_signs_nobody_in', async () => {
+  const user = await aerie.user();
+  const login = (headers) => aerie.request('POST', '/api/auth/login', { form: { username: user.email, password: PASSWORD }, headers });
+  for (const headers of [{ Origin: 'https://evil.test' }, { Origin: 'null' }, { Referer: 'https://evil.test/page' }]) {
+    const answer = await login(headers);
+    assert.equal(answer.status, 403, JSON.stringify(headers));
+    assert.equal(answer.headers['set-cookie'], undefined);
+  }
+  assert.equal((await login({ Origin: aerie.base })).status, 200);
+  assert.equal((await login({})).status, 200);
+});
+
 test('mail_routes_say_that_mail_is_not_configured', async () => {
   const calls = [
     ['/api/auth/verify-email', { token: 'x' }],

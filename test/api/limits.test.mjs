@@ -71,6 +71,24 @@ test('messages_are_limited_per_user', () =>
     assert.equal((await aerie.admin.messages(refused)).length, 0, 'nothing was stored');
   }));
 
+test('streams_are_limited_per_team_and_in_all', () =>
+  withServer({ LIMITS__STREAMS: '3', LIMITS__STREAMS_PER_TEAM: '2' }, async (aerie) => {
+    await aerie.makeAdmin();
+    const send = async (client, agent) => client.send(await client.chat(agent), '12 34 56');
+    const slow = { provider: 'echo', config: { delay_ms: 500 } };
+    const agent = await aerie.admin.agent(slow);
+    const open = [await send(aerie.admin, agent), await send(aerie.admin, agent)];
+    checkRefusal(await send(aerie.admin, agent));
+    const { admin } = await aerie.otherTeam();
+    const theirs = await admin.agent(slow);
+    open.push(await send(admin, theirs));
+    const full = await send(admin, theirs);
+    assert.equal(full.status, 503, full.text);
+    assert.ok(Number(full.headers['retry-after']) >= 1);
+    for (const stream of open) assert.ok((await stream.whole()).done);
+    assert.ok((await (await send(aerie.admin, agent)).whole()).done, 'room again');
+  }));
+
 test('connections_per_address_are_bounded_when_asked_for', () =>
   withServer({ LIMITS__CONNECTIONS_PER_ADDRESS: '5' }, async (aerie) => {
     const { connect } = await import('node:net');

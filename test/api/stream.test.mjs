@@ -258,6 +258,51 @@ test('the_same_key_later_gives_the_same_reply_and_another_body_is_422', async ()
   assert.ok(theirs.done, 'keys are per user');
 });
 
+test('the_same_key_after_a_stop_or_a_failure_tells_how_it_ended', async () => {
+  const stopped = await newChat();
+  const headers = { 'Idempotency-Key': randomUUID() };
+  const first = await user.send(stopped, '!tokens=500&delay=20', { headers });
+  await first.until((s) => s.of('message').length > 1);
+  await user.post(`/api/chats/${stopped.id}/stop`);
+  await first.whole();
+  const again = await user.ask(stopped, '!tokens=500&delay=20', { headers });
+  assert.equal(again.done.stopped, true);
+  assert.equal(again.text, first.text);
+  assert.equal(again.done.message_id, first.done.message_id);
+
+  const failed = await newChat();
+  const broken = await user.ask(failed, '!status=500', { headers: { 'Idempotency-Key': 'broken' } });
+  const brokenAgain = await user.ask(failed, '!status=500', { headers: { 'Idempotency-Key': 'broken' } });
+  assert.equal(brokenAgain.done, undefined);
+  assert.deepEqual(brokenAgain.of('error').map((e) => e.data), broken.of('error').map((e) => e.data));
+});
+
+test('one_key_for_two_chats_at_once_is_answered_in_one_of_them', async () => {
+  for (let round = 0; round < 5; round++) {
+    const chats = [await newChat(), await newChat()];
+    const mark = tag();
+    const headers = { 'Idempotency-Key': randomUUID() };
+    const streams = await Promise.all(chats.map((chat) => user.send(chat, `!tokens=2&tag=${mark}`, { headers })));
+    for (const stream of streams) if (stream.status === 200) await stream.whole();
+    assert.deepEqual(streams.map((s) => s.status).sort(), [200, 422], streams.map((s) => s.text).join());
+    assert.equal(upstream.tagged(mark).length, 1);
+    const counts = await Promise.all(chats.map(async (chat) => (await user.messages(chat)).length));
+    assert.deepEqual(counts.sort(), [0, 2]);
+  }
+});
+
+test('a_json_client_that_leaves_was_a_reader_too', async () => {
+  const aborting = await aerie.admin.agent({ webhook_url: upstream.url(), config: { on_disconnect: 'abort' } });
+  const chat = await user.chat(aborting);
+  const mark = tag();
+  const asked = user.post(`/api/chats/${chat.id}/messages`, { content: `!first=5000&tag=${mark}` }, { headers: { Accept: 'application/json' }, timeout: 500 });
+  const call = await upstream.waitFor((r) => r.options.tag === mark);
+  await assert.rejects(asked); // it waits no longer
+  const left = Date.now();
+  for (let i = 0; i < 300 && !call.aborted_at; i++) await sleep(5);
+  assert.ok(call.aborted_at - left <= 1000, `${call.aborted_at - left} ms`);
+});
+
 test('silence_is_filled_with_comments_from_before_the_first_byte', async () => {
   const stream = await user.ask(await newChat(), '!first=2600&tokens=2');
   assert.ok(stream.comments >= 2, `${stream.comments} comments`);
@@ -341,6 +386,19 @@ test('deleting_a_chat_aborts_its_turn', async () => {
   assert.ok(call.aborted_at, 'the upstream was left');
   assert.ok(stream.of('done').length + stream.of('error').length <= 1);
   assert.equal((await user.get(`/api/chats/${chat.id}`)).status, 404);
+  assert.equal((await user.follow(chat)).status, 404, 'what was told is gone too');
+});
+
+test('a_deleted_chat_is_not_followed_any_more', async () => {
+  const chat = await newChat();
+  await user.ask(chat, '!tokens=3');
+  assert.equal((await user.delete(`/api/chats/${chat.id}`)).status, 204);
+  assert.equal((await user.follow(chat)).status, 404);
+  const echoing = await newChat();
+  const stranger = await aerie.user();
+  await user.ask(echoing, '!tokens=3');
+  assert.equal((await stranger.delete(`/api/chats/${echoing.id}`)).status, 404);
+  assert.equal((await user.follow(echoing)).status, 200, 'a refused deletion changes nothing');
 });
 
 test('what_of_the_chat_goes_along_is_bounded', async () => {

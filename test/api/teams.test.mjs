@@ -37,6 +37,17 @@ test('a_slug_is_one_teams_only', async () => {
   assert.ok([400, 409].includes(answer.status), `${answer.status} ${answer.text}`);
 });
 
+test('a_team_cannot_make_itself_the_one_that_strangers_register_with', async () => {
+  const other = await aerie.otherTeam();
+  assert.equal(aerie.team.slug, 'default');
+  assert.equal((await aerie.admin.put('/api/team', { slug: 'default', name: 'Still mine' })).status, 200, 'who has it may keep it');
+  assert.equal((await aerie.admin.put('/api/team', { slug: unique('was-default') })).status, 200);
+  const answer = await other.admin.put('/api/team', { slug: 'default' });
+  assert.equal(answer.status, 409, answer.text);
+  assert.deepEqual(answer.json, { detail: 'Only the operator gives a team this slug' });
+  aerie.database.query(`update teams set slug = 'default' where id = '${aerie.team.id}'`);
+});
+
 test('max_users_bounds_registrations_also_when_they_come_at_once', async () => {
   const other = await aerie.otherTeam(); // has one user
   await other.admin.put('/api/team', { settings: { max_users: 4 } });

@@ -1,10 +1,11 @@
 /* Statements over refresh_tokens. See db/sql.h for what a row says. */
-/* Only while the user is active and the password is still the one that was checked. */
+/* Only while the user is active and the password is still the one that was checked. The lock waits for whoever
+ * changes that just now: his statements, which end the user's other logins, would not see this one. */
 STATEMENT(REFRESH_ADD, SQL_WRITE, NULL,
           "INSERT INTO refresh_tokens (id, team_id, user_id, family, token_hash, created_at, "
           "expires_at) SELECT $2::uuid, team_id, id, $4::uuid, $5::text, $6::timestamptz, "
           "$7::timestamptz FROM users WHERE team_id = $1 AND id = $3 AND is_active "
-          "AND password_hash = $8 ON CONFLICT (token_hash) DO NOTHING",
+          "AND password_hash = $8 FOR NO KEY UPDATE ON CONFLICT (token_hash) DO NOTHING",
           "INSERT INTO refresh_tokens (id, team_id, user_id, family, token_hash, created_at, "
           "expires_at) SELECT $2, team_id, id, $4, $5, $6, $7 FROM users "
           "WHERE team_id = $1 AND id = $3 AND is_active AND password_hash = $8 "
@@ -15,7 +16,7 @@ STATEMENT(REFRESH_CLEAN, SQL_WRITE, "what is past its time goes in every team",
  * second sees the successor which that rotation left behind. */
 STATEMENT(REFRESH_DROP_FAMILY, SQL_WRITE, NULL,
           "DELETE FROM refresh_tokens WHERE team_id = $1 AND family = $2", NULL)
-/* in the batch that has just disabled the user, perhaps */
+/* in the batch that has just disabled the user, perhaps; twice, too */
 STATEMENT(REFRESH_DROP_DISABLED, SQL_WRITE, NULL,
           "DELETE FROM refresh_tokens WHERE team_id = $1 AND user_id = $2 "
           "AND NOT EXISTS (SELECT 1 FROM users WHERE team_id = $1 AND id = $2 AND is_active)",

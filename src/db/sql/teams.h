@@ -27,10 +27,12 @@ STATEMENT(TEAM_LOCK, SQL_WRITE, NULL, "SELECT id FROM teams WHERE id = $1 FOR NO
           "SELECT id FROM teams WHERE id = $1")
 STATEMENT(TEAM_SET_ACTIVE, SQL_WRITE, NULL,
           "UPDATE teams SET is_active = $2, updated_at = $3 WHERE id = $1", NULL)
-/* what is NULL stays; changes nothing when another team has the slug */
+/* What is NULL stays; changes nothing when another team has the slug, or when it is the one that registrations
+ * without a team go to: the operator gives it. */
 STATEMENT(TEAM_UPDATE, SQL_WRITE, NULL,
           "UPDATE teams SET name = COALESCE($2, name), slug = COALESCE($3, slug), "
           "settings = COALESCE($4, settings), updated_at = $5 WHERE id = $1 "
+          "AND (COALESCE($3, slug) <> 'default' OR slug = 'default') "
           "AND NOT EXISTS (SELECT 1 FROM teams AS other WHERE other.slug = $3 AND other.id <> $1) "
           "RETURNING id, name, slug, settings, is_active, created_at, updated_at",
           NULL)

@@ -79,6 +79,16 @@ static void what_looks_like_a_secret_is_masked(void **state)
     assert_str(logged(), "m: [redacted]\n");
 }
 
+static void addresses_of_people_are_masked(void **state)
+{
+    (void)state;
+    log_init(LOG_INFO, fds[1]);
+    log_info("m: GET /api/users/jane.doe+x@mail.example 404 <a@b.test>, jane%%40mail.example?");
+    assert_str(logged(), "m: GET /api/users/[redacted] 404 <[redacted]>, [redacted]?\n");
+    log_info("m: @home user@ 5 %% 40%% a.b.c");
+    assert_str(logged(), "m: @home user@ 5 % 40% a.b.c\n");
+}
+
 static void a_long_record_is_cut_between_characters(void **state)
 {
     static char text[9001];
@@ -194,6 +204,7 @@ int main(void)
                                         close_pipe),
         cmocka_unit_test_setup_teardown(control_characters_are_escaped, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(what_looks_like_a_secret_is_masked, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(addresses_of_people_are_masked, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(a_long_record_is_cut_between_characters, open_pipe,
                                         close_pipe),
         cmocka_unit_test_setup_teardown(a_full_pipe_drops_and_counts, open_pipe, close_pipe),

@@ -151,6 +151,22 @@ static void a_reply_past_its_bound_is_refused_and_the_part_stays(void **state)
     turn_log_unref(log);
 }
 
+static void a_turn_that_began_ends_with_an_event_even_when_it_could_not_be_written(void **state)
+{
+    struct turn_log *log = new_log();
+    struct log_event event;
+
+    (void)state;
+    turn_log_open(log);
+    turn_log_close(log, STR(""));
+    turn_log_lock(log);
+    assert_true(turn_log_next(log, 0, 100, &event));
+    assert_true(str_contains(event.notice, STR("\"type\":\"error\"")));
+    assert_false(turn_log_next(log, event.n, 100, &event));
+    turn_log_unlock(log);
+    turn_log_unref(log);
+}
+
 /* ---- a reader on another loop ---- */
 
 struct far_reader {
@@ -257,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_number_past_the_end_or_inside_a_character_is_none),
         cmocka_unit_test(too_many_notices_are_dropped_but_never_the_end),
         cmocka_unit_test(a_reply_past_its_bound_is_refused_and_the_part_stays),
+        cmocka_unit_test(a_turn_that_began_ends_with_an_event_even_when_it_could_not_be_written),
         cmocka_unit_test(a_reader_on_another_loop_gets_all_of_it),
         cmocka_unit_test(a_chat_has_one_turn_until_it_has_ended),
     };

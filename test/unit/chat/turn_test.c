@@ -2,6 +2,7 @@
  * Whatever happens: one terminal event, one stored reply with the right status, a chat that is free again. */
 #include "../cmocka_all.h"
 #include "../sweep.h"
+#include "../allocs.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "chat/hub.h"
@@ -11,6 +12,7 @@
 #include "upstream/upstream.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@ static struct loop loop;
 static struct config test_config;
 static struct db *db;
 static struct id team_id, user_id, agent_id, chat_id;
-static char directory[] = "/tmp/aerie-turn-XXXXXX";
+static char directory[] = "/tmp/aerie-turn-XXXXXX", database_path[64];
 
 static void must(struct error err)
 {
@@ -277,6 +279,234 @@ static void a_chat_of_someone_else_is_not_found(void **state)
     turn_log_unref(log);
 }
 
+static struct turn_request to_chat(const struct id *chat)
+{
+    return (struct turn_request){.team_id = team_id, .user_id = user_id, .chat_id = *chat, .content = STR("hi"),
+                                 .idempotency_key = STR(""), .body_hash = STR("")};
+}
+
+static void run_to_end(struct turn_log *log)
+{
+    while (turn_log_phase(log) != TURN_LOG_CLOSED || log->turn)
+        sweep_turn(&loop);
+}
+
+static void why_a_turn_failed_is_known_after_it_is_gone(void **state)
+{
+    struct turn_request r = to_chat(&chat_id);
+    struct turn_log *log = NULL;
+
+    (void)state;
+    set_config("{no JSON"); /* the database says so, in words of its own */
+    must(turn_start(&r, &log));
+    run_to_end(log);
+    set_config("{\"delay_ms\":4}");
+    assert_false(log->is_begun);
+    assert_int_equal(log->outcome.status, ERR_DB);
+    assert_true(str_contains(str_from(log->outcome.detail), STR("JSON")));
+    turn_log_unref(log);
+}
+
+static void turns_past_a_limit_are_refused_and_claim_nothing(uint64_t *limit, enum status refusal)
+{
+    struct id other_chat = id_v7();
+    struct turn_request r = to_chat(&chat_id), other = to_chat(&other_chat);
+    struct turn_log *log = NULL, *refused = NULL;
+
+    *limit = 1;
+    must(turn_start(&r, &log));
+    assert_int_equal(turn_start(&other, &refused).status, refusal);
+    assert_null(hub_find(&other_chat, &user_id));
+    assert_int_equal(turn_start(&r, &refused).status, ERR_CONFLICT); /* not counted either */
+    run_to_end(log);
+    turn_log_unref(log);
+    must(turn_start(&r, &log));
+    run_to_end(log);
+    turn_log_unref(log);
+    *limit = 0;
+}
+
+static void streams_are_bounded_in_all_and_for_each_team(void **state)
+{
+    (void)state;
+    turns_past_a_limit_are_refused_and_claim_nothing(&test_config.limits.streams, ERR_BUSY);
+    turns_past_a_limit_are_refused_and_claim_nothing(&test_config.limits.streams_per_team, ERR_RATE_LIMITED);
+}
+
+static void ended_turns_stay_within_the_bytes_that_they_really_take(void **state)
+{
+    struct turn_request r = to_chat(&chat_id);
+    struct turn_log *first = NULL, *log = NULL;
+    struct config before = test_config;
+
+    (void)state;
+    test_config.turn.keep_ms = 60000;
+    test_config.turn.keep_bytes = 8192;
+    must(turn_start(&r, &first));
+    run_to_end(first);
+    for (unsigned i = 0; i < 8; i++) {
+        must(turn_start(&r, &log));
+        run_to_end(log);
+        turn_log_unref(log);
+    }
+    assert_int_equal(atomic_load(&first->refs), 1); /* ours */
+    turn_log_unref(first);
+    test_config = before;
+}
+
+static void a_turn_that_is_asked_to_stop_while_its_readers_leave_stops(void **state)
+{
+    (void)state;
+    set_config("{\"delay_ms\":20}");
+    scenario_start(&scenario);
+    while (scenario.log->text.len == 0)
+        sweep_turn(&loop);
+    leave(&scenario); /* both are told by the one letter that is under way */
+    stop(&scenario);
+    stop(&scenario);
+    run_to_end(scenario.log);
+    assert_true(scenario.log->is_stopped);
+    scenario_finish(&scenario, true);
+    set_config("{\"delay_ms\":4}");
+}
+
+/* Somebody else's transaction, which no write gets past. */
+static sqlite3 *lock_database(void)
+{
+    sqlite3 *other = NULL;
+
+    assert_int_equal(sqlite3_open(database_path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(other, 5000), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    return other;
+}
+
+/* Streams a reply whose end finds the database locked, which lasts for so many turns of the loop. */
+static void end_while_locked(unsigned locked_turns)
+{
+    sqlite3 *other;
+
+    set_config("{\"delay_ms\":20}");
+    scenario_start(&scenario);
+    while (scenario.log->text.len == 0)
+        sweep_turn(&loop);
+    other = lock_database();
+    for (unsigned turn = 0; turn_log_phase(scenario.log) != TURN_LOG_CLOSED; turn++) {
+        if (turn == locked_turns) {
+            sqlite3_close(other);
+            other = NULL;
+        }
+        sweep_turn(&loop);
+        usleep(1000);
+    }
+    sqlite3_close(other);
+    run_to_end(scenario.log);
+}
+
+static void a_reply_waits_a_while_for_a_database_that_is_away_at_its_end(void **state)
+{
+    (void)state;
+    end_while_locked(400);
+    assert_int_equal(scenario.log->outcome.status, OK);
+    assert_true(scenario.log->is_saved);
+    scenario_finish(&scenario, false);
+    set_config("{\"delay_ms\":4}");
+}
+
+static void a_reply_that_could_not_be_stored_says_so_and_frees_its_chat(void **state)
+{
+    uint64_t save_seconds = test_config.turn.save_seconds;
+    struct log_event event;
+    struct turn_log *log;
+    uint64_t n = 0;
+
+    (void)state;
+    test_config.turn.save_seconds = 0;
+    end_while_locked(UINT32_MAX);
+    test_config.turn.save_seconds = save_seconds;
+    log = scenario.log;
+    assert_int_equal(log->outcome.status, ERR_NOT_SAVED);
+    assert_int_equal(count_terminal(log), 1);
+    turn_log_lock(log);
+    while (turn_log_next(log, n, 1000, &event))
+        n = event.n;
+    turn_log_unlock(log);
+    assert_true(str_contains(event.notice, STR("\"code\":\"not_saved\"")));
+    assert_false(str_contains(event.notice, STR("message_id")));
+    assert_true(str_eq(turn_log_text(log), STR("Echo: one two three"))); /* it was told all the same */
+    turn_log_detach(log, &scenario.reader);
+    turn_log_unref(log);
+    set_config("{\"delay_ms\":4}");
+    scenario_start(&scenario);
+    run_to_end(scenario.log);
+    scenario_finish(&scenario, false);
+}
+
+static bool is_chat_free(void)
+{
+    struct turn_log *there = hub_find(&chat_id, &user_id);
+    bool is_free = !there || turn_log_phase(there) == TURN_LOG_CLOSED;
+
+    if (there)
+        turn_log_unref(there);
+    return is_free;
+}
+
+/* One turn whose nth allocation fails. False: there were not that many. */
+static bool is_turn_sound_when_allocation_fails(unsigned long n)
+{
+    struct turn_request r = to_chat(&chat_id);
+    struct turn_log *log = NULL;
+    struct log_reader reader = {0};
+    bool has_failed, has_reader = false;
+    struct error err;
+
+    r.content = STR("one two three");
+    allocs_reset(n);
+    allocs_watch(true);
+    err = turn_start(&r, &log);
+    if (!is_error(err)) {
+        has_reader = turn_log_attach(log, &reader, on_grow);
+        while (turn_log_phase(log) != TURN_LOG_CLOSED || log->turn) {
+            sweep_turn(&loop);
+            usleep(200);
+        }
+    }
+    allocs_watch(false);
+    has_failed = allocs_failed();
+    if (is_error(err)) {
+        assert_int_equal(err.status, ERR_NO_MEMORY);
+        assert_true(is_chat_free());
+        return has_failed;
+    }
+    scenario.log = log;
+    assert_int_equal(count_terminal(log), log->is_begun ? 1 : 0);
+    assert_true(log->is_saved || !log->is_begun); /* memory is there again when it ends */
+    if (!is_error(log->outcome))
+        assert_true(str_eq(turn_log_text(log), STR("Echo: one two three")));
+    if (!log->is_begun || !is_error(log->outcome))
+        assert_stored(&scenario, false);
+    assert_true(is_chat_free());
+    if (has_reader)
+        turn_log_detach(log, &reader);
+    turn_log_unref(log);
+    for (unsigned i = 0; i < 3; i++)
+        sweep_turn(&loop); /* letters under way */
+    return has_failed;
+}
+
+static void a_turn_that_finds_no_memory_at_any_moment_ends_once_and_tells_no_lie(void **state)
+{
+    unsigned long n = 1;
+
+    (void)state;
+    set_config("{\"delay_ms\":0}");
+    while (is_turn_sound_when_allocation_fails(n))
+        n++;
+    assert_true(n > 20);
+    set_config("{\"delay_ms\":4}");
+}
+
 static void nothing_more(struct loop *l)
 {
     (void)l;
@@ -284,11 +514,12 @@ static void nothing_more(struct loop *l)
 
 static int open_rooms(void **state)
 {
-    static char url[64];
+    static char url[96];
 
     (void)state;
     assert_non_null(mkdtemp(directory));
-    snprintf(url, sizeof(url), "sqlite:///%s/chat.db", directory);
+    snprintf(database_path, sizeof(database_path), "%s/chat.db", directory);
+    snprintf(url, sizeof(url), "sqlite:///%s", database_path);
     test_config.database.url = str_from(url);
     must(db_open(&db, DB_OPEN_SERVER));
     must(db_migrate_up(db, &(int){0}));
@@ -329,6 +560,13 @@ int main(void)
         cmocka_unit_test(a_second_message_is_refused_while_the_first_is_answered),
         cmocka_unit_test(the_same_key_joins_the_turn_and_another_body_is_refused),
         cmocka_unit_test(a_chat_of_someone_else_is_not_found),
+        cmocka_unit_test(why_a_turn_failed_is_known_after_it_is_gone),
+        cmocka_unit_test(streams_are_bounded_in_all_and_for_each_team),
+        cmocka_unit_test(ended_turns_stay_within_the_bytes_that_they_really_take),
+        cmocka_unit_test(a_turn_that_is_asked_to_stop_while_its_readers_leave_stops),
+        cmocka_unit_test(a_reply_waits_a_while_for_a_database_that_is_away_at_its_end),
+        cmocka_unit_test(a_reply_that_could_not_be_stored_says_so_and_frees_its_chat),
+        cmocka_unit_test(a_turn_that_finds_no_memory_at_any_moment_ends_once_and_tells_no_lie),
     };
     int failed;
 

@@ -150,12 +150,11 @@ static void the_names_of_older_programs_work(void **state)
     assert_false(is_error(load(NULL,
                                "ACCESS_TOKEN_EXPIRE_MINUTES=45\nALGORITHM=HS256\n"
                                "SECURITY__BCRYPT_ROUNDS=10\nENVIRONMENT=production\n"
-                               "LIMITS__IDLE_SECONDS=9\nLOGGING__LEVEL=WARNING\n",
+                               "LOGGING__LEVEL=WARNING\n",
                                NULL, &c)));
     assert_int_equal(c.security.access_seconds, 2700);
     assert_int_equal(c.security.bcrypt_rounds, 10);
     assert_str(c.environment, "production");
-    assert_int_equal(c.limits.keepalive_seconds, 9);
     assert_str(c.log.level, "warn");
     config_free(&c);
     assert_false(is_error(load(NULL, NULL, "SECURITY__JWT_EXPIRES_IN=60", &c)));

@@ -480,6 +480,21 @@ static void draining_waits_for_answers_only(void **state)
     hang_up(busy);
 }
 
+static void a_request_that_is_half_there_does_not_hold_a_drain(void **state)
+{
+    int fd = client_connect();
+
+    (void)state;
+    client_send(fd, "GET /plain HTTP/1.1\r\nHost: x");
+    turn(20);
+    http_drain(ts.loop, on_drained);
+    assert_false(ts.is_drained);
+    assert_true(the_conn()->deadline.due_ms <= loop_now_ms(ts.loop) + 1000);
+    fire(&the_conn()->deadline);
+    hang_up(fd);
+    turn_until(&ts.is_drained);
+}
+
 static void draining_answers_those_in_the_queue(void **state)
 {
     int fd;
@@ -584,6 +599,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_client_may_vanish_at_any_byte),
     TEST(a_client_may_vanish_at_any_turn),
     TEST(draining_waits_for_answers_only),
+    TEST(a_request_that_is_half_there_does_not_hold_a_drain),
     TEST(draining_answers_those_in_the_queue),
     TEST(aborting_fails_what_runs),
     TEST(accepting_pauses_at_the_limit_and_goes_on),

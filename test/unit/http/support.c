@@ -265,7 +265,7 @@ void server_start(const char *trusted_proxies)
                    .upload_bytes = 2 << 20,
                    .head_seconds = 10,
                    .body_min_bytes_per_second = 1024,
-                   .keepalive_seconds = 75,
+                   .idle_seconds = 75,
                    .write_seconds = 30,
                    .pipeline_bytes = 16384,
                    .output_bytes = 65536},

@@ -181,6 +181,28 @@ static void multipart_bodies_have_a_bounded_number_of_parts(void **state)
     }
 }
 
+/* A head may hold a thousand quoted parameters: they must not cost a head's length each. */
+static void quoted_parameters_cost_what_they_hold(void **state)
+{
+    struct request req = request_with("Content-Type", "multipart/form-data; boundary=x");
+    struct buf body = {.data = NULL};
+    struct multipart_part part;
+
+    (void)state;
+    for (unsigned i = 0; i < 30; i++) {
+        buf_append_str(&body, STR("--x\r\nContent-Disposition: form-data"));
+        for (unsigned k = 0; k < 1600; k++)
+            buf_append_str(&body, STR(";a=\"\""));
+        buf_append_str(&body, STR("\r\n\r\n1\r\n"));
+    }
+    buf_append_str(&body, STR("--x--"));
+    req.body = buf_str(&body);
+    assert_int_equal(multipart_find(&req, "file", &part).status, ERR_INVALID);
+    assert_true(req.arena.used_bytes < 4 * body.len);
+    buf_deinit(&body);
+    arena_free(&req.arena);
+}
+
 static void blocks_hold_their_addresses(void **state)
 {
     static const struct {
@@ -265,6 +287,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(forms_are_decoded),
     cmocka_unit_test(multipart_bodies_are_taken_apart),
     cmocka_unit_test(multipart_bodies_have_a_bounded_number_of_parts),
+    cmocka_unit_test(quoted_parameters_cost_what_they_hold),
     cmocka_unit_test(blocks_hold_their_addresses),
     cmocka_unit_test(socket_addresses_match_too),
     cmocka_unit_test(wrong_route_tables_are_told),

@@ -1,5 +1,5 @@
 /* Many calls at once on one loop: what each costs while it is held, and what stays afterwards. */
-#include "allocs.h"
+#include "../allocs.h"
 #include "harness.h"
 
 #include <arpa/inet.h>

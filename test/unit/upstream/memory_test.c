@@ -1,5 +1,5 @@
 /* Every allocation of a call made to fail once: it ends once, says so truly, and leaks nothing. */
-#include "allocs.h"
+#include "../allocs.h"
 #include "harness.h"
 
 #include <stdio.h>

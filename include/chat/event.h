@@ -1,0 +1,21 @@
+/* The events of a turn as JSON, as the API promises them. */
+#ifndef AERIE_CHAT_EVENT_H
+#define AERIE_CHAT_EVENT_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* The public name of what failed inside a turn, and the sentence for people. */
+const char *event_code(const struct error *err);
+const char *event_detail(const struct error *err);
+
+/* Something to see while the reply is made. */
+void event_write_status(struct buf *out, const char *level, struct str description);
+/* The end of a reply that is whole, or was stopped. */
+void event_write_done(struct buf *out, struct str reply_id, bool is_stopped);
+/* The end of one that failed. reply_id: "" when nothing of it is stored; retry_after_s: 0: unknown.
+ */
+void event_write_error(struct buf *out, struct str code, struct str detail, struct str reply_id,
+                       int retry_after_s);
+
+#endif

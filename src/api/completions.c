@@ -1,0 +1,381 @@
+/* POST /v1/chat/completions: an agent as a model of OpenAI's protocol. The agent is asked in the
+ * request's own flow and nothing is stored, so that a client that leaves ends it all. */
+#include "completions.h"
+
+#include "account/rate.h"
+#include "answer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "chat/follow.h"
+#include "chat/streams.h"
+#include "chat/turn.h"
+#include "config/config.h"
+
+#define MINUTE_MS       60000
+#define CHUNK_BYTES     (16 * 1024) /* of text */
+#define CHARS_PER_TOKEN 4           /* where the provider does not tell */
+#define KEEP_ALIVE      ": keep-alive\n\n"
+#define IS_DONE         "data: [DONE]\n\n"
+
+/* ---- what every answer says ---- */
+
+static void write_start(struct json *j, const struct completion *s, const char *object)
+{
+    struct buf *out = j->buf;
+
+    json_begin_object(j);
+    json_key(j, "id");
+    buf_printf(out, "\"chatcmpl-%s\"", s->id.text);
+    j->needs_comma = true;
+    json_pair_str(j, "object", str_from(object));
+    json_pair_int(j, "created", s->created_s);
+    json_pair_str(j, "model", id_str(&s->v1.auth.caller.agent_id));
+}
+
+static int64_t estimate_tokens(size_t n_chars)
+{
+    return (int64_t)((n_chars + CHARS_PER_TOKEN - 1) / CHARS_PER_TOKEN);
+}
+
+static void write_usage(struct json *j, const struct completion *s)
+{
+    struct upstream_usage usage = s->call.usage;
+
+    if (!usage.is_known) {
+        usage.prompt_tokens = estimate_tokens(s->in.n_chars);
+        usage.completion_tokens = estimate_tokens(s->n_reply_chars);
+        usage.total_tokens = usage.prompt_tokens + usage.completion_tokens;
+    }
+    json_key(j, "usage");
+    json_begin_object(j);
+    json_pair_int(j, "prompt_tokens", usage.prompt_tokens);
+    json_pair_int(j, "completion_tokens", usage.completion_tokens);
+    json_pair_int(j, "total_tokens", usage.total_tokens);
+    json_end_object(j);
+}
+
+/* ---- the stream ---- */
+
+enum chunk { CHUNK_ROLE, CHUNK_TEXT, CHUNK_STOP, CHUNK_USAGE };
+
+static void write_choice(struct json *j, enum chunk kind, struct str text)
+{
+    json_begin_object(j);
+    json_pair_int(j, "index", 0);
+    json_key(j, "delta");
+    json_begin_object(j);
+    if (kind == CHUNK_ROLE)
+        json_pair_str(j, "role", STR("assistant"));
+    if (kind == CHUNK_ROLE || kind == CHUNK_TEXT)
+        json_pair_str(j, "content", text);
+    json_end_object(j);
+    json_pair_raw(j, "logprobs", STR("null"));
+    json_pair_str_or_null(j, "finish_reason", kind == CHUNK_STOP ? STR("stop") : STR_NONE);
+    json_end_object(j);
+}
+
+static void send_event(struct completion *s, struct buf *out)
+{
+    buf_append_str(out, STR("\n\n"));
+    if (out->failed)
+        s->has_failed = true;
+    else
+        response_stream_write(s->req, out->data, out->len);
+}
+
+/* The last thing that a callback does, as it may free s. */
+static void check_failed(struct completion *s)
+{
+    if (s->has_failed)
+        flow_fail(&s->req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+}
+
+static void send_chunk(struct completion *s, enum chunk kind, struct str text)
+{
+    struct buf *out = chat_scratch();
+    struct json j = {.buf = out};
+
+    buf_append_str(out, STR("data: "));
+    write_start(&j, s, "chat.completion.chunk");
+    json_key(&j, "choices");
+    json_begin_array(&j);
+    if (kind != CHUNK_USAGE)
+        write_choice(&j, kind, text);
+    json_end_array(&j);
+    if (kind == CHUNK_USAGE)
+        write_usage(&j, s);
+    else if (s->in.wants_usage)
+        json_pair_raw(&j, "usage", STR("null"));
+    json_end_object(&j);
+    send_event(s, out);
+}
+
+static void begin_stream(struct completion *s)
+{
+    sse_begin(s->req);
+    send_chunk(s, CHUNK_ROLE, STR(""));
+}
+
+static void on_heartbeat(struct timer *t);
+
+static void restart_heartbeat(struct completion *s)
+{
+    timer_start(&s->heartbeat, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
+}
+
+/* An agent that thinks for long: from now on the status is 200, whatever comes. */
+static void on_heartbeat(struct timer *t)
+{
+    struct completion *s = container_of(t, struct completion, heartbeat);
+
+    restart_heartbeat(s);
+    if (!response_is_started(s->req))
+        begin_stream(s);
+    else if (!response_stream_is_full(s->req))
+        response_stream_write(s->req, KEEP_ALIVE, sizeof(KEEP_ALIVE) - 1);
+    check_failed(s);
+}
+
+static void on_drained(void *state);
+
+/* Sends what there is and the socket takes. A slow client costs no more than one reply. */
+static void pump(struct completion *s)
+{
+    size_t at = 0;
+
+    while (at < s->text.len && !s->has_failed && !response_stream_is_full(s->req)) {
+        struct str piece = utf8_prefix(str_skip(buf_str(&s->text), at), CHUNK_BYTES);
+
+        send_chunk(s, CHUNK_TEXT, piece);
+        at += piece.len;
+    }
+    buf_consume(&s->text, at);
+    s->is_blocked = s->text.len > 0 && !s->has_failed;
+    if (s->is_blocked)
+        response_stream_on_drained(s->req, on_drained, s);
+}
+
+static void on_drained(void *state)
+{
+    struct completion *s = state;
+
+    if (!s->is_blocked)
+        return;
+    pump(s);
+    if (s->has_failed)
+        check_failed(s);
+    else if (!s->is_blocked && op_is_running(&s->drain))
+        op_end(&s->drain, NO_ERROR); /* last: may free s */
+}
+
+/* ---- asking the agent ---- */
+
+/* Asked before the body is read, so that a flood is cheap. */
+static void take_rate(struct flow *f)
+{
+    const struct completion *s = request_of(f)->state;
+    unsigned wait_s = rate_take(RATE_AGENT_MESSAGES, id_str(&s->v1.auth.caller.agent_id),
+                                config()->limits.agent_messages_per_minute, MINUTE_MS);
+
+    if (wait_s > 0)
+        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s,
+                           "This agent gets too many messages; wait a moment"));
+}
+
+static void free_arena(void *arena)
+{
+    arena_free(arena);
+}
+
+static void read_body(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+
+    s->req = req;
+    s->id = id_v7();
+    s->created_s = clock_wall_us() / 1000000;
+    if (arena_defer(&req->arena, free_arena, &s->arena))
+        (void)!completion_read(req, &s->arena, &s->in);
+    else
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+}
+
+/* The agent's own words come first, the client's after them. */
+static void build_prompt(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+    const struct key_caller *who = &s->v1.auth.caller;
+    struct str own;
+    struct error err =
+        prompt_of_agent(&s->arena, id_str(&who->agent_id), who->row, BY_KEY_AGENT, &s->prompt);
+
+    if (is_error(err)) {
+        flow_fail(f, err);
+        return;
+    }
+    own = s->prompt.system_prompt;
+    s->in.n_chars += utf8_length(own);
+    if (s->in.system.len > 0)
+        s->prompt.system_prompt = own.len > 0 ? arena_printf(&s->arena, "%.*s\n\n%.*s",
+                                                             STR_ARG(own), STR_ARG(s->in.system))
+                                              : s->in.system;
+    if (!s->prompt.system_prompt.ptr)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    s->prompt.session_id = id_str(&s->id);
+    s->prompt.messages = s->in.messages;
+    s->prompt.n_messages = s->in.n_messages;
+}
+
+static void on_text(struct upstream_call *call, struct str text)
+{
+    struct completion *s = call->state;
+
+    /* Nobody is asked again once an answer comes: what the agent was told does not stay. */
+    s->prompt = (struct upstream_prompt){0};
+    arena_free(&s->arena);
+    s->n_reply_chars += utf8_length(text);
+    buf_append_str(&s->text, text);
+    s->has_failed = s->text.failed;
+    if (s->in.is_stream && !s->has_failed) {
+        if (!response_is_started(s->req))
+            begin_stream(s);
+        restart_heartbeat(s);
+        if (!s->is_blocked)
+            pump(s);
+    }
+    check_failed(s);
+}
+
+static void call_provider(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+
+    buf_init(&s->text, config()->upstream.reply_bytes + 1);
+    s->call.state = s;
+    s->call.on_text = on_text;
+    upstream_start(&s->call, f, &s->prompt);
+}
+
+static const struct step ask_steps[] = {STEP(call_provider), STEP_END};
+
+/* How it went is told by the subflow: what came before an error is sent, too. */
+static void ask_agent(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+    struct error err = streams_enter(&s->v1.auth.caller.team_id);
+
+    if (is_error(err)) {
+        flow_fail(f, err);
+        return;
+    }
+    s->is_counted = true;
+    req->fails_at_eof = true; /* one who waits for the whole may leave as well */
+    if (s->in.is_stream)
+        restart_heartbeat(s);
+    flow_try(f, &s->ask, ask_steps, req);
+}
+
+static void on_drain_cancel(struct op *op)
+{
+    op_end(op, ERROR(ERR_CANCELED, 0, NULL));
+}
+
+static void send_rest(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+
+    if (s->is_blocked)
+        op_begin(&s->drain, f, on_drain_cancel);
+}
+
+/* ---- the end ---- */
+
+static void send_error(struct completion *s, struct error err)
+{
+    struct buf *out = chat_scratch();
+    struct json j = {.buf = out};
+
+    log_write((enum log_level)status_row(err.status)->log_level, "api: %s (%d): %s request=%s",
+              status_row(err.status)->name, err.code, err.detail ? err.detail : "",
+              s->req->id.text);
+    buf_append_str(out, STR("data: "));
+    v1_write_error(&j, err, NULL);
+    send_event(s, out);
+}
+
+static void end_stream(struct completion *s, struct error err)
+{
+    if (is_error(err)) {
+        send_error(s, err);
+        return;
+    }
+    send_chunk(s, CHUNK_STOP, STR(""));
+    if (s->in.wants_usage)
+        send_chunk(s, CHUNK_USAGE, STR(""));
+    response_stream_write(s->req, IS_DONE, sizeof(IS_DONE) - 1);
+}
+
+static void answer_whole(struct completion *s)
+{
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    write_start(&j, s, "chat.completion");
+    json_key(&j, "choices");
+    json_begin_array(&j);
+    json_begin_object(&j);
+    json_pair_int(&j, "index", 0);
+    json_key(&j, "message");
+    json_begin_object(&j);
+    json_pair_str(&j, "role", STR("assistant"));
+    json_pair_str(&j, "content", buf_str(&s->text));
+    json_pair_raw(&j, "refusal", STR("null"));
+    json_end_object(&j);
+    json_pair_raw(&j, "logprobs", STR("null"));
+    json_pair_str(&j, "finish_reason", STR("stop"));
+    json_end_object(&j);
+    json_end_array(&j);
+    write_usage(&j, s);
+    json_end_object(&j);
+    answer_json(s->req, 200, &body);
+}
+
+static void answer(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+    struct error err = s->ask.flow.err;
+
+    if (response_is_started(req))
+        end_stream(s, err);
+    else if (is_error(err))
+        flow_fail(f, err);
+    else
+        answer_whole(s);
+    check_failed(s);
+}
+
+static void release(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+
+    timer_stop(&s->heartbeat);
+    buf_deinit(&s->text);
+    s->is_blocked = false;
+    if (s->is_counted)
+        streams_leave(&s->v1.auth.caller.team_id);
+}
+
+const struct step completions_steps[] = {
+    STEP(load_key),                        /* 401 */
+    STEP(check_key),                       /* 401, 403 */
+    STEP(v1_check_scope),                  /* 403 */
+    STEP(take_rate),                       /* 429 */
+    STEP(read_body),                       /* 400, 404 */
+    STEP(build_prompt),   STEP(ask_agent), /* ends with the last token, or with the client */
+    STEP(send_rest),                       /* to a client that reads slowly */
+    STEP(answer),         STEP_ALWAYS(v1_answer_error),
+    STEP_ALWAYS(release), STEP_END,
+};

@@ -1,0 +1,30 @@
+/* POST /v1/chat/completions. */
+#ifndef AERIE_SRC_API_COMPLETIONS_H
+#define AERIE_SRC_API_COMPLETIONS_H
+
+#include "chat/prompt.h"
+#include "completion_input.h"
+#include "upstream/upstream.h"
+#include "v1.h"
+
+struct completion {
+    struct v1 v1; /* first: the shared steps look here */
+    struct request *req;
+    struct completion_input in;
+    struct upstream_prompt prompt;
+    struct arena arena; /* what the agent is told; goes when it begins to answer */
+    struct subflow ask;
+    struct upstream_call call;
+    struct buf text;        /* of the reply: what the client was not sent yet */
+    struct op drain;        /* waits for the client to take it */
+    struct timer heartbeat; /* of a stream */
+    struct id id;
+    int64_t created_s;
+    size_t n_reply_chars;
+    bool is_counted; /* as one of limits.streams */
+    bool is_blocked; /* the socket takes no more for now */
+    bool has_failed; /* an event could not be written */
+};
+extern const struct step completions_steps[];
+
+#endif

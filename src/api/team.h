@@ -1,0 +1,15 @@
+/* /api/team. */
+#ifndef AERIE_API_TEAM_H
+#define AERIE_API_TEAM_H
+
+#include "api/input.h"
+#include "db/db.h"
+
+struct team {
+    struct input name, slug, settings, is_active;
+    struct db_query query;
+};
+extern const struct step team_get_steps[];
+extern const struct step team_update_steps[];
+
+#endif

@@ -1,0 +1,27 @@
+/* What the routes for OpenAI's clients share: the key, the agent as a model, errors in their shape.
+ */
+#ifndef AERIE_SRC_API_V1_H
+#define AERIE_SRC_API_V1_H
+
+#include "base/json.h"
+#include "key_auth.h"
+
+/* The first member of these routes' states. */
+struct v1 {
+    struct key_auth auth; /* first: load_key and check_key look here */
+    const char *param;    /* the field that an error is about; NULL: none */
+};
+
+/* A step: may the key chat? 403 */
+void v1_check_scope(struct flow *f);
+/* Is it a name of the key's agent: its id, or its name where no other agent of the team has it? If
+ * not, the flow has failed with 404. */
+bool v1_check_model(struct request *req, struct str model) MUST_CHECK;
+/* The flow fails with 400. param, sentence: static or in the arena. */
+void v1_refuse(struct request *req, const char *param, const char *sentence);
+/* {"error":{"message","type","param","code"}} */
+void v1_write_error(struct json *j, struct error err, const char *param);
+/* An always step: answers a failed flow in that shape, before http would in ours. */
+void v1_answer_error(struct flow *f);
+
+#endif
