@@ -319,6 +319,17 @@ static void on_deadline(struct timer *t)
     }
 }
 
+/* What libcurl says to a header line of more than 100 kB: "too large" from 8.6 on, "out of memory"
+ * before. */
+static bool is_out_of_room(CURLcode code)
+{
+#if LIBCURL_VERSION_NUM >= 0x080600
+    if (code == CURLE_TOO_LARGE)
+        return true;
+#endif
+    return code == CURLE_OUT_OF_MEMORY;
+}
+
 static struct error explain(const struct post *p, CURLcode code)
 {
     if (code == CURLE_OK && p->has_head)
@@ -329,8 +340,7 @@ static struct error explain(const struct post *p, CURLcode code)
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
         code == CURLE_BAD_CONTENT_ENCODING)
         return ERROR(ERR_PROVIDER_MALFORMED, (int)code, "The agent's answer is not HTTP.");
-    /* libcurl 7.88 says "out of memory" to a header line of more than 100 kB. */
-    if (code == CURLE_OUT_OF_MEMORY)
+    if (is_out_of_room(code))
         return p->may_have_arrived ? ERROR(ERR_UPSTREAM_LIMIT, (int)code,
                                            "The agent's answer has too many headers.")
                                    : ERROR(ERR_NO_MEMORY, (int)code, NULL);
