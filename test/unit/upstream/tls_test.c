@@ -39,6 +39,8 @@ static int connect_to(struct sockaddr_in *address)
     return result;
 }
 
+/* The answer comes from behind a proxy, which reads the request to its end first: a server that
+ * answers before it has all of a body resets the stream now and then. */
 static void write_config(void)
 {
     char path[64];
@@ -56,10 +58,17 @@ static void write_config(void)
             "  server {\n"
             "    listen 127.0.0.1:%u ssl http2;\n"
             "    ssl_certificate ours.crt; ssl_certificate_key ours.key;\n"
-            "    location / { return 200 '{\"output\":\"$connection $server_protocol\"}'; }\n"
+            "    location / {\n"
+            "      proxy_pass http://unix:%s/inner;\n"
+            "      proxy_set_header X-Outer '$connection $server_protocol';\n"
+            "    }\n"
+            "  }\n"
+            "  server {\n"
+            "    listen unix:%s/inner;\n"
+            "    location / { return 200 '{\"output\":\"$http_x_outer\"}'; }\n"
             "  }\n"
             "}\n",
-            port);
+            port, dir, dir);
     fclose(file);
 }
 
