@@ -557,48 +557,32 @@ static void a_model_needs_a_key_and_a_model(void **state)
     outcome_free(&out);
 }
 
-static int open_room(void **state)
-{
-    (void)state;
-    harness_open();
-    return 0;
-}
-
-static int close_room(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_room, close_room)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_capture_gives_its_text_or_error),
-        TEST(the_request_serves_webhooks_and_chat_triggers),
-        TEST(connections_are_used_again),
-        TEST(a_post_is_never_sent_twice),
-        TEST(statuses_become_codes),
-        TEST(a_cut_keeps_the_text),
-        TEST(a_reset_is_told_by_how_far_the_answer_was),
-        TEST(a_reset_keeps_the_text_before_it),
-        TEST(a_trailer_says_nothing_about_the_answer),
-        TEST(compressed_answers_are_refused),
-        TEST(retry_after_may_be_a_date),
-        TEST(silence_ends_at_the_deadline),
-        TEST(done_does_not_wait_for_the_end),
-        TEST(too_much_is_a_limit),
-        TEST(nobody_there_is_unreachable),
-        TEST(a_name_is_looked_up_and_guarded),
-        TEST(cancel_ends_once_at_every_turn),
-        TEST(cancel_from_a_piece_of_text),
-        TEST(echo_says_it_again),
-        TEST(a_model_streams),
-        TEST(a_model_is_asked_again_before_the_first_token),
-        TEST(a_model_that_stops_without_an_end_is_interrupted),
-        TEST(a_model_needs_a_key_and_a_model),
+        UPSTREAM_TEST(every_capture_gives_its_text_or_error),
+        UPSTREAM_TEST(the_request_serves_webhooks_and_chat_triggers),
+        UPSTREAM_TEST(connections_are_used_again),
+        UPSTREAM_TEST(a_post_is_never_sent_twice),
+        UPSTREAM_TEST(statuses_become_codes),
+        UPSTREAM_TEST(a_cut_keeps_the_text),
+        UPSTREAM_TEST(a_reset_is_told_by_how_far_the_answer_was),
+        UPSTREAM_TEST(a_reset_keeps_the_text_before_it),
+        UPSTREAM_TEST(a_trailer_says_nothing_about_the_answer),
+        UPSTREAM_TEST(compressed_answers_are_refused),
+        UPSTREAM_TEST(retry_after_may_be_a_date),
+        UPSTREAM_TEST(silence_ends_at_the_deadline),
+        UPSTREAM_TEST(done_does_not_wait_for_the_end),
+        UPSTREAM_TEST(too_much_is_a_limit),
+        UPSTREAM_TEST(nobody_there_is_unreachable),
+        UPSTREAM_TEST(a_name_is_looked_up_and_guarded),
+        UPSTREAM_TEST(cancel_ends_once_at_every_turn),
+        UPSTREAM_TEST(cancel_from_a_piece_of_text),
+        UPSTREAM_TEST(echo_says_it_again),
+        UPSTREAM_TEST(a_model_streams),
+        UPSTREAM_TEST(a_model_is_asked_again_before_the_first_token),
+        UPSTREAM_TEST(a_model_that_stops_without_an_end_is_interrupted),
+        UPSTREAM_TEST(a_model_needs_a_key_and_a_model),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

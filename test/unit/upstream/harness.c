@@ -384,3 +384,17 @@ const struct capture captures[] = {
     {"k2-server-sigkill-mid-stream", ERR_INTERRUPTED, TOKS_14 " tok14"},
 };
 const size_t n_captures = sizeof(captures) / sizeof(captures[0]);
+
+int harness_set_up(void **state)
+{
+    (void)state;
+    harness_open();
+    return 0;
+}
+
+int harness_tear_down(void **state)
+{
+    (void)state;
+    harness_close();
+    return 0;
+}

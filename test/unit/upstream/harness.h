@@ -54,6 +54,10 @@ struct outcome {
 extern struct config test_config;
 void harness_open(void);
 void harness_close(void);
+/* One test between the two. */
+int harness_set_up(void **state);
+int harness_tear_down(void **state);
+#define UPSTREAM_TEST(fn) cmocka_unit_test_setup_teardown(fn, harness_set_up, harness_tear_down)
 
 struct ask {
     const char *provider, *url, *token, *model, *config, *content;

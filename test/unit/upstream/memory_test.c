@@ -117,30 +117,14 @@ static void the_echo_survives_every_allocation(void **state)
                         "Echo: a b"));
 }
 
-static int open_room(void **state)
-{
-    (void)state;
-    harness_open();
-    return 0;
-}
-
-static int close_room(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_room, close_room)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_stream_of_lines_survives_every_allocation),
-        TEST(one_value_survives_every_allocation),
-        TEST(a_model_survives_every_allocation),
-        TEST(a_name_survives_every_allocation),
-        TEST(the_echo_survives_every_allocation),
+        UPSTREAM_TEST(a_stream_of_lines_survives_every_allocation),
+        UPSTREAM_TEST(one_value_survives_every_allocation),
+        UPSTREAM_TEST(a_model_survives_every_allocation),
+        UPSTREAM_TEST(a_name_survives_every_allocation),
+        UPSTREAM_TEST(the_echo_survives_every_allocation),
     };
 
     allocs_take_over_curl();

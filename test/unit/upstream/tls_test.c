@@ -214,27 +214,11 @@ static void calls_at_once_share_an_http2_connection(void **state)
         assert_string_equal(callers[i].text, callers[0].text);
 }
 
-static int open_room(void **state)
-{
-    (void)state;
-    harness_open();
-    return 0;
-}
-
-static int close_room(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_room, close_room)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(only_a_trusted_certificate_of_that_host_is_taken),
-        TEST(calls_at_once_share_an_http2_connection),
+        UPSTREAM_TEST(only_a_trusted_certificate_of_that_host_is_taken),
+        UPSTREAM_TEST(calls_at_once_share_an_http2_connection),
     };
 
     if (access(NGINX, X_OK) != 0 || system("openssl version >/dev/null 2>&1") != 0)
