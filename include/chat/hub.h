@@ -12,11 +12,11 @@ void hub_close(void);
  * Otherwise the log of the turn that runs there, counted for the caller. A turn that has ended
  * gives way. */
 struct turn_log *hub_claim(struct turn_log *log);
-/* The log of the turn that runs or ended lately in the user's chat, counted; NULL: none. */
-struct turn_log *hub_find(const struct id *chat_id, const struct id *user_id);
+/* The log of the turn that runs or ended lately in the owner's chat, counted; NULL: none. */
+struct turn_log *hub_find(const struct id *chat_id, const struct id *owner_id);
 /* Forgets this log if it is still the one of its chat. */
 void hub_remove(struct turn_log *log);
 /* Is a turn running that writes this very reply? */
-bool hub_is_running(const struct id *chat_id, const struct id *user_id, struct str reply_id);
+bool hub_is_running(const struct id *chat_id, const struct id *owner_id, struct str reply_id);
 
 #endif

@@ -13,7 +13,8 @@ enum turn_kind {
 
 struct turn_request {
     enum turn_kind kind;
-    struct id team_id, user_id, chat_id;
+    struct id team_id, chat_id;
+    struct id owner_id; /* whose chat it is: a user, or the chat itself, where nobody has an account */
     struct str content;                    /* TURN_ANSWER; copied */
     struct str idempotency_key, body_hash; /* "" : none; copied */
 };

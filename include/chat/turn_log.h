@@ -44,8 +44,8 @@ struct log_reader {
 struct turn_log {
     /* Set once, before the log is shared. */
     struct map_node node; /* the hub's */
-    char key[2 * ID_LEN]; /* chat, then user */
-    struct id turn_id, team_id, user_id, chat_id, reply_id;
+    char key[2 * ID_LEN]; /* chat, then owner */
+    struct id turn_id, team_id, owner_id, chat_id, reply_id;
     struct str idempotency_key, body_hash; /* "" : none; in the log's memory */
     struct loop *owner;
     /* The owner's loop only. */
@@ -78,12 +78,12 @@ struct turn_log {
     struct arena *memory;      /* of the small strings above */
 };
 
-struct turn_log *turn_log_new(const struct id *team_id, const struct id *user_id,
+struct turn_log *turn_log_new(const struct id *team_id, const struct id *owner_id,
                               const struct id *chat_id, struct str idempotency_key,
                               struct str body_hash); /* NULL: no memory */
 struct turn_log *turn_log_ref(struct turn_log *log);
 void turn_log_unref(struct turn_log *log);
-void turn_log_key(const struct id *chat_id, const struct id *user_id, char out[2 * ID_LEN]);
+void turn_log_key(const struct id *chat_id, const struct id *owner_id, char out[2 * ID_LEN]);
 
 /* ---- writing: the owner's loop ---- */
 void turn_log_open(struct turn_log *log); /* PENDING to OPEN, before the first event */

@@ -110,7 +110,7 @@ static bool read_turn(struct request *req, enum turn_kind kind)
 
     s->turn.kind = kind;
     s->turn.team_id = caller_of(req)->team_id;
-    s->turn.user_id = caller_of(req)->user_id;
+    s->turn.owner_id = caller_of(req)->user_id;
     return input_path_id(req, 0, "Chat not found", &s->turn.chat_id);
 }
 

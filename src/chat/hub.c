@@ -73,14 +73,14 @@ struct turn_log *hub_claim(struct turn_log *log)
     return there;
 }
 
-struct turn_log *hub_find(const struct id *chat_id, const struct id *user_id)
+struct turn_log *hub_find(const struct id *chat_id, const struct id *owner_id)
 {
     char key[2 * ID_LEN];
     struct str key_str = {key, sizeof(key)};
     struct turn_log *log;
     struct shard *s;
 
-    turn_log_key(chat_id, user_id, key);
+    turn_log_key(chat_id, owner_id, key);
     s = shard_of(key_str);
     uv_mutex_lock(&s->lock);
     log = find(s, key_str);
@@ -104,9 +104,9 @@ void hub_remove(struct turn_log *log)
         turn_log_unref(log);
 }
 
-bool hub_is_running(const struct id *chat_id, const struct id *user_id, struct str reply_id)
+bool hub_is_running(const struct id *chat_id, const struct id *owner_id, struct str reply_id)
 {
-    struct turn_log *log = hub_find(chat_id, user_id);
+    struct turn_log *log = hub_find(chat_id, owner_id);
     bool is_running;
 
     if (!log)

@@ -62,9 +62,9 @@ static struct db_arg team_arg(const struct turn *t)
     return db_uuid(id_str(&t->log->team_id));
 }
 
-static struct db_arg user_arg(const struct turn *t)
+static struct db_arg owner_arg(const struct turn *t)
 {
-    return db_uuid(id_str(&t->log->user_id));
+    return db_uuid(id_str(&t->log->owner_id));
 }
 
 static struct db_arg chat_arg(const struct turn *t)
@@ -89,12 +89,12 @@ static void load(struct flow *f)
         return;
     }
     db_query(&l->chat, f, &t->arena, SQL_TURN_LOAD_CHAT,
-             DB_ARGS(team_arg(t), user_arg(t), chat_arg(t)));
+             DB_ARGS(team_arg(t), owner_arg(t), chat_arg(t)));
     db_query(&l->messages, f, &t->arena, SQL_TURN_LOAD_MESSAGES,
-             DB_ARGS(team_arg(t), user_arg(t), chat_arg(t)));
+             DB_ARGS(team_arg(t), owner_arg(t), chat_arg(t)));
     if (t->log->idempotency_key.len > 0)
         db_query(&l->spent_key, f, &t->arena, SQL_IDEMPOTENCY_GET,
-                 DB_ARGS(team_arg(t), user_arg(t), db_text(t->log->idempotency_key),
+                 DB_ARGS(team_arg(t), owner_arg(t), db_text(t->log->idempotency_key),
                          db_time(clock_wall_us() - KEY_AGE_US)));
 }
 
@@ -138,7 +138,7 @@ static void write_messages(struct flow *f)
     struct db_arg key = db_text(t->log->idempotency_key);
     struct db_arg user_message = db_uuid(id_str(&t->user_message_id));
     struct db_arg claim[] = {team_arg(t),
-                             user_arg(t),
+                             owner_arg(t),
                              key,
                              chat_arg(t),
                              db_text(t->log->body_hash),
@@ -150,12 +150,12 @@ static void write_messages(struct flow *f)
                                 user_message,        db_text(STR("user")),
                                 db_text(t->content), db_text(STR("complete")),
                                 db_time(now_us),     key_reply,
-                                user_arg(t),         key};
+                                owner_arg(t),        key};
     struct db_arg reply[] = {team_arg(t),      chat_arg(t),
                              reply_arg(t),     db_text(STR("assistant")),
                              db_text(STR("")), db_text(STR("streaming")),
                              db_time(now_us),  key_reply,
-                             user_arg(t),      key};
+                             owner_arg(t),     key};
     struct db_arg touch[] = {team_arg(t), chat_arg(t), db_time(now_us)};
     struct db_arg stored[] = {team_arg(t), reply_arg(t)};
     struct db_call calls[5];
@@ -519,7 +519,7 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out)
 
     if (room->is_draining)
         return ERROR(ERR_BUSY, 1, "The server is shutting down");
-    log = turn_log_new(&r->team_id, &r->user_id, &r->chat_id, r->idempotency_key, r->body_hash);
+    log = turn_log_new(&r->team_id, &r->owner_id, &r->chat_id, r->idempotency_key, r->body_hash);
     if (!log)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     running = hub_claim(log);

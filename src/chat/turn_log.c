@@ -28,13 +28,13 @@ struct log_watch {
                       */
 };
 
-void turn_log_key(const struct id *chat_id, const struct id *user_id, char out[2 * ID_LEN])
+void turn_log_key(const struct id *chat_id, const struct id *owner_id, char out[2 * ID_LEN])
 {
     memcpy(out, chat_id->text, ID_LEN);
-    memcpy(out + ID_LEN, user_id->text, ID_LEN);
+    memcpy(out + ID_LEN, owner_id->text, ID_LEN);
 }
 
-struct turn_log *turn_log_new(const struct id *team_id, const struct id *user_id,
+struct turn_log *turn_log_new(const struct id *team_id, const struct id *owner_id,
                               const struct id *chat_id, struct str idempotency_key,
                               struct str body_hash)
 {
@@ -51,11 +51,11 @@ struct turn_log *turn_log_new(const struct id *team_id, const struct id *user_id
     log->turn_id = id_v7();
     log->reply_id = id_v7();
     log->team_id = *team_id;
-    log->user_id = *user_id;
+    log->owner_id = *owner_id;
     log->chat_id = *chat_id;
     log->idempotency_key = arena_copy(log->memory, idempotency_key);
     log->body_hash = arena_copy(log->memory, body_hash);
-    turn_log_key(chat_id, user_id, log->key);
+    turn_log_key(chat_id, owner_id, log->key);
     log->owner = loop_current();
     buf_init(&log->text, config()->upstream.reply_bytes);
     list_init(&log->watches);

@@ -80,6 +80,8 @@ struct db_driver {
     const char *name;
     /* begins a transaction that keeps other migrating processes out */
     const char *begin_migration;
+    const char *after_migration; /* after its COMMIT or ROLLBACK; NULL: nothing */
+    const char *count_dangling;  /* before its COMMIT, must be 0; NULL: the database looks itself */
     bool is_sqlite;
     struct error (*open)(struct db *db, struct str url);
     void (*close)(struct db *db);

@@ -328,7 +328,10 @@ static struct error sqlite_number(struct db *db, const char *sql, int64_t *out)
 
 const struct db_driver sqlite_driver = {
     .name = "sqlite",
-    .begin_migration = "BEGIN IMMEDIATE",
+    /* A table that is made anew is dropped meanwhile: what refers to it stays. */
+    .begin_migration = "PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE",
+    .after_migration = "PRAGMA foreign_keys = ON",
+    .count_dangling = "SELECT count(*) FROM pragma_foreign_key_check",
     .is_sqlite = true,
     .open = sqlite_open,
     .close = sqlite_close,

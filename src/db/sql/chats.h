@@ -1,28 +1,28 @@
-/* Statements over chats. See db/sql.h for what a row says. A chat is its owner's alone: each names team and user. */
+/* Statements over chats. See db/sql.h for what a row says. A chat is its owner's alone: each names team and owner. */
 STATEMENT(CHAT_ADD, SQL_WRITE, NULL,
-          "INSERT INTO chats (id, team_id, user_id, agent_id, title, metadata, created_at, updated_at)"
-          " SELECT $3::uuid, $1::uuid, $2::uuid, a.id, $5::text, $6::jsonb, $7::timestamptz, $7::timestamptz"
+          "INSERT INTO chats (id, team_id, user_id, owner_id, agent_id, title, metadata, created_at, updated_at)"
+          " SELECT $3::uuid, $1::uuid, $2::uuid, $2::uuid, a.id, $5::text, $6::jsonb, $7::timestamptz, $7::timestamptz"
           " FROM agents a WHERE a.team_id = $1::uuid AND a.id = $4::uuid AND a.is_active",
-          "INSERT INTO chats (id, team_id, user_id, agent_id, title, metadata, created_at, updated_at)"
-          " SELECT $3, $1, $2, a.id, $5, $6, $7, $7"
+          "INSERT INTO chats (id, team_id, user_id, owner_id, agent_id, title, metadata, created_at, updated_at)"
+          " SELECT $3, $1, $2, $2, a.id, $5, $6, $7, $7"
           " FROM agents a WHERE a.team_id = $1 AND a.id = $4 AND a.is_active")
 STATEMENT(CHAT_GET, SQL_READ, NULL,
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id)"
-          " FROM chats c WHERE c.team_id = $1 AND c.user_id = $2 AND c.id = $3",
+          " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3",
           NULL)
 STATEMENT(CHAT_COUNT, SQL_READ, NULL,
-          "SELECT count(*) FROM chats WHERE team_id = $1 AND user_id = $2 AND (NOT is_archived OR $3)", NULL)
+          "SELECT count(*) FROM chats WHERE team_id = $1 AND owner_id = $2 AND (NOT is_archived OR $3)", NULL)
 STATEMENT(CHAT_LIST, SQL_READ, NULL,
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id)"
-          " FROM chats c WHERE c.team_id = $1 AND c.user_id = $2 AND (NOT c.is_archived OR $3)"
+          " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND (NOT c.is_archived OR $3)"
           " ORDER BY c.updated_at DESC, c.id DESC LIMIT $4 OFFSET $5",
           NULL)
 /* The latest $6 messages of each chat of the same page, oldest first. */
 STATEMENT(CHAT_LIST_MESSAGES, SQL_READ, NULL,
           "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata"
-          " FROM (SELECT id FROM chats WHERE team_id = $1 AND user_id = $2 AND (NOT is_archived OR $3)"
+          " FROM (SELECT id FROM chats WHERE team_id = $1 AND owner_id = $2 AND (NOT is_archived OR $3)"
           "  ORDER BY updated_at DESC, id DESC LIMIT $4 OFFSET $5) c JOIN messages m ON m.chat_id = c.id"
           " WHERE m.seq > coalesce((SELECT n.seq FROM messages n WHERE n.chat_id = c.id"
           "  ORDER BY n.seq DESC LIMIT 1 OFFSET $6), 0)"
@@ -31,10 +31,10 @@ STATEMENT(CHAT_LIST_MESSAGES, SQL_READ, NULL,
 STATEMENT(CHAT_UPDATE, SQL_WRITE, NULL,
           "UPDATE chats SET title = coalesce($4, title), metadata = coalesce($5, metadata),"
           " is_archived = coalesce($6, is_archived), updated_at = $7"
-          " WHERE team_id = $1 AND user_id = $2 AND id = $3",
+          " WHERE team_id = $1 AND owner_id = $2 AND id = $3",
           NULL)
 STATEMENT(CHAT_REMOVE, SQL_WRITE, NULL,
-          "DELETE FROM chats WHERE team_id = $1 AND user_id = $2 AND id = $3", NULL)
+          "DELETE FROM chats WHERE team_id = $1 AND owner_id = $2 AND id = $3", NULL)
 /* What a message touches last: its chat comes to the top of the list. */
 STATEMENT(CHAT_TOUCH, SQL_WRITE, NULL, "UPDATE chats SET updated_at = $3 WHERE team_id = $1 AND id = $2",
           NULL)
@@ -42,14 +42,14 @@ STATEMENT(CHAT_TOUCH, SQL_WRITE, NULL, "UPDATE chats SET updated_at = $3 WHERE t
 STATEMENT(CHAT_SEARCH, SQL_SLOW, NULL,
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id), count(*) OVER ()"
-          " FROM chats c WHERE c.team_id = $1 AND c.user_id = $2 AND (NOT c.is_archived OR $3)"
+          " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND (NOT c.is_archived OR $3)"
           " AND (aerie_words(c.title) @@ aerie_query($6) OR c.id IN (SELECT m.chat_id FROM messages m"
-          "  JOIN chats o ON o.id = m.chat_id WHERE m.team_id = $1 AND o.user_id = $2"
+          "  JOIN chats o ON o.id = m.chat_id WHERE m.team_id = $1 AND o.owner_id = $2"
           "  AND aerie_words(m.content) @@ aerie_query($6)))"
           " ORDER BY c.updated_at DESC, c.id DESC LIMIT $4 OFFSET $5",
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id), count(*) OVER ()"
-          " FROM chats c WHERE c.team_id = $1 AND c.user_id = $2 AND (NOT c.is_archived OR $3)"
+          " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND (NOT c.is_archived OR $3)"
           " AND (-c.pos IN (SELECT rowid FROM search_index WHERE search_index MATCH $6)"
           "  OR c.id IN (SELECT m.chat_id FROM messages m WHERE m.team_id = $1"
           "   AND m.pos IN (SELECT rowid FROM search_index WHERE search_index MATCH $6)))"
@@ -57,14 +57,14 @@ STATEMENT(CHAT_SEARCH, SQL_SLOW, NULL,
 STATEMENT(CHAT_SEARCH_MESSAGES, SQL_SLOW, NULL,
           "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata"
           " FROM chats c JOIN messages m ON m.chat_id = c.id"
-          " WHERE c.team_id = $1 AND c.user_id = $2"
+          " WHERE c.team_id = $1 AND c.owner_id = $2"
           " AND c.id IN (SELECT CAST(value AS uuid) FROM jsonb_array_elements_text($3))"
           " AND m.seq > coalesce((SELECT n.seq FROM messages n WHERE n.chat_id = c.id"
           "  ORDER BY n.seq DESC LIMIT 1 OFFSET $4), 0)"
           " ORDER BY m.chat_id, m.seq",
           "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata"
           " FROM chats c JOIN messages m ON m.chat_id = c.id"
-          " WHERE c.team_id = $1 AND c.user_id = $2 AND c.id IN (SELECT value FROM json_each($3))"
+          " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id IN (SELECT value FROM json_each($3))"
           " AND m.seq > coalesce((SELECT n.seq FROM messages n WHERE n.chat_id = c.id"
           "  ORDER BY n.seq DESC LIMIT 1 OFFSET $4), 0)"
           " ORDER BY m.chat_id, m.seq")
@@ -72,5 +72,5 @@ STATEMENT(CHAT_SEARCH_MESSAGES, SQL_SLOW, NULL,
 STATEMENT(TURN_LOAD_CHAT, SQL_READ, NULL,
           "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config"
           " FROM chats c LEFT JOIN agents a ON a.id = c.agent_id AND a.team_id = c.team_id"
-          " WHERE c.team_id = $1 AND c.user_id = $2 AND c.id = $3",
+          " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3",
           NULL)

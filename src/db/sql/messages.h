@@ -3,41 +3,41 @@
 /* The latest messages of a chat, newest first, as many as its agent's config.context_messages says. */
 STATEMENT(TURN_LOAD_MESSAGES, SQL_READ, NULL,
           "SELECT m.id, m.role, m.content, m.status, m.created_at, m.seq FROM messages m"
-          " JOIN chats c ON c.id = m.chat_id WHERE c.team_id = $1 AND c.user_id = $2 AND c.id = $3"
+          " JOIN chats c ON c.id = m.chat_id WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3"
           " ORDER BY m.seq DESC LIMIT (SELECT least(greatest(coalesce((a.config->>'context_messages')::int, 20), 1), 200) * 2 + 2"
           "  FROM chats o LEFT JOIN agents a ON a.id = o.agent_id WHERE o.id = $3)",
           "SELECT m.id, m.role, m.content, m.status, m.created_at, m.seq FROM messages m"
-          " JOIN chats c ON c.id = m.chat_id WHERE c.team_id = $1 AND c.user_id = $2 AND c.id = $3"
+          " JOIN chats c ON c.id = m.chat_id WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3"
           " ORDER BY m.seq DESC LIMIT coalesce((SELECT"
           "  min(max(coalesce(json_extract(a.config, '$.context_messages'), 20), 1), 200) * 2 + 2"
           "  FROM chats o LEFT JOIN agents a ON a.id = o.agent_id WHERE o.id = $3), 0)")
 /* $1 team, $2 chat, $3 id, $4 role, $5 content, $6 status, $7 time, $8 NULL or the reply's id that the idempotency row must
- * name, $9 user and $10 key of that row. Twice with one id is once. */
+ * name, $9 owner and $10 key of that row. Twice with one id is once. */
 STATEMENT(MESSAGE_ADD, SQL_WRITE, NULL,
           "INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at)"
           " SELECT $3::uuid, c.team_id, c.id, (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = c.id),"
           " $4::text, $5::text, $6::text, $7::timestamptz FROM chats c WHERE c.team_id = $1::uuid AND c.id = $2::uuid"
           " AND ($8::uuid IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1::uuid"
-          "  AND i.user_id = $9::uuid AND i.key = $10::text AND i.reply_id = $8::uuid))"
+          "  AND i.owner_id = $9::uuid AND i.key = $10::text AND i.reply_id = $8::uuid))"
           " ON CONFLICT (id) DO NOTHING",
           "INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at)"
           " SELECT $3, c.team_id, c.id, (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = c.id),"
           " $4, $5, $6, $7 FROM chats c WHERE c.team_id = $1 AND c.id = $2"
           " AND ($8 IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1"
-          "  AND i.user_id = $9 AND i.key = $10 AND i.reply_id = $8))"
+          "  AND i.owner_id = $9 AND i.key = $10 AND i.reply_id = $8))"
           " ON CONFLICT (id) DO NOTHING")
 STATEMENT(MESSAGE_IS_STORED, SQL_WRITE, NULL,
           "SELECT 1 FROM messages WHERE team_id = $1 AND id = $2", NULL)
 STATEMENT(MESSAGE_GET, SQL_READ, NULL,
           "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata"
           " FROM messages m JOIN chats c ON c.id = m.chat_id"
-          " WHERE c.team_id = $1 AND c.user_id = $2 AND m.id = $3",
+          " WHERE c.team_id = $1 AND c.owner_id = $2 AND m.id = $3",
           NULL)
 /* The latest $5 messages before message $4 (NULL: before the end), oldest first. */
 STATEMENT(MESSAGE_PAGE, SQL_READ, NULL,
           "SELECT p.chat_id, p.id, p.role, p.content, p.status, p.created_at, p.model, p.usage, p.metadata"
           " FROM (SELECT m.* FROM messages m JOIN chats c ON c.id = m.chat_id"
-          "  WHERE c.team_id = $1 AND c.user_id = $2 AND c.id = $3"
+          "  WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3"
           "  AND (m.seq < (SELECT b.seq FROM messages b WHERE b.chat_id = $3 AND b.id = $4) OR $4 IS NULL)"
           "  ORDER BY m.seq DESC LIMIT $5) p ORDER BY p.seq",
           NULL)
@@ -45,7 +45,7 @@ STATEMENT(MESSAGE_PAGE, SQL_READ, NULL,
 STATEMENT(MESSAGE_AFTER, SQL_SLOW, NULL,
           "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata, m.seq"
           " FROM messages m JOIN chats c ON c.id = m.chat_id"
-          " WHERE c.team_id = $1 AND c.user_id = $2 AND c.id = $3 AND m.seq > $4 ORDER BY m.seq LIMIT $5",
+          " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3 AND m.seq > $4 ORDER BY m.seq LIMIT $5",
           NULL)
 /* The partial reply of a running turn. */
 STATEMENT(REPLY_CHECKPOINT, SQL_WRITE, NULL,

@@ -54,7 +54,7 @@ STATEMENT(USER_ADD, SQL_WRITE, "test",
           " VALUES ($2, $1, 'e', 'h', 'user', $3, $3)",
           NULL)
 STATEMENT(CHAT_ADD, SQL_WRITE, "test",
-          "INSERT INTO chats (id, team_id, user_id, created_at, updated_at) VALUES ($3, $1, $2, $4, $4)", NULL)
+          "INSERT INTO chats (id, team_id, user_id, owner_id, created_at, updated_at) VALUES ($3, $1, $2, $2, $4, $4)", NULL)
 STATEMENT(MESSAGE_ADD, SQL_WRITE, "test",
           "INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at)"
           " VALUES ($3, $1, $2, $4, 'user', $5, $6, $7)",
