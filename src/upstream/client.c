@@ -64,9 +64,9 @@ struct resolver *client_resolver(struct client *c)
     return &c->resolver;
 }
 
-struct curl_slist *client_headers(const struct client *c)
+struct curl_slist *client_headers(const struct client *c, bool has_body)
 {
-    return c->headers;
+    return has_body ? c->headers : c->headers->next;
 }
 
 /* ---- sockets ---- */
@@ -497,9 +497,10 @@ void exchange_close(struct exchange *x)
 
 static bool make_headers(struct client *c)
 {
-    static const char *const lines[] = {"Content-Type: application/json",
-                                        "Accept: text/event-stream, application/json, text/plain",
-                                        "User-Agent: " USER_AGENT, "Expect:"};
+    static const char *const lines[] = {
+        "Content-Type: application/json", /* the first: GET goes without */
+        "Accept: text/event-stream, application/json, text/plain", "User-Agent: " USER_AGENT,
+        "Expect:"};
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         struct curl_slist *more = curl_slist_append(c->headers, lines[i]);

@@ -19,7 +19,7 @@ void client_close(struct client *c, void (*on_closed)(struct loop *l));
 struct loop *client_loop(const struct client *c);
 struct resolver *client_resolver(struct client *c);
 /* What every request carries; the client's, and never changed. */
-struct curl_slist *client_headers(const struct client *c);
+struct curl_slist *client_headers(const struct client *c, bool has_body);
 
 /* One request and its answer as libcurl carries them, all-zero before, in place until closed. */
 struct exchange {

@@ -1,5 +1,5 @@
-/* The life of one POST: resolve, connect to one address after the other, send, read, end. Nobody is
- * called from inside libcurl but on_body; all else happens at the end of the loop's turn. */
+/* The life of one request: resolve, connect to one address after the other, send, read, end. Nobody
+ * is called from inside libcurl but on_body; all else happens at the end of the loop's turn. */
 #include "post.h"
 
 #include "base/clock.h"
@@ -114,9 +114,10 @@ static void read_header(struct post *p, struct str name, struct str value)
     }
 }
 
-static bool is_success(const struct post *p)
+/* 201: the author of a workflow chooses the status of its answer. */
+static bool brings_reply(const struct post *p)
 {
-    return p->http_status >= 200 && p->http_status < 300;
+    return p->http_status == 200 || p->http_status == 201;
 }
 
 static void mark_ended(struct post *p, struct error err)
@@ -154,9 +155,11 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *data)
         return len;
     }
     p->has_head = p->http_status >= 200;
-    if (p->has_head && !is_success(p))
-        mark_ended(p, NO_ERROR); /* the body of a failure is nobody's business */
-    return len;
+    if (!p->has_head || p->wants_all || brings_reply(p))
+        return len;
+    mark_ended(p, NO_ERROR); /* the body of a failure is nobody's business */
+    /* What follows a 202 or a 204 would be left for the next answer on this connection. */
+    return p->http_status < 300 ? 0 : len;
 }
 
 /* Unless the answer came before the whole body was sent. */
@@ -194,20 +197,23 @@ static bool set_request_options(struct post *p)
     CURL *easy = p->exchange.easy;
     bool is_https = p->url.is_https;
 
-    p->authorization.next = client_headers(p->client);
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, p);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, p);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, p);
-    /* Not copied, and without a read callback: that would keep 16 kB for the whole answer. */
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, p->body.data);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->body.len);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)p->max_idle_s);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER,
-                     p->authorization.data ? &p->authorization : client_headers(p->client));
+                     p->headers ? p->headers : client_headers(p->client, p->has_body));
+    if (p->has_body) {
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        /* Not copied, and without a read callback: that would keep 16 kB for the whole answer. */
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, p->body.data ? p->body.data : "");
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->body.len);
+    } else {
+        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+    }
     /* On plain HTTP, waiting for a connection to share made 200 streams wait for the first one. */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      is_https ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
@@ -355,7 +361,7 @@ static struct error explain(const struct post *p, CURLcode code)
 static void on_exchange_end(struct exchange *x, CURLcode result)
 {
     struct post *p = container_of(x, struct post, exchange);
-    struct error err = explain(p, result);
+    struct error err = p->is_done ? p->err : explain(p, result);
 
     if (p->phase == POST_CONNECTING && is_error(err) && err.status != ERR_NO_MEMORY)
         try_next_address(p, err);
@@ -379,19 +385,47 @@ static void on_resolved(struct resolve *waiter, const struct addresses *found)
         end_with(p, err);
 }
 
-static struct error set_token(struct post *p, struct str token)
+/* One piece of memory: the links of the list, then their lines. */
+static struct error set_headers(struct post *p, const struct post_request *rq)
 {
-    size_t size = sizeof("Authorization: Bearer ") + token.len;
+    size_t links = rq->n_headers * sizeof(struct curl_slist), size = links;
+    char *line;
 
-    if (token.len == 0)
+    if (rq->n_headers == 0)
         return NO_ERROR;
-    if (str_has_control(token))
-        return ERROR(ERR_PROVIDER_AUTH, 0, "The agent's token holds control characters.");
-    p->authorization.data = malloc(size);
-    if (!p->authorization.data)
+    for (size_t i = 0; i < rq->n_headers; i++) {
+        const struct fetch_header *h = &rq->headers[i];
+
+        if (str_has_control(h->name) || str_has_control(h->value) ||
+            str_find(h->name, ':') < h->name.len || h->name.len == 0)
+            return ERROR(ERR_INVALID, 0, "A header must not hold control characters.");
+        size += h->name.len + h->value.len + sizeof(": ");
+    }
+    p->headers = malloc(size);
+    if (!p->headers)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
-    snprintf(p->authorization.data, size, "Authorization: Bearer %.*s", STR_ARG(token));
+    line = (char *)p->headers + links;
+    for (size_t i = 0; i < rq->n_headers; i++) {
+        const struct fetch_header *h = &rq->headers[i];
+
+        p->headers[i].data = line;
+        p->headers[i].next = &p->headers[i + 1];
+        /* To libcurl, "Name:" means to leave a header out, and "Name;" that it is empty. */
+        line += 1 + sprintf(line, h->value.len > 0 ? "%.*s: %.*s" : "%.*s;%.*s", STR_ARG(h->name),
+                            STR_ARG(h->value));
+    }
+    p->headers[rq->n_headers - 1].next = client_headers(p->client, p->has_body);
     return NO_ERROR;
+}
+
+static void free_headers(struct post *p)
+{
+    struct curl_slist *others = client_headers(p->client, p->has_body);
+
+    for (struct curl_slist *link = p->headers; link && link != others; link = link->next)
+        explicit_bzero(link->data, strlen(link->data));
+    free(p->headers);
+    p->headers = NULL;
 }
 
 static struct error find_address(struct post *p)
@@ -422,17 +456,21 @@ struct error post_start(struct client *c, struct post *p, const struct post_requ
     struct error err;
 
     loop_assert_current(client_loop(c));
-    *p = (struct post){.on_body = on_body, .on_progress = on_progress, .client = c};
-    p->body = *rq->body;
-    *rq->body = (struct buf){0};
+    *p = (struct post){.on_body = on_body,
+                       .on_progress = on_progress,
+                       .client = c,
+                       .has_body = rq->body != NULL,
+                       .wants_all = rq->wants_all};
+    if (rq->body) {
+        p->body = *rq->body;
+        *rq->body = (struct buf){0};
+    }
     p->retry_after_s = -1;
     p->max_idle_s = rq->max_idle_s;
     p->connect_until_ms = now_ms(p) + seconds(config()->upstream.connect_seconds);
     err = egress_parse_url(rq->url, &p->url);
-    if (err.status == ERR_INVALID)
-        err = ERROR(ERR_PROVIDER_UNREACHABLE, 0, "The agent's URL is not valid.");
     if (!is_error(err))
-        err = set_token(p, rq->token);
+        err = set_headers(p, rq);
     if (!is_error(err))
         err = find_address(p);
     if (is_error(err))
@@ -448,10 +486,7 @@ void post_end(struct post *p)
     loop_unmark_dirty(&p->flush);
     resolver_cancel(&p->resolve);
     close_exchange(p);
-    if (p->authorization.data)
-        explicit_bzero(p->authorization.data, strlen(p->authorization.data));
-    free(p->authorization.data);
-    p->authorization.data = NULL;
+    free_headers(p);
     buf_deinit(&p->body);
     egress_url_free(&p->url);
     p->phase = POST_IDLE;

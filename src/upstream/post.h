@@ -1,10 +1,12 @@
-/* One POST to an agent: from a URL and a body to the end of the answer, with every deadline. */
+/* One request to another server: from a URL and a body to the end of the answer, with every
+ * deadline. */
 #ifndef AERIE_UPSTREAM_POST_H
 #define AERIE_UPSTREAM_POST_H
 
 #include "base/buf.h"
 #include "client.h"
 #include "egress.h"
+#include "upstream/fetch.h"
 
 enum post_phase {
     POST_IDLE,       /* not started, or given back */
@@ -15,11 +17,12 @@ enum post_phase {
     POST_ENDED,      /* is_done is set, the asker has yet to see it */
 };
 
-/* One request, inside the asker's state, all-zero before post_start(). A POST that may have reached
+/* One request, inside the asker's state, all-zero before post_start(). One that may have reached
  * the other side is never sent again. */
 struct post {
     /* The asker's. Both are set before post_start(). */
-    /* Inside libcurl: bytes of a 2xx body. May take them, nothing else. */
+    /* Inside libcurl: bytes of the body, of a reply's or of any answer's, as was asked. May take
+     * them, nothing else. */
     void (*on_body)(struct post *p, struct str bytes);
     /* From the loop, at the end of a turn in which something happened: look at http_status, is_done
      * and err. May call post_end() and free p. */
@@ -27,12 +30,12 @@ struct post {
 
     /* Told by the client. */
     enum post_phase phase;
-    int http_status;   /* 0: no status line yet. The head of anything but 2xx ends the transfer. */
-    int retry_after_s; /* of the head; -1: not told */
-    bool has_head;     /* the whole of one that is not 1xx */
-    bool is_encoded;   /* compressed although we did not ask */
-    bool is_framed;    /* the body's end can be told from a cut */
-    bool is_done;      /* with err: NO_ERROR only after a whole 2xx body or another whole head */
+    int http_status;       /* 0: no status line yet */
+    int retry_after_s;     /* of the head; -1: not told */
+    bool has_head;         /* the whole of one that is not 1xx */
+    bool is_encoded;       /* compressed although we did not ask */
+    bool is_framed;        /* the body's end can be told from a cut */
+    bool is_done;          /* with err: NO_ERROR only after a whole body, or a head that ends it */
     bool may_have_arrived; /* the other side may have seen the request */
     struct error err;
 
@@ -40,7 +43,8 @@ struct post {
     struct client *client;
     struct exchange exchange;
     struct egress_url url;
-    struct curl_slist authorization, *connect_to;
+    struct curl_slist *headers; /* the asker's, in one piece of memory, then the client's */
+    struct curl_slist *connect_to;
     struct buf body; /* until the first byte of the answer's */
     size_t head_bytes;
     struct addresses addresses;
@@ -50,18 +54,23 @@ struct post {
     struct flush flush;
     uint64_t connect_until_ms, last_byte_ms;
     unsigned max_idle_s;
+    bool has_body, wants_all;
 };
 
 struct post_request {
-    struct str url, token; /* token "": no Authorization */
-    struct buf *body;      /* JSON; taken over, also on failure */
+    struct str url;
+    struct buf *body;                   /* JSON, by POST; taken over, also on failure. NULL: GET */
+    const struct fetch_header *headers; /* may hold secrets: never logged, wiped at the end */
+    size_t n_headers;
+    bool wants_all; /* the body of any answer; false: a head that brings no reply ends the transfer
+                     */
     /* Connections that were idle longer are not used again: a server that closes just then would
      * lose a request which must not be repeated. */
     unsigned max_idle_s;
 };
 
-/* Ends by is_done. An error means that nothing was started, and on_progress does not come. Ends
- * with
+/* Ends by is_done. An error means that nothing was started, and on_progress does not come:
+ * ERR_INVALID is about the URL or a header. Ends with
  * - ERR_PROVIDER_UNREACHABLE: no connection, or it closed before a status line;
  * - ERR_INTERRUPTED: it closed after the status line, in the head or in the body;
  * - ERR_PROVIDER_TIMEOUT, ERR_PROVIDER_MALFORMED (no HTTP), ERR_UPSTREAM_LIMIT (the head),

@@ -16,12 +16,19 @@ struct builtin_type {
     void (*deinit)(void *state);
 };
 
+struct provider_header {
+    const char *name, *value;
+};
+#define PROVIDER_HEADERS_MAX 2
+
 /* A row is asked over HTTP (write_request and reader), or answers by itself (builtin). */
 struct provider {
     const char *name;     /* in the API and in the database */
     const char *greeting; /* the first thing that people see of a turn */
     const char *base_url; /* used when the agent has no URL; NULL: it needs one */
     bool needs_token;
+    const char *key_header; /* carries the key, bare; NULL: Authorization does, as a bearer token */
+    struct provider_header headers[PROVIDER_HEADERS_MAX]; /* in each request; name NULL: none */
     unsigned max_retries; /* before the first byte of text; 0 where asking twice acts twice */
     unsigned max_idle_s;  /* connections idle longer are not used again */
     /* Fills the URL (at most url->max_bytes) and the JSON body. An error ends the call. */

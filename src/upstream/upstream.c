@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "post.h"
 #include "provider.h"
+#include "room.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,21 +17,11 @@
 #define BODY_MAX_BYTES    (8 * 1024 * 1024)
 #define RESOLVER_THREADS  4
 #define RESOLVER_QUEUE    256
-#define SPARE_TEXTS       64
 #define SPARE_TEXT_BYTES  4096
 #define RETRY_BASE_MS     500
 #define RETRY_AFTER_MAX_S 10
 /* After [DONE]: how long the body may take to end, so that the connection can be used again. */
 #define DONE_WAIT_MS 40
-
-/* What this room has on a loop. */
-struct room {
-    struct client *client;
-    struct list calls;             /* that run */
-    struct buf spare[SPARE_TEXTS]; /* memory for text between its arrival and the end of the turn */
-    unsigned n_spare;
-    void (*on_detached)(struct loop *l);
-};
 
 struct upstream_transfer {
     struct list link;
@@ -181,7 +172,7 @@ static struct error judge_status(const struct upstream_transfer *t)
 {
     int status = t->post.http_status;
 
-    if (status == 204 || status == 205)
+    if (status > 201 && status < 300)
         return ERROR(ERR_EMPTY_REPLY, status, "The agent answered without a reply.");
     if (status == 401 || status == 403)
         return ERROR(ERR_PROVIDER_AUTH, status, "The agent refused the token it was shown.");
@@ -343,13 +334,45 @@ static void on_whole_deadline(struct timer *timer)
     finish_with_text(t, ERROR(ERR_PROVIDER_TIMEOUT, 0, "The agent took too long to answer."));
 }
 
+/* The key the way the provider wants it, and what else each of its requests says. bearer: memory
+ * for a header's value. Returns how many. */
+static size_t write_headers(const struct provider *p, struct str key, struct buf *bearer,
+                            struct fetch_header headers[static PROVIDER_HEADERS_MAX + 1])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < PROVIDER_HEADERS_MAX && p->headers[i].name; i++)
+        headers[n++] =
+            (struct fetch_header){str_from(p->headers[i].name), str_from(p->headers[i].value)};
+    if (key.len == 0)
+        return n;
+    if (p->key_header) {
+        headers[n++] = (struct fetch_header){str_from(p->key_header), key};
+    } else {
+        buf_reserve(bearer, sizeof("Bearer ") + key.len); /* once: growing would leave a copy */
+        buf_append_str(bearer, STR("Bearer "));
+        buf_append_str(bearer, key);
+        headers[n++] = (struct fetch_header){STR("Authorization"), buf_str(bearer)};
+    }
+    return n;
+}
+
+static void wipe(struct buf *b)
+{
+    if (b->data)
+        explicit_bzero(b->data, b->cap);
+    buf_deinit(b);
+}
+
 static struct error send_request(struct upstream_transfer *t)
 {
     const struct upstream_prompt *prompt = t->prompt;
     struct str base = prompt->url.len > 0 ? prompt->url : str_from(t->provider->base_url);
     struct buf url = {.max_bytes = URL_MAX_BYTES}, body = {.max_bytes = BODY_MAX_BYTES};
+    struct buf bearer = {0};
+    struct fetch_header headers[PROVIDER_HEADERS_MAX + 1];
     struct post_request rq = {
-        .token = prompt->token, .body = &body, .max_idle_s = t->provider->max_idle_s};
+        .body = &body, .headers = headers, .max_idle_s = t->provider->max_idle_s};
     struct error err;
 
     if (base.len == 0)
@@ -357,12 +380,18 @@ static struct error send_request(struct upstream_transfer *t)
                      "The agent has no URL: an admin needs to set it.");
     if (t->provider->needs_token && prompt->token.len == 0)
         return ERROR(ERR_PROVIDER_AUTH, 0, "The agent has no key: an admin needs to set one.");
+    if (str_has_control(prompt->token))
+        return ERROR(ERR_PROVIDER_AUTH, 0, "The agent's token holds control characters.");
     err = t->provider->write_request(prompt, base, &url, &body);
     rq.url = buf_str(&url);
-    if (!is_error(err) && (url.failed || body.failed))
+    rq.n_headers = write_headers(t->provider, prompt->token, &bearer, headers);
+    if (!is_error(err) && (url.failed || body.failed || bearer.failed))
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!is_error(err))
         err = post_start(t->room->client, &t->post, &rq);
+    if (err.status == ERR_INVALID)
+        err = ERROR(ERR_PROVIDER_UNREACHABLE, 0, "The agent's URL is not valid.");
+    wipe(&bearer);
     buf_deinit(&url);
     buf_deinit(&body);
     return err;
@@ -427,7 +456,7 @@ static void start_builtin(struct upstream_transfer *t)
 void upstream_start(struct upstream_call *call, struct flow *f,
                     const struct upstream_prompt *prompt)
 {
-    struct room *room = loop_current()->rooms[ROOM_UPSTREAM];
+    struct room *room = room_current();
     const struct provider *provider = prompt->provider;
     size_t state_bytes =
         provider->builtin ? provider->builtin->state_bytes : provider->reader->state_bytes;
@@ -487,6 +516,7 @@ struct error upstream_attach(struct loop *l)
     if (!room)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     list_init(&room->calls);
+    list_init(&room->fetches);
     room->client = client_new(l, resolver_workers);
     if (!room->client) {
         free(room);
@@ -517,5 +547,6 @@ void upstream_detach(struct loop *l, void (*on_detached)(struct loop *l))
     while (!list_is_empty(&room->calls))
         finish(container_of(room->calls.next, struct upstream_transfer, link),
                ERROR(ERR_CANCELED, 0, NULL));
+    fetch_end_all(room);
     client_close(room->client, on_client_closed);
 }

@@ -20,13 +20,18 @@ static struct answer answer(const char *bytes, enum finish finish)
     return (struct answer){.bytes = str_from(bytes), .finish = finish};
 }
 
-static void check(const struct outcome *out, enum status status, const char *text)
+static void check_text(const struct outcome *out, enum status status, const char *text, unsigned n)
 {
     assert_string_equal(out->text.data, text);
     if (out->err.status != status)
         print_error("%s\n", out->err.detail ? out->err.detail : "no detail");
     assert_int_equal(out->err.status, status);
-    assert_int_equal(out->n_ends, 1);
+    assert_int_equal(out->n_ends, n);
+}
+
+static void check(const struct outcome *out, enum status status, const char *text)
+{
+    check_text(out, status, text, 1);
 }
 
 /* Asks n8n once and checks. */
@@ -136,6 +141,9 @@ static void statuses_become_codes(void **state)
         int code;
     } rows[] = {
         {"HTTP/1.1 204 No Content\r\n\r\n", ERR_EMPTY_REPLY, 204},
+        {"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi", ERR_EMPTY_REPLY, 204},
+        {"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nhi", ERR_EMPTY_REPLY, 202},
+        {"HTTP/1.1 206 Partial\r\nContent-Length: 2\r\n\r\nhi", ERR_EMPTY_REPLY, 206},
         {"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n",
          ERR_PROVIDER_ERROR, 301},
         {"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", ERR_PROVIDER_AUTH, 401},
@@ -174,6 +182,32 @@ static void statuses_become_codes(void **state)
         assert_int_equal(server.n_requests, 1);
         outcome_free(&out);
     }
+}
+
+/* Its bytes must not be taken for the next answer. */
+static void what_follows_an_answer_without_a_reply_goes_with_its_connection(void **state)
+{
+    struct answer answers[] = {
+        answer("HTTP/1.1 204 No Content\r\n\r\n" HEAD "Content-Length: 3\r\n\r\nold", FINISH_NEXT),
+        answer(HEAD "Content-Length: 3\r\n\r\nnew", FINISH_NEXT),
+    };
+    struct outcome out;
+
+    (void)state;
+    serve_answers(answers, 2);
+    ask(&(struct ask){.url = url, .n_calls = 2}, &out);
+    server_stop(&server);
+    check_text(&out, OK, "new", 2);
+    assert_int_equal(server.n_connections, 2);
+    outcome_free(&out);
+}
+
+static void a_workflow_may_answer_201(void **state)
+{
+    struct answer a = answer("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nhi", FINISH_CLOSE);
+
+    (void)state;
+    expect(&a, OK, "hi");
 }
 
 static void a_cut_keeps_the_text(void **state)
@@ -565,6 +599,8 @@ int main(void)
         UPSTREAM_TEST(connections_are_used_again),
         UPSTREAM_TEST(a_post_is_never_sent_twice),
         UPSTREAM_TEST(statuses_become_codes),
+        UPSTREAM_TEST(what_follows_an_answer_without_a_reply_goes_with_its_connection),
+        UPSTREAM_TEST(a_workflow_may_answer_201),
         UPSTREAM_TEST(a_cut_keeps_the_text),
         UPSTREAM_TEST(a_reset_is_told_by_how_far_the_answer_was),
         UPSTREAM_TEST(a_reset_keeps_the_text_before_it),

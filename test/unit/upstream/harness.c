@@ -152,6 +152,8 @@ void harness_close(void)
 struct asker {
     struct flow flow;
     struct upstream_call call;
+    struct fetch fetch;
+    struct arena arena;
     struct upstream_prompt prompt;
     struct upstream_message message;
     const struct ask *what;
@@ -196,6 +198,10 @@ static void call_step(struct flow *f)
 {
     struct asker *a = f->state;
 
+    if (a->what->fetch) {
+        fetch_start(&a->fetch, f, &a->arena, a->what->fetch);
+        return;
+    }
     a->call = (struct upstream_call){.state = a, .on_text = on_text, .on_status = on_status};
     watch(a, true);
     upstream_start(&a->call, f, &a->prompt);
@@ -216,7 +222,11 @@ static void on_ended(struct flow *f)
     a->out->err = f->err;
     a->out->n_ends++;
     a->out->usage = a->call.usage;
-    assert_false(op_is_running(&a->call.op));
+    assert_false(op_is_running(&a->call.op) || op_is_running(&a->fetch.op));
+    a->out->http_status = a->fetch.http_status;
+    a->out->retry_after_s = a->fetch.retry_after_s;
+    buf_append_str(&a->out->text, a->fetch.body);
+    arena_free(&a->arena);
     snprintf(a->out->model, sizeof(a->out->model), "%.*s", STR_ARG(a->call.model));
     a->n_left--;
     uv_async_send(&a->wake);

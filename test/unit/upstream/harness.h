@@ -4,6 +4,7 @@
 #define AERIE_TEST_UPSTREAM_HARNESS_H
 
 #include "config/config.h"
+#include "upstream/fetch.h"
 #include "upstream/upstream.h"
 
 #include <pthread.h>
@@ -46,6 +47,7 @@ struct outcome {
     unsigned n_ends, n_pieces, n_turns;
     struct upstream_usage usage;
     char model[128];
+    int http_status, retry_after_s; /* of a fetch, whose body is in text */
     uint64_t took_ms;
 };
 
@@ -61,9 +63,10 @@ int harness_tear_down(void **state);
 
 struct ask {
     const char *provider, *url, *token, *model, *config, *content;
-    unsigned cancel_at_turn;     /* fail the flow at the n-th turn of the loop; 0: never */
-    unsigned cancel_at_piece;    /* from on_text */
-    unsigned n_calls;            /* one after the other on the same loop; 0: one */
+    const struct fetch_request *fetch; /* this, and no call */
+    unsigned cancel_at_turn;           /* fail the flow at the n-th turn of the loop; 0: never */
+    unsigned cancel_at_piece;          /* from on_text */
+    unsigned n_calls;                  /* one after the other on the same loop; 0: one */
     void (*watch)(bool is_ours); /* false while the harness itself runs; NULL: nobody watches */
     unsigned turn_us; /* each turn of the loop waits so long, and finds what has gathered */
 };
