@@ -10,6 +10,7 @@ enum rate_kind {
     RATE_LOGIN_ACCOUNT,
     RATE_LOGIN_ADDRESS,
     RATE_REGISTER_ADDRESS,
+    RATE_SIGNATURE, /* each signed call is good once */
     RATE_USER_MESSAGES,
     RATE_VISITOR_MESSAGES,
 };

@@ -78,6 +78,16 @@ struct config_turn {
     uint64_t heartbeat_seconds;
 };
 
+/* The call back to a WordPress site that registers itself. */
+struct config_callback {
+    uint64_t at_once, retry_attempts, retry_delay_seconds, timeout_seconds;
+};
+
+/* The first agent of such a site. */
+struct config_sites {
+    struct str provider, webhook_url, model;
+};
+
 struct config {
     struct str environment; /* development | production */
     struct str data_dir;
@@ -92,6 +102,8 @@ struct config {
     struct config_upstream upstream;
     struct config_egress egress;
     struct config_turn turn;
+    struct config_callback callback;
+    struct config_sites sites;
     struct arena arena; /* what the texts and lists live in */
 };
 

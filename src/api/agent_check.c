@@ -53,6 +53,9 @@ void agent_check_config(struct request *req, struct str config)
     if (value && !yyjson_is_null(value) && !str_eq(choice, STR("continue")) &&
         !str_eq(choice, STR("grace")) && !str_eq(choice, STR("abort")))
         input_wrong(req, "config.on_disconnect", "must be continue, grace or abort");
+    value = json_member(root, "require_signature");
+    if (value && !yyjson_is_null(value) && !yyjson_is_bool(value))
+        input_wrong(req, "config.require_signature", "must be true or false");
 }
 
 void agent_check_origins(struct request *req, struct str origins)

@@ -9,6 +9,7 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "signature.h"
 
 #include <stdlib.h>
 
@@ -81,26 +82,33 @@ static struct str sent_key(const struct request *req)
     return request_header(req, "x-api-key");
 }
 
+bool key_auth_find(struct flow *f, struct key_auth *a, struct str text)
+{
+    struct request *req = request_of(f);
+    struct api_key key;
+
+    if (!api_key_read(text, &key))
+        return false;
+    a->text = text;
+    a->hash = arena_copy(&req->arena, str_from(key.hash));
+    if (a->hash.ptr)
+        db_query(&a->query, f, &req->arena, SQL_KEY_BY_PREFIX,
+                 DB_ARGS(db_text(str_from(key.prefix))));
+    else
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    return true;
+}
+
 void load_key(struct flow *f)
 {
     struct request *req = request_of(f);
-    struct key_auth *a = req->state;
-    struct str sent = sent_key(req), prefix;
-    struct api_key key;
+    struct str sent = sent_key(req);
 
-    if (!sent.ptr || !api_key_read(sent, &key)) {
+    if (!sent.ptr || !key_auth_find(f, req->state, sent))
         flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, sent.ptr ? WRONG_KEY : NO_KEY));
-        return;
-    }
-    a->hash = arena_copy(&req->arena, str_from(key.hash));
-    prefix = str_from(key.prefix);
-    if (a->hash.ptr)
-        db_query(&a->query, f, &req->arena, SQL_KEY_BY_PREFIX, DB_ARGS(db_text(prefix)));
-    else
-        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
 }
 
-static bool is_in_force(const struct key_auth *a)
+bool key_auth_is_in_force(const struct key_auth *a)
 {
     const struct db_result *row = a->query.result;
 
@@ -116,11 +124,13 @@ static bool is_in_force(const struct key_auth *a)
 
 void check_key(struct flow *f)
 {
-    struct key_auth *a = request_of(f)->state;
+    struct request *req = request_of(f);
+    struct key_auth *a = req->state;
     const struct db_result *row = a->query.result;
     struct key_caller *who = &a->caller;
+    struct error err = NO_ERROR;
 
-    if (!is_in_force(a) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &who->team_id) ||
+    if (!key_auth_is_in_force(a) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &who->team_id) ||
         !id_parse(db_get_text(row, 0, BY_KEY_AGENT_ID), &who->agent_id) ||
         !id_parse(db_get_text(row, 0, BY_KEY_ID), &who->key_id)) {
         flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, WRONG_KEY));
@@ -128,10 +138,14 @@ void check_key(struct flow *f)
     }
     who->scopes = db_get_text(row, 0, BY_KEY_SCOPES);
     who->row = row;
-    if (db_get_bool(row, 0, BY_KEY_AGENT_ACTIVE))
-        note_use(who);
+    if (!db_get_bool(row, 0, BY_KEY_AGENT_ACTIVE))
+        err = ERROR(ERR_FORBIDDEN, 0, AGENT_OFF);
+    else if (req->method == HTTP_POST)
+        err = signature_check(req, a->text, db_get_text(row, 0, BY_KEY_AGENT_CONFIG));
+    if (is_error(err))
+        flow_fail(f, err);
     else
-        flow_fail(f, ERROR(ERR_FORBIDDEN, 0, AGENT_OFF));
+        note_use(who);
 }
 
 bool key_needs_scope(struct request *req, const char *scope)

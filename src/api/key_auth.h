@@ -24,6 +24,7 @@ enum key_auth_column {
     BY_KEY_NAME_IS_SHARED,
     BY_KEY_AGENT_CREATED_AT,
     BY_KEY_AGENT, /* the first of those that prompt_of_agent() takes */
+    BY_KEY_AGENT_CONFIG = BY_KEY_AGENT + 5,
 };
 
 struct key_caller {
@@ -37,11 +38,17 @@ struct key_caller {
 struct key_auth {
     struct key_caller caller;
     struct db_query query;
-    struct str hash; /* of the key that was sent */
+    struct str text; /* the key as it was sent */
+    struct str hash;
 };
 
 void load_key(struct flow *f);  /* 401 */
 void check_key(struct flow *f); /* 401; 403: the agent is switched off */
+/* For a key that comes otherwise than in the head: reads its row. False: no text of that shape can
+ * be a key. */
+bool key_auth_find(struct flow *f, struct key_auth *a, struct str key) MUST_CHECK;
+/* Afterwards: is it one that somebody may use now? */
+bool key_auth_is_in_force(const struct key_auth *a);
 /* Does the key have this scope? If not, the flow has failed with 403. */
 bool key_needs_scope(struct request *req, const char *scope) MUST_CHECK;
 

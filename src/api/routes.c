@@ -15,6 +15,7 @@
 #include "messages.h"
 #include "models.h"
 #include "page.h"
+#include "sites.h"
 #include "team.h"
 #include "users.h"
 
@@ -101,6 +102,11 @@ static const struct route routes[] = {
      "Change a user's role, name or access"},
     {HTTP_DELETE, "/api/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_delete_steps,
      "Delete a user"},
+
+    {HTTP_POST, "/api/v1/register", WHO_ANYONE, BODY_JSON, sizeof(struct site_registration),
+     sites_register_steps, "Register a WordPress site, which is called back"},
+    {HTTP_POST, "/api/v1/validate", WHO_ANYONE, BODY_JSON, sizeof(struct site_validation),
+     sites_validate_steps, "Are a site's credentials valid?"},
 
     {HTTP_GET, "/assets/{name}", WHO_ANYONE, BODY_NONE, 0, page_asset_steps,
      "A file of the page at /"},

@@ -338,6 +338,19 @@ static void close_rooms(struct server *server)
         rooms[--server->n_rooms].close(server);
 }
 
+/* The first agent of sites that register must be one that can be asked. */
+static struct error check_sites(void)
+{
+    const struct config_sites *sites = &config()->sites;
+    const struct provider *provider = provider_find(sites->provider);
+
+    if (!provider)
+        return ERROR(ERR_INVALID, 0, "sites.provider is not the name of a provider");
+    if (provider_needs_url(provider) && sites->webhook_url.len == 0)
+        return ERROR(ERR_INVALID, 0, "sites.provider needs sites.webhook_url");
+    return sites->webhook_url.len > 0 ? egress_check_url(sites->webhook_url) : NO_ERROR;
+}
+
 static unsigned loops_wanted(void)
 {
     unsigned n = config()->server.workers > 0 ? (unsigned)config()->server.workers
@@ -443,6 +456,8 @@ int command_serve(int argc, char **argv)
     raise_descriptor_limit();
     sem_init(&server.ready, 0, 0);
     err = open_rooms(&server);
+    if (!is_error(err))
+        err = check_sites();
     if (!is_error(err))
         err = start_loops(&server);
     if (is_error(err)) {

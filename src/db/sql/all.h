@@ -6,6 +6,7 @@
 #include "db/sql/messages.h"
 #include "db/sql/refresh_tokens.h"
 #include "db/sql/revoked_tokens.h"
+#include "db/sql/sites.h"
 #include "db/sql/system.h"
 #include "db/sql/teams.h"
 #include "db/sql/users.h"

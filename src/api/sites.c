@@ -1,0 +1,460 @@
+/* A WordPress site registers itself: it is called back to prove who it is, and becomes a team with
+ * an admin, a first agent and that agent's key. */
+#include "sites.h"
+
+#include "account/rate.h"
+#include "answer.h"
+#include "api/origin.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "site_claims.h"
+
+#include <stddef.h>
+
+#define MINUTE_MS         60000
+#define SECOND_MS         1000
+#define CLAIM_WAIT_MS     50
+#define URL_CHARS         500
+#define TOKEN_MIN         16
+#define TOKEN_MAX         256
+#define ANSWER_BYTES      65536
+#define MAX_DEPTH         16
+#define PASSWORD_BYTES    32
+#define SLUG_HOST_BYTES   50
+#define SCOPES            STR("[\"chat\",\"documents\"]")
+#define PRETTY_PATH       "/wp-json/eaglechat-plugin/v1/verify"
+#define PLAIN_PATH        "/?rest_route=/eaglechat-plugin/v1/verify" /* without permalinks */
+#define URL_TAKEN         "Site URL already registered"
+#define EMAIL_TAKEN       "Admin email already associated with another tenant"
+#define NOT_VERIFIED      "Failed to verify callback token with WordPress site"
+#define WRONG_CREDENTIALS "Invalid credentials"
+#define COUNT(array)      (sizeof(array) / sizeof((array)[0]))
+
+/* ---- what the site says of itself ---- */
+
+static const struct input_field register_fields[] = {
+    {"site_url", INPUT_LINE, true, false, 1, URL_CHARS,
+     offsetof(struct site_registration, site_url), NULL},
+    {"admin_email", INPUT_EMAIL, true, false, 0, 0, offsetof(struct site_registration, admin_email),
+     NULL},
+    {"callback_token", INPUT_LINE, true, false, TOKEN_MIN, TOKEN_MAX,
+     offsetof(struct site_registration, callback_token), NULL},
+};
+
+static struct str lower_case(struct arena *a, struct str text)
+{
+    char *out = arena_alloc(a, text.len + 1);
+
+    for (size_t i = 0; out && i < text.len; i++)
+        out[i] =
+            text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? (char)(text.ptr[i] | 0x20) : text.ptr[i];
+    return (struct str){out, text.len};
+}
+
+/* Sites compare in lower case and without the slashes at their end. */
+static void read_url(struct request *req, struct site_registration *s)
+{
+    struct origin origin;
+    struct error err;
+    size_t start;
+
+    s->url = s->site_url.text;
+    while (str_ends_with(s->url, STR("/")))
+        s->url.len--;
+    if (!origin_of_url(s->url, &origin) || str_find(s->url, '?') < s->url.len ||
+        str_find(s->url, '#') < s->url.len) {
+        input_wrong(req, "site_url", "must be the address of a site, such as https://shop.example");
+        return;
+    }
+    err = egress_check_url(s->url);
+    if (is_error(err)) {
+        input_wrong(req, "site_url", err.detail);
+        return;
+    }
+    s->site = lower_case(&req->arena, s->url);
+    if (!s->site.ptr) {
+        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
+    start = str_find(s->site, ':') + 3;
+    s->host = str_skip(s->site, start);
+    s->host.len = str_find(s->host, '/');
+    s->origin = (struct str){s->site.ptr, start + s->host.len};
+}
+
+static void read_site(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+
+    req->fails_at_eof = true; /* the call back may take long */
+    if (!input_read(req, register_fields, COUNT(register_fields), s))
+        return;
+    read_url(req, s);
+    if (request_has_field_errors(req))
+        flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
+}
+
+/* ---- one registration of a site at a time ---- */
+
+static void find_site(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+
+    db_query(&s->query, f, &req->arena, SQL_SITE_FIND,
+             DB_ARGS(db_text(s->site), db_text(s->admin_email.text)));
+}
+
+static void refuse_known(struct flow *f)
+{
+    const struct site_registration *s = request_of(f)->state;
+    const struct db_result *r = s->query.result;
+
+    if (r->n_rows > 0)
+        flow_fail(f, ERROR(ERR_BAD_REQUEST, 0, db_get_bool(r, 0, 0) ? URL_TAKEN : EMAIL_TAKEN));
+}
+
+static void claim_site(struct flow *f)
+{
+    struct site_registration *s = request_of(f)->state;
+
+    switch (site_claim(s->site)) {
+    case SITE_IS_OURS:
+        s->is_claimed = true;
+        break;
+    case SITE_IS_TAKEN:
+        wait_start(&s->wait, f, CLAIM_WAIT_MS);
+        break;
+    case SITES_ARE_MANY:
+        flow_fail(f, ERROR(ERR_BUSY, (int)config()->callback.retry_delay_seconds,
+                           "Too many sites register at this moment, try again later"));
+        break;
+    }
+}
+
+static const struct step claim_steps[] = {
+    STEP(find_site),
+    STEP(refuse_known), /* 400 */
+    STEP(claim_site),   /* 503 */
+    STEP_END,
+};
+
+/* Who finds another registration of the site under way waits for how it ends. */
+static void wait_for_claim(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+
+    if (s->is_claimed)
+        return;
+    s->claiming = (struct subflow){0};
+    flow_call(f, &s->claiming, claim_steps, req);
+    flow_repeat(f);
+}
+
+/* What the rate holds back are the calls to other people's sites. */
+static void take_rate(struct flow *f)
+{
+    struct request *req = request_of(f);
+    unsigned wait_s = rate_take(RATE_REGISTER_ADDRESS, req->address_group,
+                                config()->limits.register_per_minute, MINUTE_MS);
+
+    if (wait_s > 0)
+        flow_fail(f,
+                  ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many registrations, try again later"));
+}
+
+/* ---- the call back ---- */
+
+static void call_site(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    s->address = arena_printf(&req->arena, "%.*s%s", STR_ARG(s->url),
+                              s->is_plain ? PLAIN_PATH : PRETTY_PATH);
+    json_begin_object(&j);
+    json_pair_str(&j, "callback_token", s->callback_token.text);
+    json_end_object(&j);
+    if (body.failed || !s->address.ptr)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else
+        fetch_start(&s->fetch, f, &req->arena,
+                    &(const struct fetch_request){.url = s->address,
+                                                  .body = buf_str(&body),
+                                                  .timeout_ms = config()->callback.timeout_seconds *
+                                                                SECOND_MS,
+                                                  .max_bytes = ANSWER_BYTES});
+    buf_deinit(&body);
+}
+
+static const struct step call_steps[] = {STEP(call_site), STEP_END};
+
+enum verdict { VERIFIED, REJECTED, ASK_AGAIN, ASK_PLAIN };
+
+static enum verdict judge(struct request *req)
+{
+    struct site_registration *s = req->state;
+    int status = s->fetch.http_status;
+    yyjson_val *root = NULL;
+
+    if (is_error(s->attempt.flow.err))
+        return s->attempt.flow.err.status == ERR_UPSTREAM_LIMIT ? REJECTED : ASK_AGAIN;
+    if (status == 404 && !s->is_plain)
+        return ASK_PLAIN;
+    if (status >= 500)
+        return ASK_AGAIN;
+    if (status != 200 || is_error(json_read(&req->arena, s->fetch.body, MAX_DEPTH, &root)))
+        return REJECTED;
+    return yyjson_is_true(json_member(root, "success")) ? VERIFIED : REJECTED;
+}
+
+static void call_again(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+
+    s->is_calling = true;
+    s->attempt = (struct subflow){0};
+    s->fetch = (struct fetch){0};
+    flow_try(f, &s->attempt, call_steps, req);
+    flow_repeat(f);
+}
+
+/* A site that fails or is away is asked again after a pause; what answers otherwise has decided. */
+static void verify_site(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+    enum verdict verdict;
+
+    if (!s->is_calling) {
+        call_again(f);
+        return;
+    }
+    s->is_calling = false;
+    verdict = judge(req);
+    if (verdict == ASK_PLAIN) {
+        s->is_plain = true;
+        call_again(f);
+    } else if (verdict == ASK_AGAIN && ++s->n_attempts < config()->callback.retry_attempts) {
+        wait_start(&s->wait, f, config()->callback.retry_delay_seconds * SECOND_MS);
+        flow_repeat(f);
+    } else if (verdict != VERIFIED) {
+        log_info("api: the site %.*s did not verify its registration (%s, status %d)",
+                 STR_ARG(s->site), status_row(s->attempt.flow.err.status)->name,
+                 s->fetch.http_status);
+        flow_fail(f, ERROR(ERR_BAD_REQUEST, 0, NOT_VERIFIED));
+    }
+}
+
+/* ---- the team ---- */
+
+static void make_password(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+    unsigned char bytes[PASSWORD_BYTES];
+
+    crypto_random(bytes, sizeof(bytes));
+    s->password = crypto_base64url(&req->arena, (struct str){(char *)bytes, sizeof(bytes)});
+    if (s->password.ptr)
+        password_hash(&s->hash, f, s->password);
+    else
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+}
+
+/* "shop-example-1a2b3c4d" */
+static struct str make_slug(struct request *req, const struct site_registration *s)
+{
+    struct buf out = {0};
+    struct str slug;
+
+    for (size_t i = 0; i < s->host.len && out.len < SLUG_HOST_BYTES; i++) {
+        char c = s->host.ptr[i];
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+
+        if (is_word)
+            buf_append(&out, &c, 1);
+        else if (out.len > 0 && out.data[out.len - 1] != '-')
+            buf_append(&out, "-", 1);
+    }
+    buf_printf(&out, "%s%.8s", out.len > 0 && out.data[out.len - 1] == '-' ? "" : "-",
+               s->team_id.text);
+    slug = out.failed ? STR_NONE : arena_copy(&req->arena, buf_str(&out));
+    buf_deinit(&out);
+    return slug;
+}
+
+static struct str json_list_of(struct arena *a, struct str item)
+{
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+    struct str list;
+
+    json_begin_array(&j);
+    json_str(&j, item);
+    json_end_array(&j);
+    list = out.failed ? STR_NONE : arena_copy(a, buf_str(&out));
+    buf_deinit(&out);
+    return list;
+}
+
+static struct db_arg text_or_null(struct str text)
+{
+    return db_text(text.len > 0 ? text : STR_NONE);
+}
+
+static void add_team(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+    const struct config_sites *first = &config()->sites;
+    struct db_arg now = db_time(clock_wall_us());
+    struct str slug, origins = json_list_of(&req->arena, s->origin);
+
+    s->team_id = id_v4();
+    s->user_id = id_v7();
+    s->agent_id = id_v7();
+    api_key_new(&s->key);
+    slug = make_slug(req, s);
+    if (!slug.ptr || !origins.ptr) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
+
+    const struct db_arg team = db_uuid(id_str(&s->team_id)), user = db_uuid(id_str(&s->user_id)),
+                        agent = db_uuid(id_str(&s->agent_id)), email = db_text(s->admin_email.text);
+    const struct db_arg team_args[] = {team, db_text(s->host), db_text(slug), db_json(STR("{}")),
+                                       now};
+    const struct db_arg site_args[] = {team, db_text(s->url), db_text(s->site), email, now};
+    const struct db_arg user_args[] = {team, user, email, db_text(str_from(s->hash.hash)), now};
+    const struct db_arg agent_args[] = {team,
+                                        agent,
+                                        user,
+                                        db_text(first->provider),
+                                        text_or_null(first->webhook_url),
+                                        text_or_null(first->model),
+                                        db_json(origins),
+                                        now};
+    const struct id key_id = id_v7();
+    const struct db_arg key_args[] = {team,
+                                      agent,
+                                      db_uuid(id_str(&key_id)),
+                                      db_text(STR("WordPress")),
+                                      db_text(str_from(s->key.prefix)),
+                                      db_text(str_from(s->key.hash)),
+                                      db_json(SCOPES),
+                                      db_null(),
+                                      user,
+                                      now};
+    const struct db_call calls[] = {
+        {SQL_TEAM_ADD, team_args, COUNT(team_args)},
+        {SQL_SITE_ADD, site_args,
+         COUNT(site_args)}, /* the constraint decides between two at once */
+        {SQL_SITE_KEEP_TEAM, team_args, 1},
+        {SQL_SITE_ADD_ADMIN, user_args, COUNT(user_args)},
+        {SQL_SITE_ADD_AGENT, agent_args, COUNT(agent_args)},
+        {SQL_KEY_ADD, key_args, COUNT(key_args)},
+    };
+
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
+}
+
+/* Another process was faster: it says with what. */
+static void find_reason(struct flow *f)
+{
+    const struct site_registration *s = request_of(f)->state;
+
+    if (s->query.results[1].n_changed == 0)
+        find_site(f);
+}
+
+static void answer_site(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_registration *s = req->state;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    if (s->query.results[1].n_changed == 0) {
+        refuse_known(f);
+        return;
+    }
+    json_begin_object(&j);
+    json_pair_bool(&j, "success", true);
+    json_pair_str(&j, "tenant_id", id_str(&s->team_id));
+    json_pair_str(&j, "api_key", str_from(s->key.text));
+    json_pair_str(&j, "chatbot_id", id_str(&s->agent_id));
+    json_pair_str(&j, "message", STR("Tenant registered successfully"));
+    json_end_object(&j);
+    log_info("api: the site %.*s is registered as team %s", STR_ARG(s->site), s->team_id.text);
+    answer_json(req, 200, &body);
+}
+
+static void release_site(struct flow *f)
+{
+    struct site_registration *s = request_of(f)->state;
+
+    if (s->is_claimed)
+        site_release(s->site);
+    s->is_claimed = false;
+}
+
+const struct step sites_register_steps[] = {
+    STEP(read_site),                                                                 /* 422 */
+    STEP(wait_for_claim),                                                            /* 400, 503 */
+    STEP(take_rate),                                                                 /* 429 */
+    STEP(verify_site),                                                               /* 400 */
+    STEP(make_password),       STEP(add_team), STEP(find_reason), STEP(answer_site), /* 400 */
+    STEP_ALWAYS(release_site), STEP_END,
+};
+
+/* ---- validate ---- */
+
+static const struct input_field validate_fields[] = {
+    {"tenant_id", INPUT_LINE, true, false, 1, 100, offsetof(struct site_validation, tenant_id),
+     NULL},
+    {"api_key", INPUT_LINE, true, false, 1, 100, offsetof(struct site_validation, api_key), NULL},
+};
+
+/* What cannot be a key is as wrong as one that nobody has. */
+static void read_credentials(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_validation *s = req->state;
+
+    if (input_read(req, validate_fields, COUNT(validate_fields), s) &&
+        !key_auth_find(f, &s->auth, s->api_key.text))
+        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, WRONG_CREDENTIALS));
+}
+
+static void answer_credentials(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct site_validation *s = req->state;
+    struct buf body = {0};
+    struct json j = {.buf = &body};
+
+    if (!key_auth_is_in_force(&s->auth) ||
+        !str_eq_nocase(s->tenant_id.text, db_get_text(s->auth.query.result, 0, BY_KEY_TEAM_ID))) {
+        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, WRONG_CREDENTIALS));
+        return;
+    }
+    json_begin_object(&j);
+    json_pair_bool(&j, "valid", true);
+    json_pair_str(&j, "message", STR("Credentials are valid"));
+    json_end_object(&j);
+    answer_json(req, 200, &body);
+}
+
+const struct step sites_validate_steps[] = {
+    STEP(read_credentials),   /* 422, 401 */
+    STEP(answer_credentials), /* 401 */
+    STEP_END,
+};

@@ -1,0 +1,38 @@
+/* /api/v1/register and /api/v1/validate: WordPress sites, which become teams by themselves. */
+#ifndef AERIE_SRC_API_SITES_H
+#define AERIE_SRC_API_SITES_H
+
+#include "account/api_key.h"
+#include "account/password.h"
+#include "api/input.h"
+#include "db/db.h"
+#include "key_auth.h"
+#include "loop/wait.h"
+#include "upstream/fetch.h"
+
+struct site_registration {
+    struct input site_url, admin_email, callback_token;
+    struct str url;  /* as given, without slashes at its end */
+    struct str site; /* the same in lower case */
+    struct str host, origin; /* of that */
+    struct db_query query;
+    struct subflow claiming, attempt;
+    struct wait wait;
+    struct fetch fetch;
+    struct str address;  /* that is called back */
+    unsigned n_attempts; /* of config callback.retry_attempts */
+    bool is_claimed, is_calling, is_plain;
+    struct password_job hash;
+    struct str password; /* nobody's: the admin sets one by mail */
+    struct id team_id, user_id, agent_id;
+    struct api_key key;
+};
+extern const struct step sites_register_steps[];
+
+struct site_validation {
+    struct input tenant_id, api_key;
+    struct key_auth auth;
+};
+extern const struct step sites_validate_steps[];
+
+#endif
