@@ -2,6 +2,7 @@
  * scripts and styles, our own API, nothing from elsewhere, and no frame around them. */
 #include "page.h"
 
+#include "doc.h"
 #include "web/web.h"
 
 #define POLICY                                                                                     \
@@ -62,4 +63,10 @@ static void send_asset(struct flow *f)
 const struct step page_asset_steps[] = {
     STEP(send_asset),
     STEP_END,
+};
+const struct route_doc page_asset_doc = {
+    TAG_RUNNING,
+    ANSWERS({200, .type = "text/css"}, {200, .type = "text/javascript"}, {200, .type = "text/html"},
+            {200, .type = "image/svg+xml"}, {304}),
+    .path = MEMBERS({"name", DOC_TEXT, .about = "A file of the page"}),
 };

@@ -7,5 +7,6 @@
 void page_send(struct request *req);
 /* One of the page's files: GET /assets/{name}. */
 extern const struct step page_asset_steps[];
+extern const struct route_doc page_asset_doc;
 
 #endif
