@@ -160,12 +160,10 @@ static const struct schema message_schema = {
     "CompletionMessage",
     .members = MEMBERS({"role", DOC_TEXT, .values = "system|developer|user|assistant"},
                        {"content", DOC_ANY, .about = "Text, or a list of parts of type text"}),
-    .is_open = true,
 };
 static const struct schema stream_options_schema = {
     "CompletionStreamOptions",
     .members = MEMBERS({"include_usage", DOC_BOOL | DOC_NULL | DOC_OPTIONAL}),
-    .is_open = true,
 };
 const struct schema completion_request_schema = {
     "CompletionRequest",
@@ -175,7 +173,6 @@ const struct schema completion_request_schema = {
                 {"stream", DOC_BOOL | DOC_NULL | DOC_OPTIONAL},
                 {"stream_options", DOC_OBJECT | DOC_NULL | DOC_OPTIONAL, &stream_options_schema},
                 {"n", DOC_INT | DOC_NULL | DOC_OPTIONAL, .about = "1"}),
-    .is_open = true,
 };
 
 bool completion_read(struct request *req, struct arena *a, struct completion_input *out)

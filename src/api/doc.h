@@ -50,7 +50,6 @@ struct schema {
     const char *about;
     const struct member *members;
     const struct schema *const *one_of; /* instead of members; ended by NULL */
-    bool is_open;                       /* members that are not named may come, too */
 };
 #define ONE_OF(...)                                                                                \
     (const struct schema *const[])                                                                 \

@@ -198,7 +198,6 @@ static const struct schema post_schema = {
     "NewMessage",
     .members = MEMBERS({"content", DOC_TEXT, .min = 1, .max = 32000,
                         .about = "The operator may allow more or fewer characters"}),
-    .is_open = true,
 };
 
 static void post_read(struct flow *f)

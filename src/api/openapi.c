@@ -98,8 +98,8 @@ static bool may_fail_with(const struct route *r, int status)
     case 415:
         return r->body != BODY_NONE;
     case 422:
-        return doc->n_body > 0 || doc->query || doc->is_paged || r->body == BODY_UPLOAD ||
-               is_listed(doc->errors, status);
+        return doc->n_body > 0 || (doc->schema && !doc->error) || doc->query || doc->is_paged ||
+               r->body == BODY_UPLOAD || is_listed(doc->errors, status);
     default:
         return is_listed(doc->errors, status);
     }
@@ -290,6 +290,7 @@ static void write_header(struct json *j, const char *name, const char *type, con
     json_key(j, name);
     json_begin_object(j);
     json_pair_str(j, "description", str_from(about));
+    json_pair_bool(j, "required", true);
     json_key(j, "schema");
     json_begin_object(j);
     json_pair_str(j, "type", str_from(type));

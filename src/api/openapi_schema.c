@@ -165,7 +165,6 @@ void openapi_schema(struct json *j, struct schema_set *set, const struct schema 
     } else {
         json_pair_str(j, "type", STR("object"));
         write_members(j, set, schema->members);
-        json_pair_bool(j, "additionalProperties", schema->is_open);
     }
     json_end_object(j);
 }
