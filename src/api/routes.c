@@ -105,7 +105,7 @@ static const struct route routes[] = {
      "Delete a user", &users_delete_doc},
 
     {HTTP_GET, "/assets/{name}", WHO_ANYONE, BODY_NONE, 0, page_asset_steps,
-     "A file of the page at /", &page_asset_doc},
+     "A file of the pages", &page_asset_doc},
 
     {HTTP_GET, "/chatbots", WHO_ADMIN, BODY_NONE, sizeof(struct agents), chatbots_list_steps,
      "List the team's agents, as chatbots", &chatbots_list_doc},
@@ -125,6 +125,9 @@ static const struct route routes[] = {
     {HTTP_DELETE, "/chatbots/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE, sizeof(struct api_keys),
      api_keys_revoke_steps, "Revoke an API key", &chatbots_keys_revoke_doc},
 
+    {HTTP_GET, "/docs", WHO_ANYONE, BODY_NONE, 0, docs_swagger_steps, "The API in Swagger UI",
+     &docs_page_doc},
+
     {HTTP_GET, "/health", WHO_ANYONE, BODY_NONE, 0, health_steps, "Is the server there?",
      &health_doc},
     {HTTP_GET, "/health/ready", WHO_ANYONE, BODY_NONE, sizeof(struct health), health_ready_steps,
@@ -132,6 +135,9 @@ static const struct route routes[] = {
 
     {HTTP_GET, "/openapi.json", WHO_ANYONE, BODY_NONE, 0, docs_openapi_steps,
      "This description of the API", &docs_openapi_doc},
+
+    {HTTP_GET, "/redoc", WHO_ANYONE, BODY_NONE, 0, docs_redoc_steps, "The API in ReDoc",
+     &docs_page_doc},
 
     {HTTP_GET, "/users", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_list_steps,
      "List the team's users", &users_list_doc},

@@ -18,7 +18,7 @@ function close(value) {
   return closed;
 }
 
-const pointer = (...parts) => `api#/${parts.map((part) => encodeURIComponent(String(part).replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`;
+const pointer = (root, ...parts) => `${root}#/${parts.map((part) => encodeURIComponent(String(part).replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`;
 
 export class Contract {
   #validators = new Map();
@@ -28,6 +28,7 @@ export class Contract {
     this.ajv = new Ajv2020({ strict: false, validateSchema: false });
     addFormats(this.ajv);
     this.ajv.addSchema(close(document), 'api');
+    this.ajv.addSchema(document, 'sent');
     this.templates = Object.keys(document.paths)
       .map((path) => ({ path, pattern: new RegExp(`^${path.replace(/[.]/g, '\\.').replace(/\{[^}]*\}/g, '[^/]+')}$`), isLiteral: !path.includes('{') }))
       .sort((a, b) => b.isLiteral - a.isLiteral);
@@ -64,7 +65,7 @@ export class Contract {
     } catch {
       return `an event that is no JSON: ${data.slice(0, 200)}`;
     }
-    const wrong = this.#validate(pointer(...at, 'content', type, 'schema', 'contentSchema'), event);
+    const wrong = this.#validate(pointer('api', ...at, 'content', type, 'schema', 'contentSchema'), event);
     return wrong && `${wrong}: ${data.slice(0, 300)}`;
   }
 
@@ -73,7 +74,7 @@ export class Contract {
     if (!response.content) return text ? 'it has a body' : null;
     if (!response.content[type]) return `the type ${type || '(none)'} is not among ${Object.keys(response.content)}`;
     if (text === undefined) return null;
-    if (type === 'application/json') return this.#validate(pointer(...at, 'content', type, 'schema'), JSON.parse(text));
+    if (type === 'application/json') return this.#validate(pointer('api', ...at, 'content', type, 'schema'), JSON.parse(text));
     if (type !== 'text/event-stream') return null;
     for (const [, data] of text.matchAll(/^data: (.*)$/gm)) {
       const wrong = this.#checkEvent(at, type, data);
@@ -82,15 +83,26 @@ export class Contract {
     return null;
   }
 
-  /** Throws when the answer is not as described. text: undefined when it is not known, or of no interest. */
-  check(method, target, { status, headers, text }) {
+  /** Why a body that was taken should not have been; null when it is as described. */
+  #checkSent(method, path, sent) {
+    const template = this.templates.find(({ pattern }) => pattern.test(path))?.path;
+    const body = this.document.paths[template]?.[method.toLowerCase()]?.requestBody;
+    if (!body?.content['application/json']) return null;
+    const wrong = this.#validate(pointer('sent', 'paths', template, method.toLowerCase(), 'requestBody', 'content', 'application/json', 'schema'), sent);
+    return wrong && `it took ${JSON.stringify(sent).slice(0, 300)}, though ${wrong}`;
+  }
+
+  /** Throws when the answer is not as described. text: undefined when it is not known, or of no interest; sent: the JSON that was asked with, which a call that
+   *  went well must allow, too. */
+  check(method, target, { status, headers, text, sent }) {
     if (method === 'OPTIONS') return; // http's own
     const isHead = method === 'HEAD';
     const found = this.#find(isHead ? 'GET' : method, target.split('?')[0], status);
     const missing = Object.entries(found.response?.headers ?? {}).filter(([name, header]) => header.required && headers[name.toLowerCase()] === undefined);
     const wrong = typeof found === 'string' ? found
       : missing.length > 0 ? `the header ${missing[0][0]} is missing`
-        : this.#checkBody(found.at, found.response, headers, isHead ? undefined : text);
+        : this.#checkBody(found.at, found.response, headers, isHead ? undefined : text)
+          ?? (status < 300 && sent !== undefined ? this.#checkSent(method, target.split('?')[0], sent) : null);
     if (wrong) throw new Error(`${method} ${target} answered ${status} against openapi.json: ${wrong}: ${text?.slice(0, 300)}`);
   }
 

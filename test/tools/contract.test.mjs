@@ -9,6 +9,7 @@ const contract = new Contract({
   paths: {
     '/things/{id}': {
       get: { responses: { 200: json({ $ref: '#/components/schemas/Thing' }, { headers: { 'X-Total-Count': { required: true } } }), 404: { $ref: '#/components/responses/NotFound' } } },
+      put: { requestBody: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Thing' } } } }, responses: { 204: { description: 'ok' }, 404: { $ref: '#/components/responses/NotFound' } } },
       delete: { responses: { 204: { description: 'gone' } } },
     },
     '/things/stream': { get: { responses: { 200: { content: { 'text/event-stream': { schema: { type: 'string', contentSchema: { $ref: '#/components/schemas/Thing' } } } } } } } },
@@ -49,6 +50,15 @@ test('a_status_a_type_a_header_or_a_body_that_is_not_described_fails', () => {
   assert.throws(() => contract.check('DELETE', '/things/1', { status: 204, headers: {}, text: 'x' }), /has a body/);
   assert.throws(() => contract.check('GET', '/elsewhere', { status: 200, headers, text: '{}' }), /not described/);
   assert.throws(() => contract.check('GET', '/elsewhere', { status: 404, headers, text: '{"detail":1}' }), /string/);
+});
+
+test('a_body_that_is_taken_must_be_one_that_is_described', () => {
+  const put = (sent, status = 204) => contract.check('PUT', '/things/1', { status, headers: status === 204 ? {} : headers, text: status === 204 ? '' : '{"detail":"no"}', sent });
+  put({ id, name: 'a' });
+  put({ id, name: 'a', more: 'is ignored' });
+  put({ id: 'x' }, 404);
+  assert.throws(() => put({ id }), /it took .* required property 'name'/);
+  assert.throws(() => put({ id, name: 7 }), /it took/);
 });
 
 test('each_event_of_a_stream_is_looked_at', () => {

@@ -47,7 +47,7 @@ export function request(port, method, path, options = {}) {
           }
         }
         try {
-          contractOf(port)?.check(method, path, { status: res.statusCode, headers: res.headers, text });
+          contractOf(port)?.check(method, path, { status: res.statusCode, headers: res.headers, text, sent: options.json });
         } catch (error) {
           reject(error);
         }
@@ -176,7 +176,7 @@ export function openStream(port, method, path, options = {}) {
       if (res.statusCode === 200 && /^text\/event-stream/.test(res.headers['content-type'] ?? '')) {
         const contract = contractOf(port);
         try {
-          contract?.check(method, path, { status: 200, headers: res.headers });
+          contract?.check(method, path, { status: 200, headers: res.headers, sent: options.json });
           resolve(new EventStream(req, res, contract?.eventCheck(method, path)));
         } catch (error) {
           reject(error);
@@ -194,7 +194,7 @@ export function openStream(port, method, path, options = {}) {
           json = undefined;
         }
         try {
-          contractOf(port)?.check(method, path, { status: res.statusCode, headers: res.headers, text });
+          contractOf(port)?.check(method, path, { status: res.statusCode, headers: res.headers, text, sent: options.json });
         } catch (error) {
           reject(error);
         }
