@@ -31,6 +31,8 @@ enum body_kind {
     BODY_UPLOAD /* multipart/form-data, up to limits.upload_bytes and the form around it */
 };
 
+struct route_doc;
+
 /* One row of the route table. */
 struct route {
     enum http_method method;
@@ -39,7 +41,8 @@ struct route {
     enum body_kind body;
     size_t state_bytes; /* of the handler's state: request->state, zeroed */
     const struct step *steps;
-    const char *summary; /* for people: docs and openapi */
+    const char *summary;         /* for people: docs and openapi */
+    const struct route_doc *doc; /* for openapi: the room above's word, not ours */
 };
 
 struct conn;
@@ -127,8 +130,8 @@ void response_error(struct request *req, struct error err);
 void response_begin_stream(struct request *req, int status, const char *content_type);
 void response_stream_write(struct request *req, const void *data,
                            size_t len); /* copied into the output */
-/* Too much waits for the socket (limits.output_bytes): write no more until on_drained, which is called once for each
- * time that it was asked for. */
+/* Too much waits for the socket (limits.output_bytes): write no more until on_drained, which is
+ * called once for each time that it was asked for. */
 bool response_stream_is_full(const struct request *req);
 void response_stream_on_drained(struct request *req, void (*on_drained)(void *state), void *state);
 void response_end_stream(struct request *req);

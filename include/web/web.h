@@ -2,6 +2,7 @@
 #ifndef AERIE_WEB_WEB_H
 #define AERIE_WEB_WEB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct web_file {
@@ -10,6 +11,7 @@ struct web_file {
     const char *etag; /* with its quotes */
     const char *body;
     size_t body_len;
+    bool is_gzip; /* body is compressed */
 };
 
 /* In alphabetical order. */

@@ -6,6 +6,7 @@
 #include "answer.h"
 #include "base/clock.h"
 #include "config/config.h"
+#include "doc.h"
 #include "user_json.h"
 
 #include <stddef.h>
@@ -143,6 +144,13 @@ static void find_reason(struct flow *f)
                  DB_ARGS(db_uuid(id_str(&s->team)), db_text(s->email.text)));
 }
 
+static const struct schema registered_schema = {
+    "RegisteredUser",
+    .members = MEMBERS({"id", DOC_ID}, {"team_id", DOC_ID}, {"email", DOC_EMAIL},
+                       {"full_name", DOC_TEXT | DOC_NULL}, {"role", DOC_TEXT, .values = "user"},
+                       {"is_active", DOC_BOOL}, {"created_at", DOC_TIME}),
+};
+
 static void answer_registration(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -178,6 +186,17 @@ const struct step account_register_steps[] = {
     STEP(find_reason),
     STEP(answer_registration), /* 400, 403 */
     STEP_END,
+};
+const struct route_doc account_register_doc = {
+    TAG_ACCOUNTS,
+    ANSWERS({201, &registered_schema}),
+    DOC_ERRORS(429),
+    DOC_BODY(register_fields),
+    .example = "{\"email\": \"mia@example.com\", \"password\": \"correct horse battery\", "
+               "\"full_name\": \"Mia\"}",
+    .about =
+        "Without `team_id`: in the default team. 400 when the team does not exist or the address "
+        "is taken, 403 when the team takes no registrations or is full.",
 };
 
 /* ---- me ---- */
@@ -216,6 +235,7 @@ const struct step account_get_me_steps[] = {
     STEP(answer_me),
     STEP_END,
 };
+const struct route_doc account_get_me_doc = {TAG_ACCOUNTS, ANSWERS({200, &user_schema})};
 
 static bool changes_password(const struct me *s)
 {
@@ -327,6 +347,14 @@ const struct step account_put_me_steps[] = {
     STEP(answer_put_me),
     STEP_END,
 };
+const struct route_doc account_put_me_doc = {
+    TAG_ACCOUNTS,
+    ANSWERS({200, &user_schema}),
+    DOC_ERRORS(409, 429),
+    DOC_BODY(me_fields),
+    .example = "{\"full_name\": \"Mia M.\", \"preferences\": {\"theme\": \"dark\"}}",
+    .about = "`password` goes with `current_password`, and ends the other sessions.",
+};
 
 /* ---- what needs mail ---- */
 
@@ -339,3 +367,4 @@ const struct step account_mail_steps[] = {
     STEP(refuse_without_mail),
     STEP_END,
 };
+const struct route_doc account_mail_doc = {TAG_ACCOUNTS, ANSWERS({204})};

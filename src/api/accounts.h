@@ -25,5 +25,7 @@ extern const struct step account_get_me_steps[];
 extern const struct step account_put_me_steps[];
 
 extern const struct step account_mail_steps[];
+extern const struct route_doc account_register_doc, account_get_me_doc, account_put_me_doc,
+    account_mail_doc;
 
 #endif

@@ -3,6 +3,20 @@
 
 #include "answer.h"
 
+const struct schema agent_schema = {
+    "Agent",
+    .members = MEMBERS({"id", DOC_ID}, {"team_id", DOC_ID}, {"created_by", DOC_ID | DOC_NULL},
+                       {"name", DOC_TEXT}, {"description", DOC_TEXT | DOC_NULL},
+                       {"provider", DOC_TEXT, .about = "Who answers"},
+                       {"webhook_url", DOC_TEXT | DOC_NULL, .about = "Shown to admins only"},
+                       {"webhook_token", DOC_TEXT | DOC_NULL, .values = TOKEN_MASK,
+                        .about = "Stored encrypted, never shown"},
+                       {"model", DOC_TEXT | DOC_NULL}, {"system_prompt", DOC_TEXT | DOC_NULL},
+                       {"avatar", DOC_TEXT | DOC_NULL, .about = "A data URI"},
+                       {"config", DOC_OBJECT}, {"allowed_origins", DOC_TEXT | DOC_LIST},
+                       {"is_active", DOC_BOOL}, {"created_at", DOC_TIME}, {"updated_at", DOC_TIME}),
+};
+
 void agent_write(struct json *j, const struct db_result *agents, size_t row, bool for_admin)
 {
     bool has_token = db_get_bool(agents, row, AGENT_HAS_TOKEN);
@@ -27,6 +41,13 @@ void agent_write(struct json *j, const struct db_result *agents, size_t row, boo
     json_pair_time(j, "updated_at", db_get_int(agents, row, AGENT_UPDATED_AT));
     json_end_object(j);
 }
+
+const struct schema chatbot_schema = {
+    "Chatbot",
+    .about = "An agent in fewer words.",
+    .members = MEMBERS({"id", DOC_ID}, {"name", DOC_TEXT}, {"owner_id", DOC_ID | DOC_NULL},
+                       {"llm_endpoint_url", DOC_TEXT | DOC_NULL}, {"created_at", DOC_TIME}),
+};
 
 void chatbot_write(struct json *j, const struct db_result *agents, size_t row, bool for_admin)
 {

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "db/db.h"
+#include "doc.h"
 #include "http/http.h"
 
 /* The columns of every statement that reads an agent for people (db/sql/agents.h). */
@@ -29,6 +30,7 @@ enum agent_column {
 /* What a token that is there is shown as, and what keeps it when it comes back. */
 #define TOKEN_MASK "********"
 
+extern const struct schema agent_schema, chatbot_schema;
 /* for_admin: with the address that is called, which is nothing for chatters. */
 void agent_write(struct json *j, const struct db_result *agents, size_t row, bool for_admin);
 /* The same row in the words of /chatbots. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "config/config.h"
+#include "doc.h"
 
 #include <stddef.h>
 
@@ -149,10 +150,22 @@ const struct step agents_list_steps[] = {
     STEP(answer_page),
     STEP_END,
 };
+const struct route_doc agents_list_doc = {
+    TAG_AGENTS,
+    ANSWERS({200, &agent_schema, .is_list = true}),
+    .query = MEMBERS(
+        {"include_inactive", DOC_BOOL | DOC_OPTIONAL, .about = "Those that are switched off, too"}),
+    .is_paged = true,
+};
 
 const struct step chatbots_list_steps[] = {
     STEP(as_chatbots), STEP(read_page), /* 422 */
     STEP(load_page),   STEP(answer_page), STEP_END,
+};
+const struct route_doc chatbots_list_doc = {
+    TAG_CHATBOTS,
+    ANSWERS({200, &chatbot_schema, .is_list = true}),
+    .is_paged = true,
 };
 
 static void load_page_of_creator(struct flow *f)
@@ -182,6 +195,11 @@ const struct step users_chatbots_steps[] = {
     STEP(as_chatbots),          STEP(read_page),       /* 422 */
     STEP(load_page_of_creator), STEP(require_creator), /* 404 */
     STEP(answer_page),          STEP_END,
+};
+const struct route_doc users_chatbots_doc = {
+    TAG_CHATBOTS,
+    ANSWERS({200, &chatbot_schema, .is_list = true}),
+    .is_paged = true,
 };
 
 /* ---- one ---- */
@@ -216,11 +234,13 @@ const struct step agents_get_steps[] = {
     STEP(answer_agent),
     STEP_END,
 };
+const struct route_doc agents_get_doc = {TAG_AGENTS, ANSWERS({200, &agent_schema})};
 
 const struct step chatbots_get_steps[] = {
     STEP(as_chatbots),  STEP(load_agent), STEP(require_agent), /* 404 */
     STEP(answer_agent), STEP_END,
 };
+const struct route_doc chatbots_get_doc = {TAG_CHATBOTS, ANSWERS({200, &chatbot_schema})};
 
 /* ---- what creating and changing share ---- */
 
@@ -343,10 +363,24 @@ const struct step agents_create_steps[] = {
     STEP(answer_create),
     STEP_END,
 };
+const struct route_doc agents_create_doc = {
+    TAG_AGENTS,
+    ANSWERS({201, &agent_schema}),
+    DOC_BODY(agent_fields),
+    .requires = "name",
+    .example = "{\"name\": \"Parrot\", \"provider\": \"echo\", \"config\": {\"delay_ms\": 30}}",
+};
 
 const struct step chatbots_create_steps[] = {
     STEP(as_chatbots), STEP(read_create), /* 422 */
     STEP(add_agent),   STEP(answer_create), STEP_END,
+};
+const struct route_doc chatbots_create_doc = {
+    TAG_CHATBOTS,
+    ANSWERS({201, &chatbot_schema}),
+    DOC_BODY(agent_fields),
+    .requires = "name",
+    .example = "{\"name\": \"Helper\", \"llm_endpoint_url\": \"https://models.example.com/v1\"}",
 };
 
 /* ---- change ---- */
@@ -409,12 +443,24 @@ const struct step agents_update_steps[] = {
     STEP(save_update),  STEP(require_agent), /* deleted meanwhile */
     STEP(answer_agent), STEP_END,
 };
+const struct route_doc agents_update_doc = {
+    TAG_AGENTS,
+    ANSWERS({200, &agent_schema}),
+    DOC_BODY(agent_fields),
+    .example = "{\"description\": \"Says your words back\"}",
+};
 
 const struct step chatbots_update_steps[] = {
     STEP(as_chatbots),  STEP(read_update),   /* 422 */
     STEP(load_agent),   STEP(check_update),  /* 404, 422 */
     STEP(save_update),  STEP(require_agent), /* deleted meanwhile */
     STEP(answer_agent), STEP_END,
+};
+const struct route_doc chatbots_update_doc = {
+    TAG_CHATBOTS,
+    ANSWERS({200, &chatbot_schema}),
+    DOC_BODY(agent_fields),
+    .example = "{\"name\": \"Helping hand\"}",
 };
 
 /* ---- delete ---- */
@@ -445,6 +491,11 @@ const struct step agents_delete_steps[] = {
     STEP(answer_delete), /* 404 */
     STEP_END,
 };
+const struct route_doc agents_delete_doc = {
+    TAG_AGENTS,
+    ANSWERS({204}),
+    .about = "Its chats stay, and can no longer be continued.",
+};
 
 const struct step chatbots_delete_steps[] = {
     STEP(as_chatbots),
@@ -452,3 +503,4 @@ const struct step chatbots_delete_steps[] = {
     STEP(answer_delete), /* 404 */
     STEP_END,
 };
+const struct route_doc chatbots_delete_doc = {TAG_CHATBOTS, ANSWERS({204})};

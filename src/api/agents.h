@@ -29,5 +29,8 @@ extern const struct step chatbots_get_steps[];
 extern const struct step chatbots_update_steps[];
 extern const struct step chatbots_delete_steps[];
 extern const struct step users_chatbots_steps[];
+extern const struct route_doc agents_list_doc, agents_create_doc, agents_get_doc, agents_update_doc,
+    agents_delete_doc, chatbots_list_doc, chatbots_create_doc, chatbots_get_doc,
+    chatbots_update_doc, chatbots_delete_doc, users_chatbots_doc;
 
 #endif

@@ -5,6 +5,7 @@
 #include "account/revocation.h"
 #include "answer.h"
 #include "base/clock.h"
+#include "doc.h"
 #include "rfc3339.h"
 
 #include <stddef.h>
@@ -70,6 +71,18 @@ static void load_page(struct flow *f)
     db_query(&s->count, f, &req->arena, SQL_KEY_COUNT, args, 3);
 }
 
+#define KEY_MEMBERS                                                                                \
+    {"id", DOC_ID}, {"agent_id", DOC_ID}, {"name", DOC_TEXT | DOC_NULL}, {"prefix", DOC_TEXT},     \
+        {"scopes", DOC_TEXT | DOC_LIST}, {"expires_at", DOC_TIME | DOC_NULL},                      \
+    {                                                                                              \
+        "created_at", DOC_TIME                                                                     \
+    }
+
+static const struct schema key_schema = {
+    "ApiKey",
+    .members = MEMBERS(KEY_MEMBERS, {"last_used_at", DOC_TIME | DOC_NULL}),
+};
+
 static void write_row(struct json *j, const struct db_result *r, size_t row)
 {
     json_begin_object(j);
@@ -85,6 +98,17 @@ static void write_row(struct json *j, const struct db_result *r, size_t row)
     json_pair_time(j, "created_at", db_get_int(r, row, KEY_CREATED_AT));
     json_end_object(j);
 }
+
+#define CHATBOT_KEY_MEMBERS                                                                        \
+    {"id", DOC_ID}, {"chatbot_id", DOC_ID}, {"revoked", DOC_BOOL},                                 \
+    {                                                                                              \
+        "created_at", DOC_TIME                                                                     \
+    }
+
+static const struct schema chatbot_key_schema = {
+    "ChatbotApiKey",
+    .members = MEMBERS(CHATBOT_KEY_MEMBERS),
+};
 
 static void pair_chatbot_key(struct json *j, struct str id, struct str agent_id, bool is_revoked,
                              int64_t created_us)
@@ -128,11 +152,21 @@ const struct step api_keys_list_steps[] = {
     STEP(answer_page), /* 404 */
     STEP_END,
 };
+const struct route_doc api_keys_list_doc = {
+    TAG_KEYS,
+    ANSWERS({200, &key_schema, .is_list = true}),
+    .is_paged = true,
+};
 
 const struct step chatbots_keys_list_steps[] = {
     STEP(as_chatbots), STEP(read_page),   /* 422, 404 */
     STEP(load_page),   STEP(answer_page), /* 404 */
     STEP_END,
+};
+const struct route_doc chatbots_keys_list_doc = {
+    TAG_CHATBOTS,
+    ANSWERS({200, &chatbot_key_schema, .is_list = true}),
+    .is_paged = true,
 };
 
 /* ---- create ---- */
@@ -211,6 +245,15 @@ static void add_key(struct flow *f)
                      db_time(s->expires_us), user_arg(req), db_time(s->now_us)));
 }
 
+static const struct schema new_key_schema = {
+    "NewApiKey",
+    .members = MEMBERS(KEY_MEMBERS, {"api_key", DOC_TEXT, .about = "Shown this once"}),
+};
+static const struct schema new_chatbot_key_schema = {
+    "NewChatbotApiKey",
+    .members = MEMBERS(CHATBOT_KEY_MEMBERS, {"api_key", DOC_TEXT, .about = "Shown this once"}),
+};
+
 static void write_new_key(struct json *j, const struct api_keys *s)
 {
     json_begin_object(j);
@@ -259,11 +302,23 @@ const struct step api_keys_create_steps[] = {
     STEP(answer_key), /* 404 */
     STEP_END,
 };
+const struct route_doc api_keys_create_doc = {
+    TAG_KEYS,
+    ANSWERS({201, &new_key_schema}),
+    DOC_BODY(key_fields),
+    .example = "{\"name\": \"shop\"}",
+};
 
 const struct step chatbots_keys_create_steps[] = {
     STEP(as_chatbots), STEP(read_key),   /* 404, 422 */
     STEP(add_key),     STEP(answer_key), /* 404 */
     STEP_END,
+};
+const struct route_doc chatbots_keys_create_doc = {
+    TAG_CHATBOTS,
+    ANSWERS({201, &new_chatbot_key_schema}),
+    DOC_BODY(key_fields),
+    .example = "{}",
 };
 
 /* ---- revoke ---- */
@@ -308,3 +363,5 @@ const struct step api_keys_revoke_steps[] = {
     STEP(answer_revoke), /* 404 */
     STEP_END,
 };
+const struct route_doc api_keys_revoke_doc = {TAG_KEYS, ANSWERS({204})};
+const struct route_doc chatbots_keys_revoke_doc = {TAG_CHATBOTS, ANSWERS({204})};

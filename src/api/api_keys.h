@@ -19,5 +19,7 @@ extern const struct step api_keys_create_steps[];
 extern const struct step api_keys_revoke_steps[];
 extern const struct step chatbots_keys_list_steps[];
 extern const struct step chatbots_keys_create_steps[];
+extern const struct route_doc api_keys_list_doc, chatbots_keys_list_doc, api_keys_create_doc,
+    chatbots_keys_create_doc, api_keys_revoke_doc, chatbots_keys_revoke_doc;
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "config/config.h"
+#include "doc.h"
 #include "user_json.h"
 
 const char *avatar_media_type(struct str data)
@@ -75,6 +76,7 @@ const struct step avatar_me_steps[] = {
     STEP(answer_mine),
     STEP_END,
 };
+const struct route_doc avatar_me_doc = {TAG_ACCOUNTS, ANSWERS({200, &user_schema})};
 
 static void save_agents(struct flow *f)
 {
@@ -104,3 +106,4 @@ const struct step avatar_agent_steps[] = {
     STEP(answer_agents), /* 404 */
     STEP_END,
 };
+const struct route_doc avatar_agent_doc = {TAG_AGENTS, ANSWERS({200, &agent_schema})};

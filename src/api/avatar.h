@@ -15,5 +15,6 @@ extern const struct step avatar_agent_steps[];
 
 /* The media type, told by the first bytes: PNG, JPEG, GIF or WebP; NULL: none of them. */
 const char *avatar_media_type(struct str data);
+extern const struct route_doc avatar_me_doc, avatar_agent_doc;
 
 #endif

@@ -6,6 +6,7 @@
 #include "chat/hub.h"
 #include "chat/turn.h"
 #include "db/db.h"
+#include "doc.h"
 #include "message_json.h"
 
 #include <stddef.h>
@@ -153,6 +154,16 @@ const struct step chats_list_steps[] = {
     STEP(list_answer),
     STEP_END,
 };
+const struct route_doc chats_list_doc = {
+    TAG_CHATS,
+    ANSWERS({200, &chat_schema, .is_list = true}),
+    .query = MEMBERS({"q", DOC_TEXT | DOC_OPTIONAL, .about = "Whole words in titles and messages"},
+                     {"include_archived", DOC_BOOL | DOC_OPTIONAL},
+                     {"messages", DOC_INT | DOC_OPTIONAL, .min = 0, .max = 200,
+                      .about = "How many of the last messages come along; 50 unless told"}),
+    .is_paged = true,
+    .about = "By `updated_at`, newest first.",
+};
 
 /* ---- one chat: POST, GET, PUT, DELETE ---- */
 
@@ -220,6 +231,12 @@ static void create_check(struct flow *f)
     if (s->write.result->n_changed == 0)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Agent not found"));
 }
+
+static const struct member messages_query[] = {
+    {"messages", DOC_INT | DOC_OPTIONAL, .min = 0, .max = 200,
+     .about = "How many of the last messages come along; 50 unless told"},
+    {NULL},
+};
 
 static void one_id(struct flow *f)
 {
@@ -319,16 +336,39 @@ const struct step chats_create_steps[] = {
     STEP(create_read), STEP(create_store), STEP(create_check),
     STEP(one_load),    STEP(one_answer),   STEP_END,
 };
+const struct route_doc chats_create_doc = {
+    TAG_CHATS,
+    ANSWERS({201, &chat_schema}),
+    DOC_ERRORS(404),
+    DOC_BODY(create_fields),
+    .example =
+        "{\"agent_id\": \"01a1fa9f-0000-7000-8000-000000000000\", \"title\": \"First steps\"}",
+};
 const struct step chats_get_steps[] = {
     STEP(one_id),
     STEP(one_load),
     STEP(one_answer),
     STEP_END,
 };
+const struct route_doc chats_get_doc = {TAG_CHATS, ANSWERS({200, &chat_schema}),
+                                        .query = messages_query};
 const struct step chats_change_steps[] = {
     STEP(one_id), STEP(change_read), STEP(change_store), STEP(one_load), STEP(one_answer), STEP_END,
+};
+const struct route_doc chats_change_doc = {
+    TAG_CHATS,
+    ANSWERS({200, &chat_schema}),
+    DOC_BODY(change_fields),
+    .query = messages_query,
+    .example = "{\"title\": \"Getting to know the parrot\"}",
 };
 const struct step chats_remove_steps[] = {
     STEP(one_id),      STEP(remove_store),  STEP(remove_check),
     STEP(remove_turn), STEP(remove_answer), STEP_END,
+};
+const struct route_doc chats_remove_doc = {
+    TAG_CHATS,
+    ANSWERS({204}),
+    .query = NULL,
+    .about = "Ends its running turn, too.",
 };

@@ -23,5 +23,7 @@ extern const struct step chats_create_steps[];
 extern const struct step chats_get_steps[];
 extern const struct step chats_change_steps[];
 extern const struct step chats_remove_steps[];
+extern const struct route_doc chats_list_doc, chats_create_doc, chats_get_doc, chats_change_doc,
+    chats_remove_doc;
 
 #endif

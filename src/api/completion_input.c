@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "doc.h"
 #include "v1.h"
 
 static bool fail(struct request *req, struct error err)
@@ -154,6 +155,25 @@ static bool read_messages(struct request *req, struct arena *a, yyjson_val *list
         return fail(req, ERROR(ERR_NO_MEMORY, 0, NULL));
     return true;
 }
+
+static const struct schema message_schema = {
+    "CompletionMessage",
+    .members = MEMBERS({"role", DOC_TEXT, .values = "system|developer|user|assistant"},
+                       {"content", DOC_ANY, .about = "Text, or a list of parts of type text"}),
+};
+static const struct schema stream_options_schema = {
+    "CompletionStreamOptions",
+    .members = MEMBERS({"include_usage", DOC_BOOL | DOC_NULL | DOC_OPTIONAL}),
+};
+const struct schema completion_request_schema = {
+    "CompletionRequest",
+    .members =
+        MEMBERS({"model", DOC_TEXT, .about = "The agent's id, or its name"},
+                {"messages", DOC_OBJECT | DOC_LIST, &message_schema},
+                {"stream", DOC_BOOL | DOC_NULL | DOC_OPTIONAL},
+                {"stream_options", DOC_OBJECT | DOC_NULL | DOC_OPTIONAL, &stream_options_schema},
+                {"n", DOC_INT | DOC_NULL | DOC_OPTIONAL, .about = "1"}),
+};
 
 bool completion_read(struct request *req, struct arena *a, struct completion_input *out)
 {

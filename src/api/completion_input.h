@@ -17,4 +17,6 @@ struct completion_input {
  * the model must be. False: the flow has failed, with 400 or 404. */
 bool completion_read(struct request *req, struct arena *a, struct completion_input *out) MUST_CHECK;
 
+extern const struct schema completion_request_schema;
+
 #endif

@@ -10,6 +10,8 @@
 #include "chat/streams.h"
 #include "chat/turn.h"
 #include "config/config.h"
+#include "doc.h"
+#include "message_json.h"
 
 #define MINUTE_MS       60000
 #define CHUNK_BYTES     (16 * 1024) /* of text */
@@ -109,6 +111,30 @@ static void send_chunk(struct completion *s, enum chunk kind, struct str text)
     json_end_object(&j);
     send_event(s, out);
 }
+
+static const struct schema delta_schema = {
+    "CompletionDelta",
+    .members = MEMBERS({"role", DOC_TEXT | DOC_OPTIONAL, .values = "assistant"},
+                       {"content", DOC_TEXT | DOC_OPTIONAL}),
+};
+static const struct schema chunk_choice_schema = {
+    "CompletionChunkChoice",
+    .members = MEMBERS({"index", DOC_INT}, {"delta", DOC_OBJECT, &delta_schema},
+                       {"logprobs", DOC_OBJECT | DOC_NULL},
+                       {"finish_reason", DOC_TEXT | DOC_NULL, .values = "stop"}),
+};
+static const struct schema chunk_schema = {
+    "CompletionChunk",
+    .members = MEMBERS({"id", DOC_TEXT}, {"object", DOC_TEXT, .values = "chat.completion.chunk"},
+                       {"created", DOC_INT}, {"model", DOC_ID},
+                       {"choices", DOC_OBJECT | DOC_LIST, &chunk_choice_schema},
+                       {"usage", DOC_OBJECT | DOC_NULL | DOC_OPTIONAL, &usage_schema}),
+};
+static const struct schema stream_event_schema = {
+    "CompletionEvent",
+    .about = "The last event of a stream that went well is `[DONE]`.",
+    .one_of = ONE_OF(&chunk_schema, &v1_error_schema),
+};
 
 static void begin_stream(struct completion *s)
 {
@@ -317,6 +343,25 @@ static void end_stream(struct completion *s, struct error err)
     response_stream_write(s->req, IS_DONE, sizeof(IS_DONE) - 1);
 }
 
+static const struct schema completion_message_schema = {
+    "CompletionReply",
+    .members = MEMBERS({"role", DOC_TEXT, .values = "assistant"}, {"content", DOC_TEXT},
+                       {"refusal", DOC_TEXT | DOC_NULL}),
+};
+static const struct schema choice_schema = {
+    "CompletionChoice",
+    .members =
+        MEMBERS({"index", DOC_INT}, {"message", DOC_OBJECT, &completion_message_schema},
+                {"logprobs", DOC_OBJECT | DOC_NULL}, {"finish_reason", DOC_TEXT, .values = "stop"}),
+};
+static const struct schema completion_schema = {
+    "Completion",
+    .members = MEMBERS({"id", DOC_TEXT}, {"object", DOC_TEXT, .values = "chat.completion"},
+                       {"created", DOC_INT}, {"model", DOC_ID},
+                       {"choices", DOC_OBJECT | DOC_LIST, &choice_schema},
+                       {"usage", DOC_OBJECT, &usage_schema}),
+};
+
 static void answer_whole(struct completion *s)
 {
     struct buf body = {0};
@@ -378,4 +423,14 @@ const struct step completions_steps[] = {
     STEP(send_rest),                       /* to a client that reads slowly */
     STEP(answer),         STEP_ALWAYS(v1_answer_error),
     STEP_ALWAYS(release), STEP_END,
+};
+const struct route_doc completions_doc = {
+    TAG_OPENAI,
+    ANSWERS({200, &completion_schema}, {200, &stream_event_schema, .type = "text/event-stream"}),
+    DOC_ERRORS(404, 429, 500, 502, 504),
+    .schema = &completion_request_schema,
+    .example = "{\"model\": \"Parrot\", \"messages\": [{\"role\": \"user\", \"content\": "
+               "\"Hello\"}]}",
+    .error = &v1_error_schema,
+    .takes_key = true,
 };

@@ -26,5 +26,6 @@ struct completion {
     bool has_failed; /* an event could not be written */
 };
 extern const struct step completions_steps[];
+extern const struct route_doc completions_doc;
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "answer.h"
 #include "base/clock.h"
+#include "doc.h"
 #include "message_json.h"
 
 #define PAGE_ROWS 50
@@ -15,6 +16,13 @@ struct export_format {
     void (*message)(struct buf *out, const struct db_result *rows, size_t row,
                     const struct id *user_id, bool is_first);
     void (*end)(struct buf *out);
+};
+
+static const struct schema export_schema = {
+    "ExportedChat",
+    .members = MEMBERS({"id", DOC_ID}, {"agent_id", DOC_ID | DOC_NULL}, {"title", DOC_TEXT},
+                       {"metadata", DOC_OBJECT}, {"created_at", DOC_TIME}, {"updated_at", DOC_TIME},
+                       {"messages", DOC_OBJECT | DOC_LIST, &message_schema}),
 };
 
 static void json_begin(struct buf *out, const struct db_result *chat)
@@ -259,4 +267,10 @@ static void send_pages(struct flow *f)
 
 const struct step chats_export_steps[] = {
     STEP(read_format), STEP(load_chat), STEP(begin), STEP(send_pages), STEP_END,
+};
+const struct route_doc chats_export_doc = {
+    TAG_CHATS,
+    ANSWERS({200, &export_schema}, {200, .type = "text/markdown"}, {200, .type = "text/plain"}),
+    .query = MEMBERS({"format", DOC_TEXT | DOC_OPTIONAL, .values = "json|markdown|txt"}),
+    .about = "Streamed, however long the chat is.",
 };

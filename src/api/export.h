@@ -20,5 +20,6 @@ struct chat_export {
     bool is_whole;
 };
 extern const struct step chats_export_steps[];
+extern const struct route_doc chats_export_doc;
 
 #endif

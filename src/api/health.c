@@ -3,7 +3,14 @@
 
 #include "answer.h"
 #include "config/config.h"
+#include "doc.h"
 #include "page.h"
+
+static const struct schema health_schema = {
+    "Health",
+    .members = MEMBERS({"status", DOC_TEXT, .values = "healthy"}, {"service", DOC_TEXT},
+                       {"version", DOC_TEXT}),
+};
 
 static void answer_health(struct flow *f)
 {
@@ -40,6 +47,11 @@ static void ping(struct flow *f)
     db_query(&s->ping, f, &req->arena, SQL_PING, NULL, 0);
 }
 
+static const struct schema ready_schema = {
+    "Ready",
+    .members = MEMBERS({"status", DOC_TEXT, .values = "ready"}),
+};
+
 static void answer_ready(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -59,3 +71,11 @@ const struct step health_ready_steps[] = {
     STEP(answer_ready),
     STEP_END,
 };
+
+const struct route_doc home_doc = {
+    TAG_RUNNING,
+    ANSWERS({200, &health_schema}, {200, .type = "text/html"}, {304}),
+    .about = "A browser gets a page with a live chat, everyone else the health.",
+};
+const struct route_doc health_doc = {TAG_RUNNING, ANSWERS({200, &health_schema})};
+const struct route_doc health_ready_doc = {TAG_RUNNING, ANSWERS({200, &ready_schema})};

@@ -11,5 +11,6 @@ struct health {
 extern const struct step home_steps[];
 extern const struct step health_steps[];
 extern const struct step health_ready_steps[];
+extern const struct route_doc home_doc, health_doc, health_ready_doc;
 
 #endif

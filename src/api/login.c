@@ -6,6 +6,7 @@
 #include "api/auth.h"
 #include "base/clock.h"
 #include "config/config.h"
+#include "doc.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -165,6 +166,16 @@ const struct step login_steps[] = {
     STEP(store_login),    /* 401, 409 */
     STEP(answer_login),   STEP_END,
 };
+const struct route_doc login_doc = {
+    TAG_ACCOUNTS,
+    ANSWERS({200, &tokens_schema}),
+    DOC_ERRORS(401, 409, 429),
+    DOC_BODY(login_fields),
+    .example = "{\"email\": \"mia@example.com\", \"password\": \"correct horse battery\"}",
+    .about =
+        "Sets the tokens as cookies, too. 409 asks for `team_id` when the same address has the "
+        "same password in two teams.",
+};
 
 /* ---- refresh ---- */
 
@@ -313,6 +324,11 @@ const struct step login_refresh_steps[] = {
     STEP(read_refresh),   STEP(find_refresh),   STEP(rotate),
     STEP(find_successor), STEP(answer_refresh), STEP_END,
 };
+const struct route_doc login_refresh_doc = {
+    TAG_ACCOUNTS,    ANSWERS({200, &tokens_schema}),
+    DOC_ERRORS(401), DOC_BODY(refresh_fields),
+    .example = "{}", .about = "Takes the cookie `refresh_token` or the body. Each works once.",
+};
 
 /* ---- logout ---- */
 
@@ -360,3 +376,4 @@ const struct step login_logout_steps[] = {
     STEP(answer_logout),
     STEP_END,
 };
+const struct route_doc login_logout_doc = {TAG_ACCOUNTS, ANSWERS({204}), DOC_ERRORS(401)};

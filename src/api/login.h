@@ -36,5 +36,6 @@ struct logout {
     struct caller other; /* the refresh cookie's login, when it is not the access token's */
 };
 extern const struct step login_logout_steps[];
+extern const struct route_doc login_doc, login_refresh_doc, login_logout_doc;
 
 #endif

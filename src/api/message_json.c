@@ -35,6 +35,30 @@ void message_view_close(struct message_view *v)
         turn_log_unref(v->log);
 }
 
+#define STATUSES "streaming|complete|stopped|interrupted|error"
+
+const struct schema usage_schema = {
+    "Usage",
+    .members = MEMBERS({"prompt_tokens", DOC_INT}, {"completion_tokens", DOC_INT},
+                       {"total_tokens", DOC_INT}),
+};
+const struct schema message_schema = {
+    "Message",
+    .members =
+        MEMBERS({"id", DOC_ID}, {"role", DOC_TEXT, .values = "user|assistant|system"},
+                {"content", DOC_TEXT}, {"status", DOC_TEXT, .values = STATUSES},
+                {"timestamp", DOC_TIME}, {"model", DOC_TEXT | DOC_OPTIONAL},
+                {"usage", DOC_OBJECT | DOC_OPTIONAL, &usage_schema}, {"metadata", DOC_OBJECT}),
+};
+const struct schema reply_schema = {
+    "Reply",
+    .members = MEMBERS(
+        {"message_id", DOC_ID}, {"chat_id", DOC_ID}, {"role", DOC_TEXT, .values = "assistant"},
+        {"content", DOC_TEXT}, {"status", DOC_TEXT, .values = STATUSES},
+        {"timestamp", DOC_TIME | DOC_OPTIONAL}, {"model", DOC_TEXT | DOC_OPTIONAL},
+        {"usage", DOC_OBJECT | DOC_OPTIONAL, &usage_schema}, {"metadata", DOC_OBJECT}),
+};
+
 static void write_facts(struct json *j, const struct db_result *rows, size_t row,
                         const struct id *user_id)
 {
@@ -112,6 +136,17 @@ static size_t first_row_of(const struct db_result *messages, struct str chat_id)
     }
     return low;
 }
+
+const struct schema chat_schema = {
+    "Chat",
+    .members =
+        MEMBERS({"id", DOC_ID}, {"team_id", DOC_ID}, {"user_id", DOC_ID},
+                {"agent_id", DOC_ID | DOC_NULL}, {"title", DOC_TEXT},
+                {"messages", DOC_OBJECT | DOC_LIST, &message_schema,
+                 .about = "The last ones, oldest first"},
+                {"message_count", DOC_INT}, {"metadata", DOC_OBJECT}, {"is_archived", DOC_BOOL},
+                {"created_at", DOC_TIME}, {"updated_at", DOC_TIME}),
+};
 
 void chat_write(struct json *j, const struct db_result *chats, size_t row,
                 const struct db_result *messages)

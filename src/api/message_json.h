@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "chat/turn_log.h"
 #include "db/db.h"
+#include "doc.h"
 
 /* The columns of every statement that reads messages. */
 enum {
@@ -43,6 +44,7 @@ struct message_view {
 void message_view_open(struct message_view *v, const struct db_result *rows, size_t row,
                        const struct id *user_id);
 void message_view_close(struct message_view *v);
+extern const struct schema message_schema, chat_schema, reply_schema, usage_schema;
 void message_write(struct json *j, const struct db_result *rows, size_t row,
                    const struct id *user_id);
 /* messages: rows sorted by chat, or NULL to leave them out. */

@@ -7,6 +7,7 @@
 #include "base/crypto.h"
 #include "chat/hub.h"
 #include "config/config.h"
+#include "doc.h"
 #include "earlier.h"
 #include "message_json.h"
 
@@ -14,6 +15,58 @@
 
 #define MINUTE_MS 60000
 #define KEY_BYTES 255
+
+/* ---- what streams hold (chat/event.h writes it) ---- */
+
+static const struct schema status_data = {
+    "StatusEventData",
+    .members = MEMBERS({"description", DOC_TEXT}, {"level", DOC_TEXT, .values = "info|warning"},
+                       {"done", DOC_BOOL}),
+};
+static const struct schema status_event = {
+    "StatusEvent",
+    .about = "Something to see while the reply is made.",
+    .members = MEMBERS({"type", DOC_TEXT, .values = "status"}, {"data", DOC_OBJECT, &status_data}),
+};
+static const struct schema message_data = {
+    "MessageEventData",
+    .members = MEMBERS({"content", DOC_TEXT}),
+};
+static const struct schema message_event = {
+    "MessageEvent",
+    .about = "The next piece of the reply.",
+    .members =
+        MEMBERS({"type", DOC_TEXT, .values = "message"}, {"data", DOC_OBJECT, &message_data}),
+};
+static const struct schema done_data = {
+    "DoneEventData",
+    .members = MEMBERS({"message", DOC_TEXT}, {"message_id", DOC_ID},
+                       {"stopped", DOC_BOOL | DOC_OPTIONAL}),
+};
+static const struct schema done_event = {
+    "DoneEvent",
+    .about = "The end: the reply is stored.",
+    .members = MEMBERS({"type", DOC_TEXT, .values = "done"}, {"data", DOC_OBJECT, &done_data}),
+};
+static const struct schema error_data = {
+    "ErrorEventData",
+    .members =
+        MEMBERS({"message", DOC_TEXT},
+                {"code", DOC_TEXT,
+                 .values = "provider_unreachable|provider_timeout|provider_auth|"
+                           "provider_rate_limited|provider_error|provider_malformed|"
+                           "empty_reply|interrupted|upstream_limit|not_saved|internal"},
+                {"message_id", DOC_ID | DOC_OPTIONAL}, {"retry_after", DOC_INT | DOC_OPTIONAL}),
+};
+static const struct schema error_event = {
+    "ErrorEvent",
+    .about = "The end of a reply that failed.",
+    .members = MEMBERS({"type", DOC_TEXT, .values = "error"}, {"data", DOC_OBJECT, &error_data}),
+};
+const struct schema turn_event_schema = {
+    "TurnEvent",
+    .one_of = ONE_OF(&status_event, &message_event, &done_event, &error_event),
+};
 
 /* ---- GET /api/chats/{id}/messages ---- */
 
@@ -70,6 +123,14 @@ const struct step messages_list_steps[] = {
     STEP(list_query),
     STEP(list_answer),
     STEP_END,
+};
+const struct route_doc messages_list_doc = {
+    TAG_MESSAGES,
+    ANSWERS({200, &message_schema, .is_list = true}),
+    .query =
+        MEMBERS({"before", DOC_ID | DOC_OPTIONAL, .about = "A message: the page before it"},
+                {"limit", DOC_INT | DOC_OPTIONAL, .min = 1, .max = 200, .about = "50 unless told"}),
+    .about = "The latest ones, oldest first.",
 };
 
 /* ---- POST /api/chats/{id}/messages, …/regenerate ---- */
@@ -132,6 +193,12 @@ static bool read_key(struct request *req)
     s->turn.body_hash = crypto_hex(&req->arena, (struct str){(const char *)hash, sizeof(hash)});
     return true;
 }
+
+static const struct schema post_schema = {
+    "NewMessage",
+    .members = MEMBERS({"content", DOC_TEXT, .min = 1, .max = 32000,
+                        .about = "The operator may allow more or fewer characters"}),
+};
 
 static void post_read(struct flow *f)
 {
@@ -225,9 +292,26 @@ const struct step messages_post_steps[] = {
     STEP(load_earlier), /* the idempotency key was spent: the reply that it got */
     STEP(answer),       STEP_END,
 };
+const struct route_doc messages_post_doc = {
+    TAG_MESSAGES,
+    ANSWERS({200, &turn_event_schema, .type = "text/event-stream"}, {200, &reply_schema}),
+    DOC_ERRORS(409, 429, 500, 502, 504),
+    .schema = &post_schema,
+    .example = "{\"content\": \"Hello, who is there?\"}",
+    .headers = MEMBERS({"Idempotency-Key", DOC_TEXT | DOC_OPTIONAL, .min = 0, .max = 255,
+                        .about = "Sent again with the same key, the message is not doubled"}),
+    .about =
+        "Streams the events of the turn, each with its `id`. With `Accept: application/json` it "
+        "waits, and answers the whole reply. One turn runs in a chat at a time: 409.",
+};
 const struct step chats_regenerate_steps[] = {
     STEP(ask_rate),     STEP(regenerate_read), STEP(follow_turn),
     STEP(load_earlier), STEP(answer),          STEP_END,
+};
+const struct route_doc chats_regenerate_doc = {
+    TAG_MESSAGES,
+    ANSWERS({200, &turn_event_schema, .type = "text/event-stream"}, {200, &reply_schema}),
+    DOC_ERRORS(409, 429, 500, 502, 504),
 };
 
 /* ---- GET /api/chats/{id}/stream, POST /api/chats/{id}/stop ---- */
@@ -298,6 +382,14 @@ static void attach_answer(struct flow *f)
 const struct step chats_stream_steps[] = {
     STEP(find_turn), STEP(check_chat), STEP(attach), STEP(attach_answer), STEP_END,
 };
+const struct route_doc chats_stream_doc = {
+    TAG_MESSAGES,
+    ANSWERS({200, &turn_event_schema, .type = "text/event-stream"},
+            {204, .about = "There is nothing more to tell"}),
+    .query = MEMBERS({"last_event_id", DOC_TEXT | DOC_OPTIONAL, .about = "As the header"}),
+    .headers = MEMBERS({"Last-Event-ID", DOC_TEXT | DOC_OPTIONAL,
+                        .about = "The last event that the client has: it goes on after that"}),
+};
 
 static void stop(struct flow *f)
 {
@@ -314,4 +406,8 @@ const struct step chats_stop_steps[] = {
     STEP(check_chat),
     STEP(stop),
     STEP_END,
+};
+const struct route_doc chats_stop_doc = {
+    TAG_MESSAGES,
+    ANSWERS({202, .about = "The turn ends, or none runs"}),
 };

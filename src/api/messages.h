@@ -35,5 +35,8 @@ struct watch_turn {
 };
 extern const struct step chats_stream_steps[];
 extern const struct step chats_stop_steps[];
+extern const struct route_doc messages_list_doc, messages_post_doc, chats_regenerate_doc,
+    chats_stream_doc, chats_stop_doc;
+extern const struct schema turn_event_schema;
 
 #endif

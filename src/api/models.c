@@ -2,6 +2,18 @@
 #include "models.h"
 
 #include "answer.h"
+#include "doc.h"
+
+static const struct schema model_schema = {
+    "Model",
+    .members = MEMBERS({"id", DOC_ID}, {"object", DOC_TEXT, .values = "model"},
+                       {"created", DOC_INT}, {"owned_by", DOC_TEXT}),
+};
+static const struct schema models_schema = {
+    "Models",
+    .members = MEMBERS({"object", DOC_TEXT, .values = "list"},
+                       {"data", DOC_OBJECT | DOC_LIST, &model_schema}),
+};
 
 static void write_model(struct json *j, const struct key_caller *who)
 {
@@ -36,6 +48,12 @@ const struct step models_list_steps[] = {
     STEP(v1_check_scope), /* 403 */
     STEP(answer_list),    STEP_ALWAYS(v1_answer_error), STEP_END,
 };
+const struct route_doc models_list_doc = {
+    TAG_OPENAI,
+    ANSWERS({200, &models_schema}),
+    .error = &v1_error_schema,
+    .takes_key = true,
+};
 
 static void answer_model(struct flow *f)
 {
@@ -57,4 +75,11 @@ const struct step models_get_steps[] = {
     STEP(answer_model),   /* 404 */
     STEP_ALWAYS(v1_answer_error),
     STEP_END,
+};
+const struct route_doc models_get_doc = {
+    TAG_OPENAI,
+    ANSWERS({200, &model_schema}),
+    .path = MEMBERS({"id", DOC_TEXT, .about = "The agent's id, or its name"}),
+    .error = &v1_error_schema,
+    .takes_key = true,
 };

@@ -6,5 +6,6 @@
 
 extern const struct step models_list_steps[];
 extern const struct step models_get_steps[];
+extern const struct route_doc models_list_doc, models_get_doc;
 
 #endif

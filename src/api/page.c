@@ -1,7 +1,8 @@
-/* The page that a browser gets at /, and its files. They say themselves what they may do: our own
- * scripts and styles, our own API, nothing from elsewhere, and no frame around them. */
+/* Pages for browsers, and their files. They say themselves what they may do: our own scripts and
+ * styles, our own API, nothing from elsewhere, and no frame around them. */
 #include "page.h"
 
+#include "doc.h"
 #include "web/web.h"
 
 #define POLICY                                                                                     \
@@ -25,27 +26,42 @@ static bool is_known_to_client(const struct request *req, struct str etag)
 
 /* no-cache: kept by the browser, and asked for again each time, so that a new version shows at
  * once. */
-static void send_file(struct request *req, const struct web_file *file)
+static void send_file(struct request *req, const struct web_file *file, struct str policy)
 {
     response_set_header(req, "Cache-Control", STR("no-cache"));
-    response_set_header(req, "Content-Security-Policy", STR(POLICY));
+    response_set_header(req, "Content-Security-Policy", policy);
     response_set_header(req, "ETag", str_from(file->etag));
+    if (file->is_gzip) /* every browser takes it; it is there in no other form */
+        response_set_header(req, "Content-Encoding", STR("gzip"));
     if (is_known_to_client(req, str_from(file->etag)))
         response_empty(req, 304);
     else
         response_send(req, 200, file->content_type, (struct str){file->body, file->body_len});
 }
 
-void page_send(struct request *req)
+static void send_page(struct request *req, const char *name, struct str policy)
 {
-    const struct web_file *file = find_file(STR("index.html"));
+    const struct web_file *file = find_file(str_from(name));
 
-    /* The same address gives others JSON. */
-    response_set_header(req, "Vary", STR("Accept"));
     if (file)
-        send_file(req, file);
+        send_file(req, file, policy);
     else
         flow_fail(&req->flow, ERROR(ERR_INTERNAL, 0, "the page is not compiled in"));
+}
+
+void page_send(struct request *req)
+{
+    /* The same address gives others JSON. */
+    response_set_header(req, "Vary", STR("Accept"));
+    send_page(req, "index.html", STR(POLICY));
+}
+
+void page_send_docs(struct request *req, const char *name, struct str policy)
+{
+    if (find_file(str_from(name)))
+        send_page(req, name, policy);
+    else
+        send_page(req, "apidocs-absent.html", STR(POLICY));
 }
 
 static void send_asset(struct flow *f)
@@ -54,7 +70,7 @@ static void send_asset(struct flow *f)
     const struct web_file *file = find_file(req->params[0]);
 
     if (file)
-        send_file(req, file);
+        send_file(req, file, STR(POLICY));
     else
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Not found"));
 }
@@ -62,4 +78,10 @@ static void send_asset(struct flow *f)
 const struct step page_asset_steps[] = {
     STEP(send_asset),
     STEP_END,
+};
+const struct route_doc page_asset_doc = {
+    TAG_RUNNING,
+    ANSWERS({200, .type = "text/css"}, {200, .type = "text/javascript"}, {200, .type = "text/html"},
+            {200, .type = "image/svg+xml"}, {304}),
+    .path = MEMBERS({"name", DOC_TEXT, .about = "A file of the page"}),
 };

@@ -1,11 +1,16 @@
-/* The page that a browser gets at /, compiled in from src/web/home. */
+/* Pages for browsers and their files, compiled in from src/web. */
 #ifndef AERIE_API_PAGE_H
 #define AERIE_API_PAGE_H
 
 #include "http/http.h"
 
+/* The page at /. */
 void page_send(struct request *req);
-/* One of the page's files: GET /assets/{name}. */
+/* One of those that show openapi.json; when it is not compiled in, one that says so. policy: its
+ * Content-Security-Policy. */
+void page_send_docs(struct request *req, const char *name, struct str policy);
+/* One of the pages' files: GET /assets/{name}. */
 extern const struct step page_asset_steps[];
+extern const struct route_doc page_asset_doc;
 
 #endif

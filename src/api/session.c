@@ -28,6 +28,13 @@ static bool set_cookie(struct request *req, const char *name, struct str value, 
     return line.ptr != NULL;
 }
 
+const struct schema tokens_schema = {
+    "Tokens",
+    .members = MEMBERS({"message", DOC_TEXT}, {"access_token", DOC_TEXT},
+                       {"refresh_token", DOC_TEXT}, {"token_type", DOC_TEXT, .values = "bearer"},
+                       {"expires_in", DOC_INT, .about = "Seconds that the access token lives"}),
+};
+
 void session_answer(struct request *req, const struct session *s, const char *message)
 {
     const struct config_security *security = &config()->security;

@@ -4,6 +4,7 @@
 
 #include "account/caller.h"
 #include "account/token.h"
+#include "doc.h"
 #include "http/http.h"
 
 struct session {
@@ -18,5 +19,6 @@ bool session_sign(struct request *req, struct session *s, int64_t now_us) MUST_C
 void session_answer(struct request *req, const struct session *s, const char *message);
 /* Makes the browser forget both cookies. */
 void session_clear_cookies(struct request *req);
+extern const struct schema tokens_schema;
 
 #endif

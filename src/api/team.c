@@ -3,6 +3,7 @@
 
 #include "answer.h"
 #include "base/clock.h"
+#include "doc.h"
 
 #include <stddef.h>
 
@@ -36,6 +37,14 @@ static void load_team(struct flow *f)
     db_query(&s->query, f, &req->arena, SQL_TEAM_GET, DB_ARGS(team_arg(req)));
 }
 
+static const struct schema team_schema = {
+    "Team",
+    .members = MEMBERS(
+        {"id", DOC_ID}, {"name", DOC_TEXT}, {"slug", DOC_TEXT},
+        {"settings", DOC_OBJECT, .about = "Of these, Aerie reads open_registration and max_users"},
+        {"is_active", DOC_BOOL}, {"created_at", DOC_TIME}, {"updated_at", DOC_TIME}),
+};
+
 static void answer_team(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -65,6 +74,7 @@ const struct step team_get_steps[] = {
     STEP(answer_team),
     STEP_END,
 };
+const struct route_doc team_get_doc = {TAG_TEAM, ANSWERS({200, &team_schema}), DOC_ERRORS(404)};
 
 /* The settings that Aerie itself obeys must be of their type; others are the team's own. */
 static void check_settings(struct request *req, struct str text)
@@ -128,4 +138,11 @@ const struct step team_update_steps[] = {
     STEP(read_team),                        /* 422, 409 */
     STEP(save_team),   STEP(require_saved), /* 409 */
     STEP(answer_team), STEP_END,
+};
+const struct route_doc team_update_doc = {
+    TAG_TEAM,
+    ANSWERS({200, &team_schema}),
+    DOC_ERRORS(409),
+    DOC_BODY(team_fields),
+    .example = "{\"settings\": {\"open_registration\": true, \"max_users\": 500}}",
 };

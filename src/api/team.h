@@ -11,5 +11,6 @@ struct team {
 };
 extern const struct step team_get_steps[];
 extern const struct step team_update_steps[];
+extern const struct route_doc team_get_doc, team_update_doc;
 
 #endif

@@ -3,6 +3,15 @@
 
 #include "answer.h"
 
+const struct schema user_schema = {
+    "User",
+    .members = MEMBERS(
+        {"id", DOC_ID}, {"team_id", DOC_ID}, {"email", DOC_EMAIL},
+        {"full_name", DOC_TEXT | DOC_NULL}, {"role", DOC_TEXT, .values = "user|admin"},
+        {"avatar", DOC_TEXT | DOC_NULL, .about = "A data URI"}, {"preferences", DOC_OBJECT},
+        {"is_active", DOC_BOOL}, {"last_login_at", DOC_TIME | DOC_NULL}, {"created_at", DOC_TIME}),
+};
+
 void user_write(struct json *j, const struct db_result *users, size_t row)
 {
     json_begin_object(j);

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "db/db.h"
+#include "doc.h"
 #include "http/http.h"
 
 /* The columns of every statement that reads a user for people (db/sql/users.h). */
@@ -19,6 +20,7 @@ enum user_column {
     USER_PREFERENCES,
     USER_LAST_LOGIN_AT,
 };
+extern const struct schema user_schema;
 void user_write(struct json *j, const struct db_result *users, size_t row);
 /* Answers with the first row. */
 void user_answer(struct request *req, int status, const struct db_result *users);

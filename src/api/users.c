@@ -4,6 +4,7 @@
 #include "account/revocation.h"
 #include "answer.h"
 #include "base/clock.h"
+#include "doc.h"
 #include "user_json.h"
 
 #include <stddef.h>
@@ -55,6 +56,11 @@ const struct step users_list_steps[] = {
     STEP(answer_page),
     STEP_END,
 };
+const struct route_doc users_list_doc = {
+    TAG_TEAM,
+    ANSWERS({200, &user_schema, .is_list = true}),
+    .is_paged = true,
+};
 
 /* ---- one ---- */
 
@@ -90,6 +96,7 @@ const struct step users_get_steps[] = {
     STEP(answer_one),
     STEP_END,
 };
+const struct route_doc users_get_doc = {TAG_TEAM, ANSWERS({200, &user_schema})};
 
 /* ---- change ---- */
 
@@ -180,6 +187,14 @@ const struct step users_update_steps[] = {
     STEP(save_change), STEP(answer_change), /* 409 */
     STEP_END,
 };
+const struct route_doc users_update_doc = {
+    TAG_TEAM,
+    ANSWERS({200, &user_schema}),
+    DOC_ERRORS(409),
+    DOC_BODY(user_fields),
+    .example = "{\"full_name\": \"Mia Miller\"}",
+    .about = "The last active admin of a team must stay one: 409.",
+};
 
 /* ---- delete ---- */
 
@@ -216,4 +231,10 @@ const struct step users_delete_steps[] = {
     STEP(load_user),   STEP(require_user),  /* 404 */
     STEP(delete_user), STEP(answer_delete), /* 409 */
     STEP_END,
+};
+const struct route_doc users_delete_doc = {
+    TAG_TEAM,
+    ANSWERS({204}),
+    DOC_ERRORS(409),
+    .about = "The user's chats go too. The last active admin of a team must stay: 409.",
 };

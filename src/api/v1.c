@@ -72,6 +72,16 @@ static const char *sentence_of(struct error err)
     return status_row(err.status)->detail;
 }
 
+static const struct schema v1_error_members = {
+    "OpenAIErrorMembers",
+    .members = MEMBERS({"message", DOC_TEXT}, {"type", DOC_TEXT}, {"param", DOC_TEXT | DOC_NULL},
+                       {"code", DOC_TEXT | DOC_NULL}),
+};
+const struct schema v1_error_schema = {
+    "OpenAIError",
+    .members = MEMBERS({"error", DOC_OBJECT, &v1_error_members}),
+};
+
 void v1_write_error(struct json *j, struct error err, const char *param)
 {
     struct shape shape = shape_of(err.status);

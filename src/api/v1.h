@@ -4,6 +4,7 @@
 #define AERIE_SRC_API_V1_H
 
 #include "base/json.h"
+#include "doc.h"
 #include "key_auth.h"
 
 /* The first member of these routes' states. */
@@ -19,6 +20,7 @@ void v1_check_scope(struct flow *f);
 bool v1_check_model(struct request *req, struct str model) MUST_CHECK;
 /* The flow fails with 400. param, sentence: static or in the arena. */
 void v1_refuse(struct request *req, const char *param, const char *sentence);
+extern const struct schema v1_error_schema;
 /* {"error":{"message","type","param","code"}} */
 void v1_write_error(struct json *j, struct error err, const char *param);
 /* An always step: answers a failed flow in that shape, before http would in ours. */

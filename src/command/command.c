@@ -13,6 +13,7 @@ static const struct command table[] = {
      NEEDS_SECRET, command_key},
     {"migrate", "migrate up | down | status [--json]", "bring the schema up to date, or back",
      NEEDS_SECRET, command_migrate},
+    {"openapi", "openapi", "print openapi.json", NEEDS_CONFIG, command_openapi},
     {"seed", "seed", "make a team for demonstrations, with users, agents and chats", NEEDS_SECRET,
      command_seed},
     {"serve", "serve", "run the server (what happens without a command)", NEEDS_SECRET,

@@ -29,6 +29,7 @@ int command_config(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_migrate(int argc, char **argv);
+int command_openapi(int argc, char **argv);
 int command_seed(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_team(int argc, char **argv);

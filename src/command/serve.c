@@ -296,6 +296,18 @@ static void close_chat(struct server *server)
     chat_close();
 }
 
+static struct error open_api(struct server *server)
+{
+    (void)server;
+    return api_open();
+}
+
+static void close_api(struct server *server)
+{
+    (void)server;
+    api_close();
+}
+
 static struct error open_http(struct server *server)
 {
     return http_open(api_hooks(), &server->http);
@@ -314,7 +326,7 @@ static const struct room {
     void (*close)(struct server *server);
 } rooms[] = {
     {open_db, close_db},     {open_upstream, close_upstream}, {open_account, close_account},
-    {open_chat, close_chat}, {open_http, close_http},
+    {open_chat, close_chat}, {open_api, close_api},           {open_http, close_http},
 };
 #define N_ROOMS (sizeof(rooms) / sizeof(rooms[0]))
 

@@ -1,8 +1,10 @@
-"""Makes the table of files that browsers get: embed.py DIRECTORY OUT.c
+"""Makes the table of files that browsers get: embed.py OUT.c FILE...
 
 Each row has the file's name, type, text and an entity tag made from the text, so that a browser asks
-again only for what has changed. The rows are in alphabetical order.
+again only for what has changed. What is large is compressed, once and for all. The rows are in
+alphabetical order.
 """
+import gzip
 import hashlib
 import pathlib
 import sys
@@ -13,32 +15,58 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+LARGE = 100 * 1024
+# ReDoc shows its maker's logo from its maker's host, which would learn who reads our docs: an empty picture.
+FOREIGN = {
+    "redoc.standalone.js": (
+        b"https://cdn.redoc.ly/redoc/logo-mini.svg",
+        b"data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=",
+    ),
+}
 HEAD = """/* Made by embed.py. */
 #include "web/web.h"
 
 const struct web_file web_files[] = {
 """
+BYTES = [
+    chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in range(256)
+]
 
 
-def literal(line):
+def literal(data):
     """A C string of these bytes: octal where C or a trigraph would read something else."""
-    plain = (chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in line)
-    return '"' + "".join(plain) + '"'
+    return '"' + "".join(BYTES[b] for b in data) + '"'
+
+
+def chunks(data, size=4096):
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def read(path):
+    data = path.read_bytes()
+    foreign, own = FOREIGN.get(path.name, (b"", b""))
+    if foreign not in data:
+        sys.exit(f"{path}: {foreign.decode()} is not there any more: what does it load now?")
+    return data.replace(foreign, own) if foreign else data
 
 
 def row(path):
-    data = path.read_bytes()
+    data = read(path)
     tag = hashlib.sha256(data).hexdigest()[:16]
-    lines = "\n".join("     " + literal(line) for line in data.splitlines(keepends=True))
+    is_large = len(data) > LARGE
+    if is_large:
+        data = gzip.compress(data, 9, mtime=0)
+    pieces = chunks(data) if is_large else data.splitlines(keepends=True)
+    lines = "\n".join("     " + literal(piece) for piece in pieces)
     return (
         f'    {{"{path.name}", "{TYPES[path.suffix]}", "\\"{tag}\\"",\n'
-        f'{lines},\n     {len(data)}}},\n'
+        f"{lines},\n     {len(data)}, {'true' if is_large else 'false'}}},\n"
     )
 
 
 def main():
-    directory, out = sys.argv[1:]
-    paths = sorted(pathlib.Path(directory).iterdir(), key=lambda path: path.name)
+    out, *names = sys.argv[1:]
+    paths = sorted(map(pathlib.Path, names), key=lambda path: path.name)
     for path in paths:
         if path.suffix not in TYPES:
             sys.exit(f"{path}: no type is known for {path.suffix}")

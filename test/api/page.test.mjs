@@ -1,6 +1,7 @@
 // The page at / and its files, as a browser fetches them. What it does is test/e2e's.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { Aerie } from '../tools/aerie.mjs';
 
 const BROWSER = { Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
@@ -42,4 +43,22 @@ test('files_have_their_types_and_others_are_not_there', async () => {
   }
   for (const name of ['nope.js', '..%2Fhome.js', 'home.js/', 'HOME.JS', '%00'])
     assert.ok([400, 404].includes((await aerie.request('GET', `/assets/${name}`)).status), name);
+});
+
+test('the_api_is_shown_by_swagger_ui_and_redoc_from_here_alone', async () => {
+  for (const [path, bundle] of [['/docs', 'swagger-ui-bundle.js'], ['/redoc', 'redoc.standalone.js']]) {
+    const page = await aerie.request('GET', path, { headers: BROWSER });
+    assert.equal(page.status, 200);
+    assert.ok(page.text.includes(`"/assets/${bundle}"`), `${path}: built without what npm brings: run etc/setup, then meson setup --reconfigure`);
+    assert.doesNotMatch(page.text, /(src|href)="(https?:)?\/\//, 'nothing from elsewhere');
+    assert.doesNotMatch(page.text, /<script(?![^>]*\bsrc=)[^>]*>\s*\S/, 'no inline script');
+    const policy = page.headers['content-security-policy'];
+    assert.match(policy, /default-src 'none'; script-src 'self'; connect-src 'self';/);
+    assert.doesNotMatch(policy, /unsafe/);
+    const file = await aerie.request('GET', `/assets/${bundle}`, { headers: { 'Accept-Encoding': 'gzip' } });
+    assert.equal(file.headers['content-encoding'], 'gzip');
+    assert.ok(gunzipSync(file.bytes).length > 500000);
+    const again = await aerie.request('GET', `/assets/${bundle}`, { headers: { 'If-None-Match': file.headers.etag } });
+    assert.deepEqual([again.status, again.text], [304, '']);
+  }
 });

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Contract, holdToContract, releaseFromContract } from './contract.mjs';
 import { freshDatabase } from './database.mjs';
 import { EventStream, openStream, request } from './http.mjs';
 
@@ -55,6 +56,13 @@ export function runCommand(args, { env = {}, cwd, input, timeout = 20000 } = {})
 
 export function makeFolder() {
   return mkdtempSync(join(tmpdir(), 'aerie-test-'));
+}
+
+let contract;
+/** What the binary says of its API, read once. */
+function theContract() {
+  contract ??= new Contract(JSON.parse(runCommand(['openapi']).stdout));
+  return contract;
 }
 
 let counter = 0;
@@ -140,6 +148,8 @@ export class Aerie {
       child.exit.then(({ code, signal }) => Promise.reject(new Error(`aerie serve ended with ${code ?? signal}:\n${this.log}`))),
       new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`aerie serve did not listen within ${timeout} ms:\n${this.log}`)), timeout))),
     ]).finally(() => clearTimeout(timer));
+    holdToContract(port, theContract());
+    child.exit.then(() => releaseFromContract(port, theContract()));
     this.port = port;
     this.base = `http://127.0.0.1:${port}`;
     return this;

@@ -1,6 +1,8 @@
-// Clients: one request and its whole answer; one stream of events, read strictly; bytes over a raw socket.
+// Clients: one request and its whole answer; one stream of events, read strictly; bytes over a raw socket. What a server under
+// test answers to the first two is held to its openapi.json; over a raw socket come requests that no description has room for.
 import http from 'node:http';
 import net from 'node:net';
+import { contractOf } from './contract.mjs';
 import { SseParser } from './sse.mjs';
 
 function buildRequest(port, method, path, { token, cookie, json, form, body, headers = {}, agent = false, localAddress } = {}) {
@@ -44,6 +46,11 @@ export function request(port, method, path, options = {}) {
             reject(new Error(`${method} ${path}: not JSON (${error.message}): ${text.slice(0, 200)}`));
           }
         }
+        try {
+          contractOf(port)?.check(method, path, { status: res.statusCode, headers: res.headers, text, sent: options.json });
+        } catch (error) {
+          reject(error);
+        }
         resolve({ status: res.statusCode, headers: res.headers, bytes, text, json });
       });
     });
@@ -57,7 +64,8 @@ export class EventStream {
   bytes = 0;
   #waiters = [];
 
-  constructor(req, res) {
+  /** check: throws at an event's data that is not as it should be. */
+  constructor(req, res, check) {
     this.req = req;
     this.status = res.statusCode;
     this.headers = res.headers;
@@ -66,6 +74,7 @@ export class EventStream {
     this.failure = null;
     const parser = new SseParser({
       onEvent: (event) => {
+        check?.(event.data);
         this.events.push({ id: event.id, at: Date.now(), ...JSON.parse(event.data) });
         this.#wake();
       },
@@ -165,7 +174,13 @@ export function openStream(port, method, path, options = {}) {
     req.on('response', (res) => {
       clearTimeout(timer);
       if (res.statusCode === 200 && /^text\/event-stream/.test(res.headers['content-type'] ?? '')) {
-        resolve(new EventStream(req, res));
+        const contract = contractOf(port);
+        try {
+          contract?.check(method, path, { status: 200, headers: res.headers, sent: options.json });
+          resolve(new EventStream(req, res, contract?.eventCheck(method, path)));
+        } catch (error) {
+          reject(error);
+        }
         return;
       }
       const parts = [];
@@ -177,6 +192,11 @@ export function openStream(port, method, path, options = {}) {
           json = text ? JSON.parse(text) : undefined;
         } catch {
           json = undefined;
+        }
+        try {
+          contractOf(port)?.check(method, path, { status: res.statusCode, headers: res.headers, text, sent: options.json });
+        } catch (error) {
+          reject(error);
         }
         resolve({ status: res.statusCode, headers: res.headers, text, json });
       });

@@ -2,6 +2,7 @@
 #include "account/caller.h"
 #include "api/api.h"
 #include "api/avatar.h"
+#include "api/doc.h"
 #include "api/origin.h"
 #include "api/rfc3339.h"
 
@@ -23,6 +24,9 @@ static void routes_are_sorted_and_nameable(void **state)
         assert_non_null(r->steps);
         assert_true(r->summary && r->summary[0]);
         assert_true(r->who <= WHO_ADMIN);
+        if (!r->doc)
+            fail_msg("%s has no doc: see \"A new route\" in docs/architecture.md", r->path);
+        assert_true(r->doc->answers && r->doc->answers[0].status > 0);
     }
 }
 

@@ -1,0 +1,21 @@
+/* aerie openapi: what GET /openapi.json answers, for tools that want a file. */
+#include "api/openapi.h"
+
+#include "command.h"
+#include "config/config.h"
+
+int command_openapi(int argc, char **argv)
+{
+    const struct config_server *server = &config()->server;
+    struct buf text = {0}, url = {0};
+
+    if (argc > 1)
+        return command_usage(argv[0]);
+    buf_printf(&url, "http://%.*s:%llu", STR_ARG(server->host), (unsigned long long)server->port);
+    if (url.failed)
+        text.failed = true;
+    else
+        openapi_write(&text, buf_str(&url));
+    buf_deinit(&url);
+    return command_print(&text);
+}

@@ -1,0 +1,1 @@
+window.Redoc.init('/openapi.json', { nativeScrollbars: true }, document.getElementById('docs'));
