@@ -106,12 +106,12 @@ static const struct route routes[] = {
      "Delete a user", &users_delete_doc},
 
     {HTTP_POST, "/api/v1/register", WHO_ANYONE, BODY_JSON, sizeof(struct site_registration),
-     sites_register_steps, "Register a WordPress site, which is called back"},
+     sites_register_steps, "Register a WordPress site, which is called back", &sites_register_doc},
     {HTTP_POST, "/api/v1/validate", WHO_ANYONE, BODY_JSON, sizeof(struct site_validation),
-     sites_validate_steps, "Are a site's credentials valid?"},
+     sites_validate_steps, "Are a site's credentials valid?", &sites_validate_doc},
 
-    {HTTP_GET, "/assets/{name}", WHO_ANYONE, BODY_NONE, 0, page_asset_steps,
-     "A file of the pages", &page_asset_doc},
+    {HTTP_GET, "/assets/{name}", WHO_ANYONE, BODY_NONE, 0, page_asset_steps, "A file of the pages",
+     &page_asset_doc},
 
     {HTTP_GET, "/chatbots", WHO_ADMIN, BODY_NONE, sizeof(struct agents), chatbots_list_steps,
      "List the team's agents, as chatbots", &chatbots_list_doc},

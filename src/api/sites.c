@@ -9,6 +9,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "doc.h"
 #include "site_claims.h"
 
 #include <stddef.h>
@@ -407,12 +408,32 @@ static void release_site(struct flow *f)
 }
 
 const struct step sites_register_steps[] = {
-    STEP(read_site),                                                                 /* 422 */
-    STEP(wait_for_claim),                                                            /* 400, 503 */
-    STEP(take_rate),                                                                 /* 429 */
-    STEP(verify_site),                                                               /* 400 */
-    STEP(make_password),       STEP(add_team), STEP(find_reason), STEP(answer_site), /* 400 */
-    STEP_ALWAYS(release_site), STEP_END,
+    STEP(read_site),           /* 422 */
+    STEP(wait_for_claim),      /* 400, 503 */
+    STEP(take_rate),           /* 429 */
+    STEP(verify_site),         /* 400 */
+    STEP(make_password),       /* 503 */
+    STEP(add_team),            /* 503 */
+    STEP(find_reason),         /* nothing was added */
+    STEP(answer_site),         /* 400 */
+    STEP_ALWAYS(release_site), /* the next one may ask */
+    STEP_END,
+};
+static const struct schema registered_schema = {
+    "RegisteredSite",
+    .members = MEMBERS({"success", DOC_BOOL}, {"tenant_id", DOC_ID}, {"api_key", DOC_TEXT},
+                       {"chatbot_id", DOC_ID}, {"message", DOC_TEXT}),
+};
+const struct route_doc sites_register_doc = {
+    TAG_SITES,
+    ANSWERS({200, &registered_schema}),
+    DOC_ERRORS(429),
+    DOC_BODY(register_fields),
+    .example = "{\"site_url\": \"https://shop.example\", \"admin_email\": \"owner@shop.example\", "
+               "\"callback_token\": \"made-by-the-plugin-0123456789\"}",
+    .about = "The site is called back at `/wp-json/eaglechat-plugin/v1/verify` and must answer 200 "
+             "with `\"success\": true`. 400 when it does not, or when the site or the address is "
+             "registered already.",
 };
 
 /* ---- validate ---- */
@@ -457,4 +478,16 @@ const struct step sites_validate_steps[] = {
     STEP(read_credentials),   /* 422, 401 */
     STEP(answer_credentials), /* 401 */
     STEP_END,
+};
+static const struct schema valid_schema = {
+    "ValidCredentials",
+    .members = MEMBERS({"valid", DOC_BOOL}, {"message", DOC_TEXT}),
+};
+const struct route_doc sites_validate_doc = {
+    TAG_SITES,
+    ANSWERS({200, &valid_schema}),
+    DOC_ERRORS(401),
+    DOC_BODY(validate_fields),
+    .example = "{\"tenant_id\": \"123e4567-e89b-12d3-a456-426614174000\", "
+               "\"api_key\": \"eck_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGh\"}",
 };

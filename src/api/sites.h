@@ -12,8 +12,8 @@
 
 struct site_registration {
     struct input site_url, admin_email, callback_token;
-    struct str url;  /* as given, without slashes at its end */
-    struct str site; /* the same in lower case */
+    struct str url;          /* as given, without slashes at its end */
+    struct str site;         /* the same in lower case */
     struct str host, origin; /* of that */
     struct db_query query;
     struct subflow claiming, attempt;
@@ -28,6 +28,7 @@ struct site_registration {
     struct api_key key;
 };
 extern const struct step sites_register_steps[];
+extern const struct route_doc sites_register_doc, sites_validate_doc;
 
 struct site_validation {
     struct input tenant_id, api_key;
