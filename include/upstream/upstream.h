@@ -32,6 +32,13 @@ struct upstream_usage {
     bool is_known;
 };
 
+/* How the reply ended, as far as the provider tells. */
+enum upstream_finish {
+    UPSTREAM_STOPPED,  /* by itself; or not told */
+    UPSTREAM_LENGTH,   /* cut at the most tokens that it may have */
+    UPSTREAM_FILTERED, /* cut or refused by the provider's filter: the call fails with ERR_PROVIDER_ERROR */
+};
+
 /* Inside the caller's state, all-zero, in place until it ends. */
 struct upstream_call {
     struct op op;
@@ -42,6 +49,7 @@ struct upstream_call {
     /* Something for people to see ("Retrying in 2 s"); may be NULL. */
     void (*on_status)(struct upstream_call *call, struct str text);
     struct upstream_usage usage; /* as far as told, when the call has ended */
+    enum upstream_finish finish; /* when the call has ended */
     struct str model;            /* as the provider names it, in model_text; known when the call has ended; may be "" */
     char model_text[128];
     struct upstream_transfer *transfer; /* the room's own */

@@ -56,11 +56,24 @@ static void write_usage(struct json *j, const struct completion *s)
     json_end_object(j);
 }
 
+static struct str finish_reason(const struct completion *s)
+{
+    switch (s->call.finish) {
+    case UPSTREAM_LENGTH:
+        return STR("length");
+    case UPSTREAM_FILTERED:
+        return STR("content_filter");
+    default:
+        return STR("stop");
+    }
+}
+
 /* ---- the stream ---- */
 
 enum chunk { CHUNK_ROLE, CHUNK_TEXT, CHUNK_STOP, CHUNK_USAGE };
 
-static void write_choice(struct json *j, enum chunk kind, struct str text)
+static void write_choice(struct json *j, const struct completion *s, enum chunk kind,
+                         struct str text)
 {
     json_begin_object(j);
     json_pair_int(j, "index", 0);
@@ -72,7 +85,7 @@ static void write_choice(struct json *j, enum chunk kind, struct str text)
         json_pair_str(j, "content", text);
     json_end_object(j);
     json_pair_raw(j, "logprobs", STR("null"));
-    json_pair_str_or_null(j, "finish_reason", kind == CHUNK_STOP ? STR("stop") : STR_NONE);
+    json_pair_str_or_null(j, "finish_reason", kind == CHUNK_STOP ? finish_reason(s) : STR_NONE);
     json_end_object(j);
 }
 
@@ -102,7 +115,7 @@ static void send_chunk(struct completion *s, enum chunk kind, struct str text)
     json_key(&j, "choices");
     json_begin_array(&j);
     if (kind != CHUNK_USAGE)
-        write_choice(&j, kind, text);
+        write_choice(&j, s, kind, text);
     json_end_array(&j);
     if (kind == CHUNK_USAGE)
         write_usage(&j, s);
@@ -379,7 +392,7 @@ static void answer_whole(struct completion *s)
     json_pair_raw(&j, "refusal", STR("null"));
     json_end_object(&j);
     json_pair_raw(&j, "logprobs", STR("null"));
-    json_pair_str(&j, "finish_reason", STR("stop"));
+    json_pair_str(&j, "finish_reason", finish_reason(s));
     json_end_object(&j);
     json_end_array(&j);
     write_usage(&j, s);
@@ -393,6 +406,8 @@ static void answer(struct flow *f)
     struct completion *s = req->state;
     struct error err = s->ask.flow.err;
 
+    if (err.status == ERR_PROVIDER_ERROR && s->call.finish == UPSTREAM_FILTERED)
+        err = NO_ERROR; /* in this protocol it is a way to end */
     if (response_is_started(req))
         end_stream(s, err);
     else if (is_error(err))

@@ -62,6 +62,9 @@ static void take_line(struct event_stream *s, struct str line, bool stays)
         if (n > 0)
             memcpy(s->type, value.ptr, n);
         s->type[n] = '\0';
+    } else if (name.len > 0 && !str_eq(name, STR("id")) && !str_eq(name, STR("retry")) &&
+               s->on_stray) {
+        s->on_stray(s->state, line);
     } /* id and retry are for clients that come back; a comment has an empty name */
 }
 

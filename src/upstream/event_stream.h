@@ -9,6 +9,8 @@
 struct event_stream {
     /* type "" is a message. Both valid inside the call only. */
     void (*on_event)(void *state, struct str type, struct str data);
+    /* A line that is no field of an event; never empty, valid inside the call only. May be NULL. */
+    void (*on_stray)(void *state, struct str line);
     void *state;
     size_t max_bytes; /* of a line, and of an event's data */
 

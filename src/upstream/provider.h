@@ -39,8 +39,14 @@ struct provider {
 };
 
 extern const struct builtin_type echo_type;
+extern const struct reader_type anthropic_reader_type;
+extern const struct reader_type gemini_reader_type;
 extern const struct reader_type n8n_reader_type;
 extern const struct reader_type openai_reader_type;
+struct error anthropic_write_request(const struct upstream_prompt *prompt, struct str base_url,
+                                     struct buf *url, struct buf *body);
+struct error gemini_write_request(const struct upstream_prompt *prompt, struct str base_url,
+                                  struct buf *url, struct buf *body);
 struct error n8n_write_request(const struct upstream_prompt *prompt, struct str base_url,
                                struct buf *url, struct buf *body);
 struct error openai_write_request(const struct upstream_prompt *prompt, struct str base_url,

@@ -73,6 +73,24 @@ void reply_fail(struct reply *r, enum status status, const char *detail)
     r->state = REPLY_FAILED;
 }
 
+void reply_refuse(struct reply *r, int http_status)
+{
+    if (!reply_takes_more(r))
+        return;
+    if (http_status == 401 || http_status == 403)
+        reply_fail(r, ERR_PROVIDER_AUTH, "The model provider refused the key.");
+    else if (http_status == 429)
+        reply_fail(r, ERR_PROVIDER_RATE_LIMITED,
+                   "The model provider is asked too often. Please try again later.");
+    else if (http_status == 503 || http_status == 529)
+        reply_fail(r, ERR_PROVIDER_ERROR,
+                   "The model provider is overloaded. Please try again later.");
+    else
+        reply_fail(r, ERR_PROVIDER_ERROR, "The model provider reported an error.");
+    if (r->err.status == ERR_PROVIDER_ERROR && http_status > 0)
+        r->err.code = http_status;
+}
+
 void reply_fail_json(struct reply *r, const struct json_values *values, const char *detail)
 {
     r->is_cut = values->is_cut;

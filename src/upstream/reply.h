@@ -24,6 +24,7 @@ struct reply {
     struct utf8_stream utf8; /* of plain text */
     bool is_cut;             /* err is about JSON that stops in the middle */
     bool lacks_end;          /* the provider tells when it is done, and did not */
+    enum upstream_finish finish;
     struct upstream_usage usage;
     char model[128];
 };
@@ -35,6 +36,9 @@ void reply_add_bytes(struct reply *r, struct str bytes);
 void reply_end_bytes(struct reply *r); /* a character cut off becomes U+FFFD */
 /* The first error counts. */
 void reply_fail(struct reply *r, enum status status, const char *detail);
+/* The provider says in its answer what others say by an HTTP status; http_status <= 0: something
+ * else. */
+void reply_refuse(struct reply *r, int http_status);
 /* For values that could not be read: detail, unless it is for want of memory. */
 void reply_fail_json(struct reply *r, const struct json_values *values, const char *detail);
 void reply_tell_error(struct reply *r, enum status status, const char *detail);

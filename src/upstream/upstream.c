@@ -123,6 +123,7 @@ static void finish(struct upstream_transfer *t, struct error err)
 
     stop_all(t);
     call->usage = t->reply.usage;
+    call->finish = t->reply.finish;
     memcpy(call->model_text, t->reply.model, sizeof(call->model_text));
     call->model = str_from(call->model_text);
     call->transfer = NULL;
@@ -182,7 +183,11 @@ static struct error judge_status(const struct upstream_transfer *t)
                      "The agent is asked too often. Please try again later.");
     if (status == 404)
         return ERROR(ERR_PROVIDER_ERROR, status,
-                     "The agent's address answered 404: is the workflow active, is the URL right?");
+                     "The agent's address answered 404: is the workflow active, are the URL and "
+                     "the model's name right?");
+    if (status == 400)
+        return ERROR(ERR_PROVIDER_ERROR, status,
+                     "The agent refused the request: are its key, model and config right?");
     if (status >= 300 && status < 400)
         return ERROR(ERR_PROVIDER_ERROR, status,
                      "The agent's address redirects, which is not followed.");
@@ -209,6 +214,10 @@ static struct error judge_body(struct upstream_transfer *t, struct error err)
         return err;
     if (r->lacks_end && !t->post.is_framed)
         return ERROR(ERR_INTERRUPTED, 0, "The agent's answer was cut off.");
+    if (r->text_bytes == 0 && r->finish == UPSTREAM_LENGTH)
+        return ERROR(ERR_EMPTY_REPLY, 0,
+                     "The model used up its tokens before it said anything: an admin needs to "
+                     "allow it more.");
     if (r->text_bytes == 0)
         return ERROR(ERR_EMPTY_REPLY, 0, "The agent answered without a reply.");
     return NO_ERROR;
@@ -403,6 +412,9 @@ static void start_attempt(struct upstream_transfer *t)
     t->reply.state = REPLY_OPEN;
     t->reply.err = NO_ERROR;
     t->reply.is_cut = t->reply.lacks_end = false;
+    t->reply.finish = UPSTREAM_STOPPED;
+    t->reply.usage = (struct upstream_usage){0};
+    t->reply.model[0] = '\0';
     t->is_finishing_body = false;
     memset(t->reader, 0, t->provider->reader->state_bytes);
     t->provider->reader->init(t->reader, &t->reply);
@@ -463,6 +475,7 @@ void upstream_start(struct upstream_call *call, struct flow *f,
     struct upstream_transfer *t = calloc(1, sizeof(*t) + state_bytes);
 
     call->usage = (struct upstream_usage){0};
+    call->finish = UPSTREAM_STOPPED;
     call->model = STR_NONE;
     op_begin(&call->op, f, on_cancel);
     if (!t) {
