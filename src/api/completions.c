@@ -408,6 +408,8 @@ static void answer(struct flow *f)
 
     if (err.status == ERR_PROVIDER_ERROR && s->call.finish == UPSTREAM_FILTERED)
         err = NO_ERROR; /* in this protocol it is a way to end */
+    if (s->in.is_stream && !is_error(err) && !response_is_started(req))
+        begin_stream(s); /* of a filter, which let no text through */
     if (response_is_started(req))
         end_stream(s, err);
     else if (is_error(err))

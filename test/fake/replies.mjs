@@ -1,6 +1,7 @@
 // What the fake upstream answers: builds the bytes of one reply from its options.
 import { gzipSync } from 'node:zlib';
 import { readCapture } from './captures.mjs';
+import { modelReply, openaiReply } from './models.mjs';
 
 const n8nMetadata = { nodeId: '033a1d56', nodeName: 'AI Agent', itemIndex: 0, runIndex: 0 };
 
@@ -18,24 +19,6 @@ export function textOf(options) {
 
 const line = (object) => `${JSON.stringify(object)}\n`;
 const event = (object) => `data: ${JSON.stringify(object)}\n\n`;
-
-function openaiPieces(tokens, options, request) {
-  const base = { id: 'chatcmpl-1', created: 1, model: request.json?.model ?? 'fake-model' };
-  const usage = { prompt_tokens: 7, completion_tokens: tokens.length, total_tokens: 7 + tokens.length };
-  if (!request.json?.stream) {
-    const message = { role: 'assistant', content: tokens.join('') };
-    return [JSON.stringify({ ...base, object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }], usage })];
-  }
-  const chunk = (delta, finish = null) =>
-    event({ ...base, object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: finish }] });
-  return [
-    chunk({ role: 'assistant', content: '' }),
-    ...tokens.map((content) => chunk({ content })),
-    chunk({}, 'stop'),
-    event({ ...base, object: 'chat.completion.chunk', choices: [], usage }),
-    ...(options.done === '0' ? [] : ['data: [DONE]\n\n']),
-  ];
-}
 
 /** format → [content type, pieces of the body]. */
 function bodyOf(options, request) {
@@ -60,7 +43,7 @@ function bodyOf(options, request) {
     case 'text':
       return ['text/plain; charset=utf-8', tokens];
     case 'openai':
-      return [request.json?.stream ? 'text/event-stream' : 'application/json', openaiPieces(tokens, options, request)];
+      return openaiReply(tokens, options, request);
     case 'raw':
       return ['application/json', [options.raw ?? '']];
     case 'hex':
@@ -76,12 +59,13 @@ function bodyOf(options, request) {
   }
 }
 
-const reasons = { 200: 'OK', 204: 'No Content', 302: 'Found', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 429: 'Too Many Requests', 500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable' };
+const reasons = { 200: 'OK', 204: 'No Content', 302: 'Found', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 429: 'Too Many Requests', 500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable', 529: 'Overloaded' };
 
 /** {head, pieces, end} of a made-up reply, framed as asked: chunked (default), length, or close. */
 function buildReply(options, request) {
-  const [type, parts] = bodyOf(options, request);
-  const status = Number(options.status ?? 200);
+  const model = modelReply(tokensOf(options), options, request);
+  const [type, parts] = model ? [model.type, model.parts] : bodyOf(options, request);
+  const status = model?.status ?? Number(options.status ?? 200);
   let body = parts.map((part) => Buffer.from(part)).filter((part) => part.length > 0); // an empty chunk would end the body
   const headers = [`HTTP/1.1 ${status} ${reasons[status] ?? 'Whatever'}`, `Content-Type: ${options.type ?? type}`];
   if (options.retry_after) headers.push(`Retry-After: ${options.retry_after}`);

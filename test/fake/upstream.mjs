@@ -1,4 +1,4 @@
-// A fake upstream: n8n and OpenAI chat completions, well-behaved or not. What it answers is chosen by the query of its URL,
+// A fake upstream: n8n and model providers (models.mjs), well-behaved or not. What it answers is chosen by the query of its URL,
 // or by the message itself when that begins with "!" and goes on as a query ("!tokens=9&delay=5").
 // Options: see replies.mjs, and here first (ms before the first byte), delay (ms between writes), pause (ms at a split).
 // Also a program: `node upstream.mjs [port]` prints its port.
@@ -40,8 +40,10 @@ function takeRequest(bytes) {
   return { request: { method, target, headers, body: Buffer.concat(body) }, rest: bytes.subarray(at) };
 }
 
+/** What the user said last, by n8n's, OpenAI's, Anthropic's or Gemini's protocol. */
 function lastMessage(json) {
-  const text = json?.chatInput ?? json?.messages?.at?.(-1)?.content;
+  const said = json?.chatInput ?? json?.messages?.at?.(-1)?.content ?? json?.contents?.at?.(-1)?.parts;
+  const text = Array.isArray(said) ? said.at(-1)?.text : said;
   return typeof text === 'string' ? text : '';
 }
 

@@ -30,12 +30,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str bytes = {(const char *)data + 2, size > 2 ? size - 2 : 0};
     size_t cut = bytes.len ? data[1] % bytes.len : 0;
+    static const struct reader_type *const types[] = {&n8n_reader_type, &openai_reader_type,
+                                                      &anthropic_reader_type, &gemini_reader_type};
     const struct reader_type *type;
     struct reply whole, parts;
 
     if (size < 2)
         return 0;
-    type = data[0] & 1 ? &openai_reader_type : &n8n_reader_type;
+    type = types[data[0] % (sizeof(types) / sizeof(types[0]))];
     run(type, bytes, STR_NONE, &whole);
     run(type, (struct str){bytes.ptr, cut}, str_skip(bytes, cut), &parts);
     /* A bound may be met at another byte when the pieces differ; below it nothing may differ. */

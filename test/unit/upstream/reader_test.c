@@ -518,8 +518,8 @@ static void usage_and_the_way_it_ended_are_alike(void **state)
 
 static void providers_are_complete(void **state)
 {
-    static const char *const names[] = {"echo",      "groq", "n8n", "openai", "openai_compatible",
-                                        "openrouter"};
+    static const char *const names[] = {
+        "anthropic", "echo", "gemini", "groq", "n8n", "openai", "openai_compatible", "openrouter"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
