@@ -25,6 +25,7 @@ static const struct provider providers[] = {
      .greeting = MODEL_GREETING,
      .base_url = "https://generativelanguage.googleapis.com/v1beta",
      .needs_token = true,
+     .hides_auth = true,
      .key_header = "x-goog-api-key",
      .max_retries = 2,
      .max_idle_s = MODEL_IDLE_S,

@@ -27,6 +27,7 @@ struct provider {
     const char *greeting; /* the first thing that people see of a turn */
     const char *base_url; /* used when the agent has no URL; NULL: it needs one */
     bool needs_token;
+    bool hides_auth; /* a wrong key is answered as a bad request, of which only the body tells */
     const char *key_header; /* carries the key, bare; NULL: Authorization does, as a bearer token */
     struct provider_header headers[PROVIDER_HEADERS_MAX]; /* in each request; name NULL: none */
     unsigned max_retries; /* before the first byte of text; 0 where asking twice acts twice */

@@ -223,6 +223,17 @@ static struct error judge_body(struct upstream_transfer *t, struct error err)
     return NO_ERROR;
 }
 
+/* Of an answer that is no reply. */
+static struct error judge_refusal(struct upstream_transfer *t)
+{
+    if (t->provider->hides_auth && t->post.http_status == 400) {
+        t->provider->reader->end(t->reader, !is_error(t->post.err));
+        if (t->reply.err.status == ERR_PROVIDER_AUTH)
+            return t->reply.err;
+    }
+    return judge_status(t);
+}
+
 static struct error judge(struct upstream_transfer *t)
 {
     struct error err = t->post.err;
@@ -230,7 +241,7 @@ static struct error judge(struct upstream_transfer *t)
     if (is_error(t->start_err))
         return t->start_err;
     if (t->post.http_status >= 200 && is_error(judge_status(t)))
-        return judge_status(t);
+        return judge_refusal(t);
     if (is_error(err) && t->post.http_status < 200)
         return err;
     return judge_body(t, err);
@@ -380,8 +391,10 @@ static struct error send_request(struct upstream_transfer *t)
     struct buf url = {.max_bytes = URL_MAX_BYTES}, body = {.max_bytes = BODY_MAX_BYTES};
     struct buf bearer = {0};
     struct fetch_header headers[PROVIDER_HEADERS_MAX + 1];
-    struct post_request rq = {
-        .body = &body, .headers = headers, .max_idle_s = t->provider->max_idle_s};
+    struct post_request rq = {.body = &body,
+                              .headers = headers,
+                              .wants_all = t->provider->hides_auth,
+                              .max_idle_s = t->provider->max_idle_s};
     struct error err;
 
     if (base.len == 0)

@@ -186,7 +186,7 @@ for (const [provider, p] of Object.entries(providers)) {
       const overloaded = provider === 'anthropic' ? 529 : 503;
       // agent, query, code, requests, text
       const cases = [
-        [wrong, 'tokens=1', provider === 'gemini' ? 'provider_error' : 'provider_auth', 1, ''], // Gemini's is 400
+        [wrong, 'tokens=1', 'provider_auth', 1, ''],
         [keyless, 'tokens=1', 'provider_auth', 0, ''],
         [modelless, 'tokens=1', 'provider_error', 0, ''],
         [p.agent, 'status=403', 'provider_auth', 1, ''],
