@@ -1,5 +1,5 @@
 /* What a provider is to this room: one row. A new provider is one file, one row in provider.c, and
- * a row in the table of test/unit/upstream/reader_test.c. */
+ * a row in the table of test/unit/upstream/model_test.c. */
 #ifndef AERIE_UPSTREAM_PROVIDER_H
 #define AERIE_UPSTREAM_PROVIDER_H
 
