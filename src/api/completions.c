@@ -132,9 +132,10 @@ static const struct schema delta_schema = {
 };
 static const struct schema chunk_choice_schema = {
     "CompletionChunkChoice",
-    .members = MEMBERS({"index", DOC_INT}, {"delta", DOC_OBJECT, &delta_schema},
-                       {"logprobs", DOC_OBJECT | DOC_NULL},
-                       {"finish_reason", DOC_TEXT | DOC_NULL, .values = "stop"}),
+    .members =
+        MEMBERS({"index", DOC_INT}, {"delta", DOC_OBJECT, &delta_schema},
+                {"logprobs", DOC_OBJECT | DOC_NULL},
+                {"finish_reason", DOC_TEXT | DOC_NULL, .values = "stop|length|content_filter"}),
 };
 static const struct schema chunk_schema = {
     "CompletionChunk",
@@ -363,9 +364,9 @@ static const struct schema completion_message_schema = {
 };
 static const struct schema choice_schema = {
     "CompletionChoice",
-    .members =
-        MEMBERS({"index", DOC_INT}, {"message", DOC_OBJECT, &completion_message_schema},
-                {"logprobs", DOC_OBJECT | DOC_NULL}, {"finish_reason", DOC_TEXT, .values = "stop"}),
+    .members = MEMBERS({"index", DOC_INT}, {"message", DOC_OBJECT, &completion_message_schema},
+                       {"logprobs", DOC_OBJECT | DOC_NULL},
+                       {"finish_reason", DOC_TEXT, .values = "stop|length|content_filter"}),
 };
 static const struct schema completion_schema = {
     "Completion",
