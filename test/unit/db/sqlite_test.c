@@ -222,7 +222,7 @@ static void another_process_that_writes_makes_it_wait_and_then_busy(void **state
     pid_t other;
     int hold;
 
-    h->config.database.wait_ms = 50;
+    h->config.database.wait_ms = 500;
     harness_open(h);
     harness_attach(h);
     other = start_other_writer(h, &hold);
