@@ -9,8 +9,9 @@
 const char *event_code(const struct error *err);
 const char *event_detail(const struct error *err);
 
-/* Something to see while the reply is made. */
-void event_write_status(struct buf *out, const char *level, struct str description);
+/* Something to see while the reply is made. session_id: "": it does not say. */
+void event_write_status(struct buf *out, const char *level, struct str description,
+                        struct str session_id);
 /* The end of a reply that is whole, or was stopped. */
 void event_write_done(struct buf *out, struct str reply_id, bool is_stopped);
 /* The end of one that failed. reply_id: "" when nothing of it is stored; retry_after_s: 0: unknown.

@@ -6,6 +6,9 @@
 #include "db/db.h"
 #include "upstream/upstream.h"
 
+/* The first column of TURN_LOAD_CHAT and TURN_LOAD_AGENT. */
+#define TURN_AGENT_ID 0
+
 /* What becomes of a turn that nobody reads any more. */
 enum on_disconnect { ON_DISCONNECT_CONTINUE, ON_DISCONNECT_GRACE, ON_DISCONNECT_ABORT };
 
@@ -21,12 +24,13 @@ struct prompt_policy {
 struct error prompt_of_agent(struct arena *a, struct str agent_id, const struct db_result *row,
                              size_t first_column, struct upstream_prompt *out) MUST_CHECK;
 
-/* Fills the prompt from the rows of TURN_LOAD_CHAT and TURN_LOAD_MESSAGES, in the arena's memory,
- * and the policy. content: the new message, or "" to answer the last user's message again.
- * ERR_NOT_FOUND, ERR_CONFLICT (no agent, switched off, nothing to answer again), ERR_INTERNAL (the
- * sealed token does not open), ERR_NO_MEMORY. */
+/* Fills the prompt from the rows of TURN_LOAD_CHAT (or TURN_LOAD_AGENT) and TURN_LOAD_MESSAGES, in
+ * the arena's memory, and the policy. content: the new message, or "" to answer the last user's
+ * message again. model: "": the agent's own; ERR_INVALID when the agent's config.models is a list
+ * without it. ERR_NOT_FOUND, ERR_CONFLICT (no agent, switched off, nothing to answer again),
+ * ERR_INTERNAL (the sealed token does not open), ERR_NO_MEMORY. */
 struct error prompt_build(struct arena *a, const struct id *chat_id, const struct db_result *chat,
-                          const struct db_result *messages, struct str content,
+                          const struct db_result *messages, struct str content, struct str model,
                           struct upstream_prompt *out, struct prompt_policy *policy) MUST_CHECK;
 
 #endif

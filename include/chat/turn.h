@@ -14,9 +14,16 @@ enum turn_kind {
 struct turn_request {
     enum turn_kind kind;
     struct id team_id, chat_id;
-    struct id owner_id; /* whose chat it is: a user, or the chat itself, where nobody has an account */
+    struct id
+        owner_id; /* whose chat it is: a user, or the chat itself, where nobody has an account */
     struct str content;                    /* TURN_ANSWER; copied */
     struct str idempotency_key, body_hash; /* "" : none; copied */
+    struct str model;                      /* "" : the agent's own; copied */
+    /* "" : the chat's own agent, or for a new chat the team's default one. The chat has another:
+     * ERR_CONFLICT. */
+    struct id agent_id;
+    bool is_new_chat;   /* the chat is made together with the message, under chat_id */
+    bool names_session; /* the first event tells the chat's id, as session_id */
 };
 
 /* Starts a turn on this loop, or joins the running one when the idempotency key and the body are

@@ -52,6 +52,7 @@ struct turn_log {
     struct turn *turn; /* NULL when it has ended */
     struct list kept;  /* ended logs that late readers may still want */
     uint64_t expires_ms;
+    int64_t created_us; /* of the reply; constant from OPEN on */
 
     atomic_uint refs;
     atomic_int phase;
@@ -97,6 +98,10 @@ void turn_log_notice(struct turn_log *log,
 void turn_log_close(struct turn_log *log, struct str json);
 /* The text so far; owner's loop, valid until the next append. */
 struct str turn_log_text(const struct turn_log *log);
+
+/* The number of the event at this offset: 0: the text that ends there; 1 to 7: the notices after
+ * it. */
+uint64_t turn_log_number(size_t offset, unsigned notice);
 
 /* What a closed log costs, in bytes. */
 size_t turn_log_size(const struct turn_log *log);

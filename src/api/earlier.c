@@ -1,7 +1,6 @@
-/* The stored reply, as the stream that its first asker saw or as one JSON object. */
+/* The stored reply, as the stream that its first asker saw. */
 #include "earlier.h"
 
-#include "answer.h"
 #include "chat/event.h"
 #include "chat/follow.h"
 #include "config/config.h"
@@ -38,47 +37,42 @@ static void write_end(struct buf *out, struct request *req, const struct db_resu
         write_error_end(out, req, row);
 }
 
-/* The stored reply as the stream that its first asker saw, in two events. */
-static void stream_reply(struct request *req, const struct db_result *row)
+static void format(struct buf *out, const struct id *turn_id, uint64_t n, struct str notice,
+                   struct str text)
+{
+    struct log_event event = {.n = n, .notice = notice, .text = text};
+
+    sse_format(out, turn_id, &event);
+}
+
+void earlier_stream(struct request *req, const struct db_result *row, const struct id *owner_id,
+                    bool names_session)
 {
     struct id id = {""};
     struct message_view v;
-    struct log_event text = {0}, end = {0};
-    struct buf out = {0}, end_json = {0};
+    struct buf out = {0}, json = {0};
 
     (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &id);
-    message_view_open(&v, row, 0, &caller_of(req)->user_id);
-    text.text = v.content;
-    text.n = text.text.len * 8;
-    if (text.text.len > 0)
-        sse_format(&out, &id, &text);
-    write_end(&end_json, req, row, v.status);
+    message_view_open(&v, row, 0, owner_id);
+    if (names_session) {
+        event_write_status(&json, "info", STR("This message was answered before"),
+                           db_get_text(row, 0, MESSAGE_CHAT_ID));
+        format(&out, &id, turn_log_number(0, 1), buf_str(&json), STR_NONE);
+        buf_clear(&json);
+    }
+    if (v.content.len > 0)
+        format(&out, &id, turn_log_number(v.content.len, 0), STR_NONE, v.content);
+    write_end(&json, req, row, v.status);
+    format(&out, &id, turn_log_number(v.content.len, v.content.len > 0 || !names_session ? 1 : 2),
+           buf_str(&json), STR_NONE);
     message_view_close(&v);
-    end.n = text.n + 1;
-    end.notice = buf_str(&end_json);
-    sse_format(&out, &id, &end);
-    if (out.failed || end_json.failed) {
+    if (out.failed || json.failed) {
         flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
     } else {
         sse_begin(req);
         response_stream_write(req, out.data, out.len);
         response_end_stream(req);
     }
-    buf_deinit(&end_json);
+    buf_deinit(&json);
     buf_deinit(&out);
-}
-
-void earlier_answer(struct request *req, const struct db_result *row, bool as_stream)
-{
-    struct buf out = {0};
-    struct json j = {.buf = &out};
-
-    if (row->n_rows == 0) {
-        flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
-    } else if (as_stream) {
-        stream_reply(req, row);
-    } else {
-        reply_write(&j, row, 0, &caller_of(req)->user_id);
-        answer_json(req, 200, &out);
-    }
 }

@@ -5,7 +5,9 @@
 #include "db/db.h"
 #include "http/http.h"
 
-/* Answers, or fails the flow. row: of MESSAGE_GET; ERR_CONFLICT when it is empty. */
-void earlier_answer(struct request *req, const struct db_result *row, bool as_stream);
+/* Streams it, or fails the flow. row: of MESSAGE_GET, not empty. names_session: as turn_request's.
+ */
+void earlier_stream(struct request *req, const struct db_result *row, const struct id *owner_id,
+                    bool names_session);
 
 #endif

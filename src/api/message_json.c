@@ -59,12 +59,14 @@ const struct schema reply_schema = {
         {"usage", DOC_OBJECT | DOC_OPTIONAL, &usage_schema}, {"metadata", DOC_OBJECT}),
 };
 
-static void write_facts(struct json *j, const struct db_result *rows, size_t row,
-                        const struct id *user_id)
+void message_write(struct json *j, const struct db_result *rows, size_t row,
+                   const struct id *user_id)
 {
     struct message_view v;
 
     message_view_open(&v, rows, row, user_id);
+    json_begin_object(j);
+    json_pair_str(j, "id", db_get_text(rows, row, MESSAGE_ID));
     json_pair_str(j, "role", db_get_text(rows, row, MESSAGE_ROLE));
     json_pair_str(j, "content", v.content);
     json_pair_str(j, "status", v.status);
@@ -74,43 +76,109 @@ static void write_facts(struct json *j, const struct db_result *rows, size_t row
     if (!db_is_null(rows, row, MESSAGE_USAGE))
         json_pair_raw(j, "usage", db_get_text(rows, row, MESSAGE_USAGE));
     json_pair_raw(j, "metadata", db_get_text(rows, row, MESSAGE_METADATA));
+    json_end_object(j);
     message_view_close(&v);
 }
 
-void message_write(struct json *j, const struct db_result *rows, size_t row,
-                   const struct id *user_id)
-{
-    json_begin_object(j);
-    json_pair_str(j, "id", db_get_text(rows, row, MESSAGE_ID));
-    write_facts(j, rows, row, user_id);
-    json_end_object(j);
-}
+/* ---- a whole reply ---- */
 
-void reply_write(struct json *j, const struct db_result *rows, size_t row, const struct id *user_id)
-{
-    json_begin_object(j);
-    json_pair_str(j, "message_id", db_get_text(rows, row, MESSAGE_ID));
-    json_pair_str(j, "chat_id", db_get_text(rows, row, MESSAGE_CHAT_ID));
-    write_facts(j, rows, row, user_id);
-    json_end_object(j);
-}
+/* A reply that is stored or still in its log. Views. */
+struct reply {
+    struct str id, chat_id, content, status, model, usage, metadata; /* ptr NULL: not known */
+    int64_t created_us;
+};
 
-void reply_write_log(struct json *j, struct turn_log *log)
+static void write_as_message(struct json *j, const struct reply *r)
 {
     json_begin_object(j);
-    json_pair_str(j, "message_id", id_str(&log->reply_id));
-    json_pair_str(j, "chat_id", id_str(&log->chat_id));
+    json_pair_str(j, "message_id", r->id);
+    json_pair_str(j, "chat_id", r->chat_id);
     json_pair_str(j, "role", STR("assistant"));
-    turn_log_lock(log);
-    json_pair_str(j, "content", buf_str(&log->text));
-    turn_log_unlock(log);
-    json_pair_str(j, "status", turn_log_status(log));
-    if (log->model.len > 0)
-        json_pair_str(j, "model", log->model);
-    if (log->usage.len > 0)
-        json_pair_raw(j, "usage", log->usage);
-    json_pair_raw(j, "metadata", STR("{}"));
+    json_pair_str(j, "content", r->content);
+    json_pair_str(j, "status", r->status);
+    json_pair_time(j, "timestamp", r->created_us);
+    if (r->model.len > 0)
+        json_pair_str(j, "model", r->model);
+    if (r->usage.len > 0)
+        json_pair_raw(j, "usage", r->usage);
+    json_pair_raw(j, "metadata", r->metadata);
     json_end_object(j);
+}
+
+/* The usage as it is stored, with its sum under the name that these clients read. */
+static void write_tokens(struct json *j, struct arena *a, struct str usage)
+{
+    yyjson_val *root = NULL;
+    bool is_known = usage.len > 0 && !is_error(json_read(a, usage, 4, &root));
+
+    json_key(j, "usage");
+    json_begin_object(j);
+    json_pair_int(j, "tokens", yyjson_get_sint(json_member(root, "total_tokens")));
+    json_pair_int(j, "prompt_tokens", yyjson_get_sint(json_member(root, "prompt_tokens")));
+    json_pair_int(j, "completion_tokens", yyjson_get_sint(json_member(root, "completion_tokens")));
+    if (!is_known || yyjson_is_true(json_member(root, "estimated")))
+        json_pair_bool(j, "estimated", true);
+    json_end_object(j);
+}
+
+static void write_as_talk(struct json *j, struct arena *a, const struct reply *r)
+{
+    json_begin_object(j);
+    json_pair_str(j, "message_id", r->id);
+    json_pair_str(j, "session_id", r->chat_id);
+    json_pair_str(j, "reply", r->content);
+    json_pair_str(j, "status", r->status);
+    json_pair_str_or_null(j, "model", r->model.len > 0 ? r->model : STR_NONE);
+    write_tokens(j, a, r->usage);
+    json_pair_time(j, "created_at", r->created_us);
+    json_end_object(j);
+}
+
+static void write_reply(struct json *j, struct arena *a, enum reply_shape shape,
+                        const struct reply *r)
+{
+    switch (shape) {
+    case REPLY_MESSAGE:
+        write_as_message(j, r);
+        return;
+    case REPLY_TALK:
+        write_as_talk(j, a, r);
+        return;
+    }
+}
+
+void reply_write(struct json *j, struct arena *a, enum reply_shape shape,
+                 const struct db_result *rows, size_t row, const struct id *owner_id)
+{
+    struct message_view v;
+    struct reply r = {.id = db_get_text(rows, row, MESSAGE_ID),
+                      .chat_id = db_get_text(rows, row, MESSAGE_CHAT_ID),
+                      .model = db_get_text(rows, row, MESSAGE_MODEL),
+                      .usage = db_get_text(rows, row, MESSAGE_USAGE),
+                      .metadata = db_get_text(rows, row, MESSAGE_METADATA),
+                      .created_us = db_get_int(rows, row, MESSAGE_CREATED_AT)};
+
+    message_view_open(&v, rows, row, owner_id);
+    r.content = v.content;
+    r.status = v.status;
+    write_reply(j, a, shape, &r);
+    message_view_close(&v);
+}
+
+void reply_write_log(struct json *j, struct arena *a, enum reply_shape shape, struct turn_log *log)
+{
+    struct reply r = {.id = id_str(&log->reply_id),
+                      .chat_id = id_str(&log->chat_id),
+                      .status = turn_log_status(log),
+                      .model = log->model,
+                      .usage = log->usage,
+                      .metadata = STR("{}"),
+                      .created_us = log->created_us};
+
+    turn_log_lock(log);
+    r.content = buf_str(&log->text);
+    write_reply(j, a, shape, &r);
+    turn_log_unlock(log);
 }
 
 /* The rows come sorted by chat id, so each chat's are found by halving. */

@@ -51,8 +51,12 @@ void message_write(struct json *j, const struct db_result *rows, size_t row,
 void chat_write(struct json *j, const struct db_result *chats, size_t row,
                 const struct db_result *messages);
 /* What a client that waited for the whole reply gets. */
-void reply_write(struct json *j, const struct db_result *rows, size_t row,
-                 const struct id *user_id);
-void reply_write_log(struct json *j, struct turn_log *log);
+enum reply_shape {
+    REPLY_MESSAGE, /* …/messages: as a message of the chat */
+    REPLY_TALK,    /* /api/chat: reply, session_id, usage.tokens */
+};
+void reply_write(struct json *j, struct arena *a, enum reply_shape shape,
+                 const struct db_result *rows, size_t row, const struct id *owner_id);
+void reply_write_log(struct json *j, struct arena *a, enum reply_shape shape, struct turn_log *log);
 
 #endif

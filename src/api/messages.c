@@ -2,19 +2,12 @@
  */
 #include "messages.h"
 
-#include "account/rate.h"
 #include "answer.h"
-#include "base/crypto.h"
 #include "chat/hub.h"
 #include "config/config.h"
 #include "doc.h"
-#include "earlier.h"
-#include "message_json.h"
 
 #include <stddef.h>
-
-#define MINUTE_MS 60000
-#define KEY_BYTES 255
 
 /* ---- what streams hold (chat/event.h writes it) ---- */
 
@@ -135,63 +128,12 @@ const struct route_doc messages_list_doc = {
 
 /* ---- POST /api/chats/{id}/messages, …/regenerate ---- */
 
-static void unref_log(void *log)
+static bool read_turn(struct request *req, struct ask *s, enum turn_kind kind)
 {
-    turn_log_unref(log);
-}
-
-/* The log is counted for the request and let go with its arena. */
-static bool hold_log(struct request *req, struct turn_log *log)
-{
-    if (arena_defer(&req->arena, unref_log, log))
-        return true;
-    flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
-    return false;
-}
-
-static bool wants_stream(const struct request *req)
-{
-    return request_accepts(req, "text/event-stream") || !request_accepts(req, "application/json");
-}
-
-/* Asked before the body, so that a flood is cheap. */
-static void ask_rate(struct flow *f)
-{
-    struct request *req = request_of(f);
-    unsigned wait_s = rate_take(RATE_USER_MESSAGES, id_str(&caller_of(req)->user_id),
-                                config()->limits.messages_per_minute, MINUTE_MS);
-
-    if (wait_s > 0)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many messages; wait a moment"));
-}
-
-static bool read_turn(struct request *req, enum turn_kind kind)
-{
-    struct ask *s = req->state;
-
     s->turn.kind = kind;
     s->turn.team_id = caller_of(req)->team_id;
     s->turn.owner_id = caller_of(req)->user_id;
     return input_path_id(req, 0, "Chat not found", &s->turn.chat_id);
-}
-
-static bool read_key(struct request *req)
-{
-    struct ask *s = req->state;
-    unsigned char hash[SHA256_BYTES];
-
-    s->turn.idempotency_key = request_header(req, "Idempotency-Key");
-    if (!s->turn.idempotency_key.ptr)
-        s->turn.idempotency_key = STR("");
-    if (s->turn.idempotency_key.len > KEY_BYTES || str_has_control(s->turn.idempotency_key) ||
-        !utf8_is_valid(s->turn.idempotency_key)) {
-        request_field_error(req, "Idempotency-Key", "must be at most 255 printable characters");
-        flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
-        return false;
-    }
-    crypto_sha256(s->turn.content, hash);
-    s->turn.body_hash = crypto_hex(&req->arena, (struct str){(const char *)hash, sizeof(hash)});
-    return true;
 }
 
 static const struct schema post_schema = {
@@ -203,94 +145,31 @@ static const struct schema post_schema = {
 static void post_read(struct flow *f)
 {
     struct request *req = request_of(f);
-    struct ask *s = req->state;
+    struct message_post *s = req->state;
     const struct input_field fields[] = {{.name = "content",
                                           .kind = INPUT_TEXT,
                                           .is_required = true,
                                           .min = 1,
                                           .max = (int64_t)config()->limits.message_chars,
-                                          .offset = offsetof(struct ask, content)}};
+                                          .offset = offsetof(struct message_post, content)}};
 
-    if (!read_turn(req, TURN_ANSWER) || !input_read(req, fields, 1, s))
+    if (!read_turn(req, &s->ask, TURN_ANSWER) || !input_read(req, fields, 1, s))
         return;
-    s->turn.content = s->content.text;
-    (void)read_key(req);
+    s->ask.turn.content = s->content.text;
+    (void)!ask_read_key(req, &s->ask);
 }
 
 static void regenerate_read(struct flow *f)
 {
     struct request *req = request_of(f);
-    struct ask *s = req->state;
 
-    s->turn.content = STR("");
-    s->turn.idempotency_key = s->turn.body_hash = STR("");
-    (void)read_turn(req, TURN_REGENERATE);
-}
-
-static void follow_turn(struct flow *f)
-{
-    struct request *req = request_of(f);
-    struct ask *s = req->state;
-    struct error err = turn_start(&s->turn, &s->log);
-
-    if (is_error(err)) {
-        flow_fail(f, err);
-        return;
-    }
-    if (!hold_log(req, s->log))
-        return;
-    req->fails_at_eof =
-        true; /* one who waits for the whole is a reader too: on_disconnect counts */
-    if (wants_stream(req))
-        follow_sse(&s->follow, f, req, s->log, 0);
-    else
-        follow_wait(&s->follow, f, s->log);
-}
-
-static void load_earlier(struct flow *f)
-{
-    struct request *req = request_of(f);
-    struct ask *s = req->state;
-
-    if (s->log->earlier_reply.text[0] != '\0')
-        db_query(&s->earlier, f, &req->arena, SQL_MESSAGE_GET,
-                 DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->log->earlier_reply))));
-}
-
-static void answer_whole(struct request *req, struct turn_log *log)
-{
-    struct buf out = {0};
-    struct json j = {.buf = &out};
-
-    reply_write_log(&j, log);
-    answer_json(req, 200, &out);
-}
-
-/* What was not streamed: the whole reply for one who waits, an earlier reply, or why there is none.
- */
-static void answer(struct flow *f)
-{
-    struct request *req = request_of(f);
-    struct ask *s = req->state;
-
-    if (response_is_started(req))
-        return;
-    if (s->log->earlier_reply.text[0] != '\0')
-        earlier_answer(req, s->earlier.result, wants_stream(req));
-    else if (is_error(s->log->outcome) &&
-             !(s->log->is_begun && s->log->is_stopped && s->log->is_saved))
-        flow_fail(f, s->log->outcome.status == ERR_STOPPED
-                         ? ERROR(ERR_CONFLICT, 0, "The turn was stopped before it began")
-                         : s->log->outcome);
-    else
-        answer_whole(req, s->log);
+    (void)read_turn(req, req->state, TURN_REGENERATE);
 }
 
 const struct step messages_post_steps[] = {
-    STEP(ask_rate),     STEP(post_read),
-    STEP(follow_turn),  /* ends with the turn, or with the client */
-    STEP(load_earlier), /* the idempotency key was spent: the reply that it got */
-    STEP(answer),       STEP_END,
+    STEP(ask_take_rate), /* 429 */
+    STEP(post_read),     /* 404, 422 */
+    ASK_STEPS,
 };
 const struct route_doc messages_post_doc = {
     TAG_MESSAGES,
@@ -305,8 +184,9 @@ const struct route_doc messages_post_doc = {
         "waits, and answers the whole reply. One turn runs in a chat at a time: 409.",
 };
 const struct step chats_regenerate_steps[] = {
-    STEP(ask_rate),     STEP(regenerate_read), STEP(follow_turn),
-    STEP(load_earlier), STEP(answer),          STEP_END,
+    STEP(ask_take_rate),
+    STEP(regenerate_read),
+    ASK_STEPS,
 };
 const struct route_doc chats_regenerate_doc = {
     TAG_MESSAGES,
@@ -326,7 +206,7 @@ static void find_turn(struct flow *f)
         return;
     s->log = hub_find(&s->chat_id, &caller_of(req)->user_id);
     if (s->log) {
-        (void)hold_log(req, s->log);
+        (void)!ask_hold_log(req, s->log);
         return;
     }
     db_query(&s->chat, f, &req->arena, SQL_CHAT_GET,

@@ -3,9 +3,7 @@
 #define AERIE_API_MESSAGES_H
 
 #include "api/input.h"
-#include "chat/follow.h"
-#include "chat/turn.h"
-#include "db/db.h"
+#include "ask.h"
 
 struct messages_list {
     struct id chat_id;
@@ -15,13 +13,9 @@ struct messages_list {
 };
 extern const struct step messages_list_steps[];
 
-/* POST …/messages and …/regenerate. */
-struct ask {
+struct message_post {
+    struct ask ask; /* first: its steps look here */
     struct input content;
-    struct turn_request turn;
-    struct turn_log *log; /* counted by the request's arena */
-    struct follow follow;
-    struct db_query earlier;
 };
 extern const struct step messages_post_steps[];
 extern const struct step chats_regenerate_steps[];

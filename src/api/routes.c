@@ -17,6 +17,7 @@
 #include "models.h"
 #include "page.h"
 #include "sites.h"
+#include "talk.h"
 #include "team.h"
 #include "users.h"
 
@@ -66,6 +67,11 @@ static const struct route routes[] = {
     {HTTP_POST, "/api/auth/verify-email", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
      "Confirm an address with a mailed token", &account_mail_doc},
 
+    {HTTP_POST, "/api/chat", WHO_USER, BODY_JSON, sizeof(struct talk), talk_steps,
+     "Send a message, in a new chat or one of one's own, and wait for the reply"},
+    {HTTP_POST, "/api/chat/stream", WHO_USER, BODY_JSON, sizeof(struct talk), talk_stream_steps,
+     "The same, and stream the reply"},
+
     {HTTP_GET, "/api/chats", WHO_USER, BODY_NONE, sizeof(struct chats_list), chats_list_steps,
      "List and search one's own chats", &chats_list_doc},
     {HTTP_POST, "/api/chats", WHO_USER, BODY_JSON, sizeof(struct one_chat), chats_create_steps,
@@ -80,7 +86,7 @@ static const struct route routes[] = {
      chats_export_steps, "Download a chat", &chats_export_doc},
     {HTTP_GET, "/api/chats/{id}/messages", WHO_USER, BODY_NONE, sizeof(struct messages_list),
      messages_list_steps, "Read a page of messages", &messages_list_doc},
-    {HTTP_POST, "/api/chats/{id}/messages", WHO_USER, BODY_JSON, sizeof(struct ask),
+    {HTTP_POST, "/api/chats/{id}/messages", WHO_USER, BODY_JSON, sizeof(struct message_post),
      messages_post_steps, "Send a message and stream the reply", &messages_post_doc},
     {HTTP_POST, "/api/chats/{id}/regenerate", WHO_USER, BODY_NONE, sizeof(struct ask),
      chats_regenerate_steps, "Replace the last reply and stream it", &chats_regenerate_doc},

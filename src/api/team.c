@@ -76,6 +76,15 @@ const struct step team_get_steps[] = {
 };
 const struct route_doc team_get_doc = {TAG_TEAM, ANSWERS({200, &team_schema}), DOC_ERRORS(404)};
 
+/* Whom those ask who do not say. */
+static void read_default_agent(struct request *req, yyjson_val *value)
+{
+    struct team *s = req->state;
+
+    if (value && !yyjson_is_null(value) && !id_parse(json_text(value), &s->default_agent))
+        input_wrong(req, "settings.default_agent_id", "must be the id of an agent of this team");
+}
+
 /* The settings that Aerie itself obeys must be of their type; others are the team's own. */
 static void check_settings(struct request *req, struct str text)
 {
@@ -93,6 +102,7 @@ static void check_settings(struct request *req, struct str text)
         input_wrong(req, "settings.max_users", "must be a whole number");
     if (open && !yyjson_is_null(open) && !yyjson_is_bool(open))
         input_wrong(req, "settings.open_registration", "must be true or false");
+    read_default_agent(req, json_member(root, "default_agent_id"));
 }
 
 static void read_team(struct flow *f)
@@ -111,6 +121,27 @@ static void read_team(struct flow *f)
     else if (s->is_active.is_given && !s->is_active.number)
         flow_fail(f, ERROR(ERR_CONFLICT, 0,
                            "A team cannot lock itself out: only the operator can disable it"));
+}
+
+static void load_default_agent(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct team *s = req->state;
+
+    if (s->default_agent.text[0] != '\0')
+        db_query(&s->agent, f, &req->arena, SQL_AGENT_EXISTS,
+                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->default_agent))));
+}
+
+static void require_default_agent(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct team *s = req->state;
+
+    if (s->default_agent.text[0] == '\0' || s->agent.result->n_rows > 0)
+        return;
+    input_wrong(req, "settings.default_agent_id", "must be the id of an agent of this team");
+    flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
 }
 
 static void save_team(struct flow *f)
@@ -135,9 +166,10 @@ static void require_saved(struct flow *f)
 }
 
 const struct step team_update_steps[] = {
-    STEP(read_team),                        /* 422, 409 */
-    STEP(save_team),   STEP(require_saved), /* 409 */
-    STEP(answer_team), STEP_END,
+    STEP(read_team),                                       /* 422, 409 */
+    STEP(load_default_agent), STEP(require_default_agent), /* 422 */
+    STEP(save_team),          STEP(require_saved),         /* 409 */
+    STEP(answer_team),        STEP_END,
 };
 const struct route_doc team_update_doc = {
     TAG_TEAM,

@@ -7,7 +7,8 @@
 
 struct team {
     struct input name, slug, settings, is_active;
-    struct db_query query;
+    struct id default_agent; /* of the settings that are given; "" : none */
+    struct db_query query, agent;
 };
 extern const struct step team_get_steps[];
 extern const struct step team_update_steps[];

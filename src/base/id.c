@@ -30,6 +30,12 @@ static struct id format(const unsigned char bytes[UUID_BYTES])
     return id;
 }
 
+static void put_time(unsigned char b[UUID_BYTES], uint64_t unix_ms)
+{
+    for (int i = 0; i < 6; i++)
+        b[i] = (unsigned char)(unix_ms >> (40 - 8 * i));
+}
+
 /* A counter in rand_a, started low at random in each millisecond (RFC 9562 section 6.2, method 1).
  * When it is used up, or the clock went back, the time of the last id goes on instead of the
  * clock's. */
@@ -47,10 +53,20 @@ struct id id_v7(void)
     } else {
         counter++;
     }
-    for (int i = 0; i < 6; i++)
-        b[i] = (unsigned char)(last_ms >> (40 - 8 * i));
+    put_time(b, last_ms);
     b[6] = (unsigned char)(0x70 | counter >> 8);
     b[7] = (unsigned char)counter;
+    b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
+    return format(b);
+}
+
+struct id id_v7_named(uint64_t unix_ms, const unsigned char name[ID_NAME_BYTES])
+{
+    unsigned char b[UUID_BYTES];
+
+    put_time(b, unix_ms);
+    memcpy(b + 6, name, ID_NAME_BYTES);
+    b[6] = (unsigned char)(0x70 | (b[6] & 0x0f));
     b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
     return format(b);
 }

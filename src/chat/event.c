@@ -41,7 +41,8 @@ static void end(struct json *j)
     json_end_object(j);
 }
 
-void event_write_status(struct buf *out, const char *level, struct str description)
+void event_write_status(struct buf *out, const char *level, struct str description,
+                        struct str session_id)
 {
     struct json j = {.buf = out};
 
@@ -49,6 +50,8 @@ void event_write_status(struct buf *out, const char *level, struct str descripti
     json_pair_str(&j, "description", description);
     json_pair_str(&j, "level", str_from(level));
     json_pair_bool(&j, "done", false);
+    if (session_id.len > 0)
+        json_pair_str(&j, "session_id", session_id);
     end(&j);
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The columns of TURN_LOAD_CHAT. */
-enum { AGENT_ID, AGENT_ACTIVE, AGENT_COLUMNS };
+enum { AGENT_ID = TURN_AGENT_ID, AGENT_ACTIVE, AGENT_COLUMNS };
 /* Those of an agent, from its first one. */
 enum { PROVIDER, WEBHOOK_URL, WEBHOOK_TOKEN, MODEL, SYSTEM_PROMPT, CONFIG };
 /* The columns of TURN_LOAD_MESSAGES. */
@@ -61,6 +61,22 @@ static void read_policy(yyjson_val *config_json, struct prompt_policy *policy)
                             : str_eq(name, STR("grace")) ? ON_DISCONNECT_GRACE
                                                          : ON_DISCONNECT_CONTINUE;
     policy->grace_ms = (uint64_t)(grace > 0 ? grace : 0) * 1000;
+}
+
+/* An agent without a list of models takes any. */
+static bool offers_model(yyjson_val *config_json, struct str model)
+{
+    yyjson_val *models = json_member(config_json, "models"), *item;
+    size_t i, n;
+
+    if (!yyjson_is_arr(models))
+        return true;
+    yyjson_arr_foreach(models, i, n, item)
+    {
+        if (str_eq(json_text(item), model))
+            return true;
+    }
+    return false;
 }
 
 /* Replies that are empty say nothing to the agent. */
@@ -144,7 +160,7 @@ struct error prompt_of_agent(struct arena *a, struct str agent_id, const struct 
 }
 
 struct error prompt_build(struct arena *a, const struct id *chat_id, const struct db_result *chat,
-                          const struct db_result *messages, struct str content,
+                          const struct db_result *messages, struct str content, struct str model,
                           struct upstream_prompt *out, struct prompt_policy *policy)
 {
     yyjson_val *config_json = NULL;
@@ -162,6 +178,10 @@ struct error prompt_build(struct arena *a, const struct id *chat_id, const struc
         err = json_read(a, out->config, 64, &config_json);
     if (is_error(err))
         return err;
+    if (model.len > 0 && !offers_model(config_json, model))
+        return ERROR(ERR_INVALID, 0, "The agent of this chat does not offer this model");
+    if (model.len > 0)
+        out->model = model;
     read_policy(config_json, policy);
     return add_messages(a, config_json, messages, content, out);
 }

@@ -174,6 +174,11 @@ void turn_log_open(struct turn_log *log)
     uv_mutex_unlock(&log->lock);
 }
 
+uint64_t turn_log_number(size_t offset, unsigned notice)
+{
+    return (uint64_t)offset * NUMBERS_PER_BYTE + notice;
+}
+
 bool turn_log_append(struct turn_log *log, struct str text)
 {
     bool is_added;
@@ -183,7 +188,7 @@ bool turn_log_append(struct turn_log *log, struct str text)
     is_added = buf_reserve(&log->text, text.len);
     if (is_added) {
         buf_append_str(&log->text, text);
-        log->last_n = log->text.len * NUMBERS_PER_BYTE;
+        log->last_n = turn_log_number(log->text.len, 0);
         tell_readers(log);
     }
     uv_mutex_unlock(&log->lock);
@@ -289,7 +294,7 @@ bool turn_log_next(struct turn_log *log, uint64_t n, size_t max_text, struct log
         return false;
     event->notice = STR_NONE;
     event->text = utf8_prefix((struct str){log->text.data + offset, text_end - offset}, max_text);
-    event->n = (offset + event->text.len) * NUMBERS_PER_BYTE;
+    event->n = turn_log_number(offset + event->text.len, 0);
     return true;
 }
 

@@ -2,10 +2,12 @@
 STATEMENT(CHAT_ADD, SQL_WRITE, NULL,
           "INSERT INTO chats (id, team_id, user_id, owner_id, agent_id, title, metadata, created_at, updated_at)"
           " SELECT $3::uuid, $1::uuid, $2::uuid, $2::uuid, a.id, $5::text, $6::jsonb, $7::timestamptz, $7::timestamptz"
-          " FROM agents a WHERE a.team_id = $1::uuid AND a.id = $4::uuid AND a.is_active",
+          " FROM agents a WHERE a.team_id = $1::uuid AND a.id = $4::uuid AND a.is_active"
+          " ON CONFLICT (id) DO NOTHING",
           "INSERT INTO chats (id, team_id, user_id, owner_id, agent_id, title, metadata, created_at, updated_at)"
           " SELECT $3, $1, $2, $2, a.id, $5, $6, $7, $7"
-          " FROM agents a WHERE a.team_id = $1 AND a.id = $4 AND a.is_active")
+          " FROM agents a WHERE a.team_id = $1 AND a.id = $4 AND a.is_active"
+          " ON CONFLICT (id) DO NOTHING")
 STATEMENT(CHAT_GET, SQL_READ, NULL,
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id)"
@@ -37,6 +39,11 @@ STATEMENT(CHAT_REMOVE, SQL_WRITE, NULL,
           "DELETE FROM chats WHERE team_id = $1 AND owner_id = $2 AND id = $3", NULL)
 /* What a message touches last: its chat comes to the top of the list. */
 STATEMENT(CHAT_TOUCH, SQL_WRITE, NULL, "UPDATE chats SET updated_at = $3 WHERE team_id = $1 AND id = $2",
+          NULL)
+/* A new chat that got no message, as its idempotency key was taken meanwhile. */
+STATEMENT(CHAT_DROP_EMPTY, SQL_WRITE, NULL,
+          "DELETE FROM chats WHERE team_id = $1 AND id = $2"
+          " AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat_id = $2)",
           NULL)
 /* $6: what was searched for; on SQLite a query in FTS5's language. */
 STATEMENT(CHAT_SEARCH, SQL_SLOW, NULL,
@@ -74,3 +81,13 @@ STATEMENT(TURN_LOAD_CHAT, SQL_READ, NULL,
           " FROM chats c LEFT JOIN agents a ON a.id = c.agent_id AND a.team_id = c.team_id"
           " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3",
           NULL)
+/* The same of a chat that is still to be made: agent $2, or when that is NULL the team's default one, or its oldest. */
+STATEMENT(TURN_LOAD_AGENT, SQL_READ, NULL,
+          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config"
+          " FROM agents a JOIN teams t ON t.id = a.team_id"
+          " WHERE a.team_id = $1 AND a.is_active AND ($2::uuid IS NULL OR a.id = $2::uuid)"
+          " ORDER BY (a.id::text = lower(coalesce(t.settings->>'default_agent_id', ''))) DESC, a.created_at, a.id LIMIT 1",
+          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config"
+          " FROM agents a JOIN teams t ON t.id = a.team_id"
+          " WHERE a.team_id = $1 AND a.is_active AND ($2 IS NULL OR a.id = $2)"
+          " ORDER BY (a.id = lower(coalesce(json_extract(t.settings, '$.default_agent_id'), ''))) DESC, a.created_at, a.id LIMIT 1")

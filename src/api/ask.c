@@ -1,0 +1,158 @@
+/* Sending a message and following its turn. */
+#include "ask.h"
+
+#include "account/rate.h"
+#include "answer.h"
+#include "base/crypto.h"
+#include "config/config.h"
+#include "earlier.h"
+
+#define MINUTE_MS 60000
+
+static struct ask *ask_of(const struct request *req)
+{
+    return req->state;
+}
+
+void ask_take_rate(struct flow *f)
+{
+    struct request *req = request_of(f);
+    unsigned wait_s = rate_take(RATE_USER_MESSAGES, id_str(&caller_of(req)->user_id),
+                                config()->limits.messages_per_minute, MINUTE_MS);
+
+    if (wait_s > 0)
+        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many messages; wait a moment"));
+}
+
+bool ask_read_key(struct request *req, struct ask *s)
+{
+    struct str key = request_header(req, "Idempotency-Key");
+
+    s->turn.idempotency_key = key.ptr ? key : STR("");
+    if (key.len <= ASK_KEY_BYTES && !str_has_control(key) && utf8_is_valid(key))
+        return true;
+    request_field_error(req, "Idempotency-Key", "must be at most 255 printable characters");
+    flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
+    return false;
+}
+
+/* Of all that makes the message, as a key must not stand for another one. False: no memory. */
+static bool hash_body(struct arena *a, struct turn_request *r)
+{
+    unsigned char hash[SHA256_BYTES];
+    struct str text = r->content;
+
+    if (r->is_new_chat || r->agent_id.text[0] != '\0' || r->model.len > 0)
+        text = arena_printf(a, "%s\n%s\n%.*s\n%.*s", r->is_new_chat ? "new" : "", r->agent_id.text,
+                            STR_ARG(r->model), STR_ARG(r->content));
+    if (!text.ptr)
+        return false;
+    crypto_sha256(text, hash);
+    r->body_hash = crypto_hex(a, (struct str){(const char *)hash, sizeof(hash)});
+    return r->body_hash.ptr != NULL;
+}
+
+static void unref_log(void *log)
+{
+    turn_log_unref(log);
+}
+
+bool ask_hold_log(struct request *req, struct turn_log *log)
+{
+    if (arena_defer(&req->arena, unref_log, log))
+        return true;
+    flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+    return false;
+}
+
+static bool wants_stream(const struct request *req)
+{
+    switch (ask_of(req)->mode) {
+    case ASK_BY_ACCEPT:
+        return request_accepts(req, "text/event-stream") ||
+               !request_accepts(req, "application/json");
+    case ASK_WHOLE:
+        return false;
+    case ASK_STREAM:
+        return true;
+    }
+    return false;
+}
+
+void ask_follow_turn(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = ask_of(req);
+    struct error err;
+
+    if (s->turn.idempotency_key.len > 0 && !hash_body(&req->arena, &s->turn)) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
+    err = turn_start(&s->turn, &s->log);
+    if (is_error(err)) {
+        flow_fail(f, err);
+        return;
+    }
+    if (!ask_hold_log(req, s->log))
+        return;
+    req->fails_at_eof =
+        true; /* one who waits for the whole is a reader too: on_disconnect counts */
+    if (wants_stream(req))
+        follow_sse(&s->follow, f, req, s->log, 0);
+    else
+        follow_wait(&s->follow, f, s->log);
+}
+
+void ask_load_earlier(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = ask_of(req);
+
+    if (s->log->earlier_reply.text[0] != '\0')
+        db_query(&s->earlier, f, &req->arena, SQL_MESSAGE_GET,
+                 DB_ARGS(db_uuid(id_str(&s->turn.team_id)), db_uuid(id_str(&s->turn.owner_id)),
+                         db_uuid(id_str(&s->log->earlier_reply))));
+}
+
+static void answer_whole(struct request *req, struct ask *s)
+{
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    reply_write_log(&j, &req->arena, s->shape, s->log);
+    answer_json(req, 200, &out);
+}
+
+static void answer_earlier(struct request *req, struct ask *s)
+{
+    struct buf out = {0};
+    struct json j = {.buf = &out};
+
+    if (s->earlier.result->n_rows == 0) {
+        flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
+    } else if (wants_stream(req)) {
+        earlier_stream(req, s->earlier.result, &s->turn.owner_id, s->turn.names_session);
+    } else {
+        reply_write(&j, &req->arena, s->shape, s->earlier.result, 0, &s->turn.owner_id);
+        answer_json(req, 200, &out);
+    }
+}
+
+void ask_answer(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = ask_of(req);
+
+    if (response_is_started(req))
+        return;
+    if (s->log->earlier_reply.text[0] != '\0')
+        answer_earlier(req, s);
+    else if (is_error(s->log->outcome) &&
+             !(s->log->is_begun && s->log->is_stopped && s->log->is_saved))
+        flow_fail(f, s->log->outcome.status == ERR_STOPPED
+                         ? ERROR(ERR_CONFLICT, 0, "The turn was stopped before it began")
+                         : s->log->outcome);
+    else
+        answer_whole(req, s);
+}

@@ -1,0 +1,192 @@
+/* The start of a turn, until the user's message is stored. */
+#include "base/clock.h"
+#include "turn_state.h"
+
+#define TITLE_CHARS 60
+#define TITLE_BYTES (4 * TITLE_CHARS)
+
+void turn_load(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    struct turn_load *l = t->load = arena_alloc(&t->arena, sizeof(*l));
+
+    if (!l) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
+    if (t->request->is_new_chat) {
+        db_query(&l->chat, f, &t->arena, SQL_TURN_LOAD_AGENT,
+                 DB_ARGS(turn_team_arg(t), db_uuid(id_str(&t->request->agent_id))));
+    } else {
+        db_query(&l->chat, f, &t->arena, SQL_TURN_LOAD_CHAT,
+                 DB_ARGS(turn_team_arg(t), turn_owner_arg(t), turn_chat_arg(t)));
+        db_query(&l->messages, f, &t->arena, SQL_TURN_LOAD_MESSAGES,
+                 DB_ARGS(turn_team_arg(t), turn_owner_arg(t), turn_chat_arg(t)));
+    }
+    if (t->log->idempotency_key.len > 0)
+        db_query(&l->spent_key, f, &t->arena, SQL_IDEMPOTENCY_GET,
+                 DB_ARGS(turn_team_arg(t), turn_owner_arg(t), db_text(t->log->idempotency_key),
+                         db_time(clock_wall_us() - KEY_AGE_US)));
+}
+
+/* A key that was used before names the reply that it got; nothing is stored or asked again. */
+void turn_check_key(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    const struct db_result *row = t->load->spent_key.result;
+
+    if (t->log->idempotency_key.len == 0 || row->n_rows == 0)
+        return;
+    if (!str_eq(db_get_text(row, 0, 1), t->log->body_hash) ||
+        (!t->request->is_new_chat && !str_eq(db_get_text(row, 0, 0), id_str(&t->log->chat_id))))
+        flow_fail(f, ERROR(ERR_INVALID, 0, "This Idempotency-Key was used for another message"));
+    else if (!id_parse(db_get_text(row, 0, 2), &t->log->earlier_reply))
+        flow_fail(f, ERROR(ERR_INTERNAL, 0, NULL));
+    else
+        flow_fail(f, ERROR(ERR_CONFLICT, 0, "This message was answered before"));
+}
+
+/* Is there an agent, and is it the one that was asked for? */
+static struct error check_agent(const struct turn *t)
+{
+    const struct db_result *row = t->load->chat.result;
+    bool is_named = t->request->agent_id.text[0] != '\0';
+
+    if (t->request->is_new_chat && row->n_rows == 0)
+        return is_named ? ERROR(ERR_NOT_FOUND, 0, "Agent not found")
+                        : ERROR(ERR_CONFLICT, 0,
+                                "This team has no active agent; an admin creates one with POST "
+                                "/api/agents");
+    if (is_named && row->n_rows > 0 &&
+        !str_eq(db_get_text(row, 0, TURN_AGENT_ID), id_str(&t->request->agent_id)))
+        return ERROR(ERR_CONFLICT, 0,
+                     "This chat has another agent; leave agent_id out, or start a new chat");
+    return NO_ERROR;
+}
+
+void turn_build_prompt(struct flow *f)
+{
+    static const struct db_result no_messages;
+    struct turn *t = turn_of(f);
+    struct error err = check_agent(t);
+
+    if (!is_error(err))
+        err = prompt_build(&t->arena, &t->log->chat_id, t->load->chat.result,
+                           t->request->is_new_chat ? &no_messages : t->load->messages.result,
+                           t->request->content, t->request->model, &t->prompt, &t->policy);
+    if (is_error(err))
+        flow_fail(f, err);
+    else if (t->prompt.model.len > 0)
+        t->log->model = arena_copy(t->log->memory, t->prompt.model);
+}
+
+/* What a new chat is called until someone names it: how its first message begins, on one line. */
+static struct str title_of(struct arena *a, struct str content)
+{
+    size_t n_chars = 0, len = 0;
+    char *out = arena_alloc(a, content.len < TITLE_BYTES ? content.len + 1 : TITLE_BYTES + 1);
+
+    for (size_t i = 0; out && i < content.len; i++) {
+        bool is_space = content.ptr[i] == ' ' || (unsigned char)content.ptr[i] < 0x20;
+
+        if ((content.ptr[i] & 0xc0) != 0x80 && n_chars++ == TITLE_CHARS)
+            break;
+        if (is_space && (len == 0 || out[len - 1] == ' '))
+            n_chars--;
+        else
+            out[len++] = is_space ? ' ' : content.ptr[i];
+    }
+    return len > 0 ? str_trim((struct str){out, len}) : STR("New chat");
+}
+
+/* The chat where it is new, the user's message, the place of the reply and the key, in one
+ * transaction. Every statement may run twice. A new chat whose key turns out to be taken goes
+ * again. */
+static void write_messages(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    int64_t now_us = clock_wall_us();
+    bool has_key = t->log->idempotency_key.len > 0;
+    struct db_arg key_reply = has_key ? turn_reply_arg(t) : db_uuid(STR_NONE);
+    struct db_arg key = db_text(t->log->idempotency_key);
+    struct db_arg user_message = db_uuid(id_str(&t->user_message_id));
+    struct db_arg claim[] = {turn_team_arg(t),
+                             turn_owner_arg(t),
+                             key,
+                             turn_chat_arg(t),
+                             db_text(t->log->body_hash),
+                             user_message,
+                             turn_reply_arg(t),
+                             db_time(now_us),
+                             db_time(now_us - KEY_AGE_US)};
+    struct db_arg question[] = {turn_team_arg(t),
+                                turn_chat_arg(t),
+                                user_message,
+                                db_text(STR("user")),
+                                db_text(t->request->content),
+                                db_text(STR("complete")),
+                                db_time(now_us),
+                                key_reply,
+                                turn_owner_arg(t),
+                                key};
+    struct db_arg reply[] = {turn_team_arg(t),  turn_chat_arg(t),
+                             turn_reply_arg(t), db_text(STR("assistant")),
+                             db_text(STR("")),  db_text(STR("streaming")),
+                             db_time(now_us),   key_reply,
+                             turn_owner_arg(t), key};
+    struct db_arg touch[] = {turn_team_arg(t), turn_chat_arg(t), db_time(now_us)};
+    struct db_arg stored[] = {turn_team_arg(t), turn_reply_arg(t)};
+    struct db_arg chat[] = {
+        turn_team_arg(t),
+        turn_owner_arg(t),
+        turn_chat_arg(t),
+        db_uuid(db_get_text(t->load->chat.result, 0, TURN_AGENT_ID)),
+        db_text(t->request->is_new_chat ? title_of(&t->arena, t->request->content) : STR_NONE),
+        db_json(STR("{}")),
+        db_time(now_us)};
+    struct db_call calls[7];
+    size_t n = 0;
+
+    if (t->request->is_new_chat)
+        calls[n++] = (struct db_call){SQL_CHAT_ADD, chat, 7};
+    if (has_key)
+        calls[n++] = (struct db_call){SQL_IDEMPOTENCY_CLAIM, claim, 9};
+    if (t->kind == TURN_ANSWER)
+        calls[n++] = (struct db_call){SQL_MESSAGE_ADD, question, 10};
+    calls[n++] = (struct db_call){SQL_MESSAGE_ADD, reply, 10};
+    if (t->request->is_new_chat)
+        calls[n++] = (struct db_call){SQL_CHAT_DROP_EMPTY, touch, 2};
+    else
+        calls[n++] = (struct db_call){SQL_CHAT_TOUCH, touch, 3};
+    calls[n++] = (struct db_call){SQL_MESSAGE_IS_STORED, stored, 2};
+    db_batch(&t->write, f, &t->arena, calls, n);
+    t->n_adds = (unsigned)n;
+    t->log->created_us = now_us;
+}
+
+static const struct step add_steps[] = {STEP(write_messages), STEP_END};
+
+/* By what came back, not by the error: a turn that is stopped while the commit is under way has its
+ * message stored. */
+bool turn_was_added(const struct turn *t)
+{
+    return t->n_adds > 0 && t->write.results[t->n_adds - 1].n_rows == 1;
+}
+
+void turn_add_messages(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+
+    flow_try(f, &t->add, add_steps, t);
+}
+
+/* A lost connection, or no memory for the answer, leaves the outcome unknown: writing once more
+ * settles it, since ids make it happen once. */
+void turn_add_again_if_unknown(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    struct error err = t->add.flow.err;
+
+    if ((err.status == ERR_DB && err.code == DB_CODE_UNKNOWN) || err.status == ERR_NO_MEMORY)
+        flow_try(f, &t->add, add_steps, t);
+}

@@ -1,0 +1,142 @@
+/* The end of a turn: the reply is stored, then its last event told. */
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "chat/event.h"
+#include "config/config.h"
+#include "turn_state.h"
+
+#define SAVE_RETRY_MS 200
+
+/* The model's own name for itself and the usage, for the row and for readers that wait for the
+ * whole. */
+void turn_keep_facts(struct turn *t)
+{
+    struct upstream_usage *u = &t->call.usage;
+
+    if (t->call.model.len > 0)
+        t->log->model = arena_copy(t->log->memory, t->call.model);
+    if (u->is_known)
+        t->log->usage = arena_printf(t->log->memory,
+                                     "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,"
+                                     "\"total_tokens\":%lld}",
+                                     (long long)u->prompt_tokens, (long long)u->completion_tokens,
+                                     (long long)u->total_tokens);
+}
+
+static struct str reply_metadata(struct turn *t)
+{
+    struct buf *out = chat_scratch();
+    struct json j = {.buf = out};
+
+    if (!is_error(t->outcome) || t->outcome.status == ERR_STOPPED)
+        return STR("{}");
+    json_begin_object(&j);
+    json_key(&j, "error");
+    json_begin_object(&j);
+    json_pair_str(&j, "code", str_from(event_code(&t->outcome)));
+    json_pair_str(&j, "message", str_from(event_detail(&t->outcome)));
+    json_end_object(&j);
+    json_end_object(&j);
+    return out->failed ? STR("{}") : buf_str(out); /* copied by the query at once */
+}
+
+/* A new reply replaces the old one only when it has something to say. */
+static void write_reply(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    struct str text = turn_log_text(t->log);
+    struct db_arg save[] = {turn_team_arg(t),
+                            turn_reply_arg(t),
+                            db_text(text.ptr ? text : STR("")),
+                            db_text(turn_log_status(t->log)),
+                            db_text(t->log->model),
+                            db_json(t->log->usage),
+                            db_json(reply_metadata(t))};
+    struct db_arg touch[] = {turn_team_arg(t), turn_chat_arg(t), db_time(clock_wall_us())};
+    struct db_arg drop[] = {turn_team_arg(t), turn_reply_arg(t)};
+    struct db_arg replace[] = {turn_team_arg(t), turn_chat_arg(t), turn_reply_arg(t)};
+    struct db_call calls[3];
+    size_t n = 0;
+
+    arena_free(&t->save_arena);
+    if (t->kind == TURN_REGENERATE && text.len == 0) {
+        calls[n++] = (struct db_call){SQL_REPLY_DROP, drop, 2};
+    } else {
+        calls[n++] = (struct db_call){SQL_REPLY_SAVE, save, 7};
+        calls[n++] = (struct db_call){SQL_CHAT_TOUCH, touch, 3};
+        if (t->kind == TURN_REGENERATE)
+            calls[n++] = (struct db_call){SQL_REPLY_REPLACE, replace, 3};
+    }
+    db_batch(&t->write, f, &t->save_arena, calls, n);
+}
+
+static const struct step save_steps[] = {STEP(write_reply), STEP_END};
+
+/* Comes back to itself until the reply is stored or the time for it is over. */
+void turn_save_reply(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    uint64_t now_ms = loop_now_ms(loop_current());
+    bool was_tried = t->save_until_ms != 0;
+
+    if (!t->log->is_begun)
+        return;
+    if (was_tried && !is_error(t->save.flow.err)) {
+        t->is_stored = true;
+        return;
+    }
+    if (!was_tried)
+        t->save_until_ms = now_ms + config()->turn.save_seconds * 1000;
+    else if (now_ms >= t->save_until_ms)
+        return;
+    flow_repeat(f);
+    if (was_tried && !t->is_paused) {
+        t->is_paused = true;
+        wait_start(&t->pause, f, SAVE_RETRY_MS);
+        return;
+    }
+    t->is_paused = false;
+    flow_try(f, &t->save, save_steps, t);
+}
+
+static void write_end(struct turn *t, struct buf *out)
+{
+    const struct error *err = &t->log->outcome;
+    struct str reply_id = id_str(&t->log->reply_id);
+    bool is_there = t->is_stored && (t->kind == TURN_ANSWER || t->log->text.len > 0);
+
+    if (!is_error(*err) || err->status == ERR_STOPPED)
+        event_write_done(out, reply_id, is_error(*err));
+    else
+        event_write_error(out, str_from(event_code(err)), str_from(event_detail(err)),
+                          is_there ? reply_id : STR(""),
+                          err->status == ERR_PROVIDER_RATE_LIMITED ? err->code : 0);
+}
+
+/* The words of an error may live in the turn's arena, which goes before the log does. */
+static struct error keep_words(struct turn_log *log, struct error err)
+{
+    if (err.detail)
+        err.detail = arena_copy(log->memory, str_from(err.detail)).ptr;
+    return err;
+}
+
+/* After the commit, so that "done" is true. */
+void turn_close_log(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    struct buf *out = chat_scratch();
+
+    t->log->outcome = keep_words(t->log, t->outcome);
+    t->log->is_stopped = t->outcome.status == ERR_STOPPED;
+    t->log->is_saved = t->is_stored;
+    if (t->log->is_begun) {
+        if (!t->is_stored)
+            t->log->outcome = ERROR(ERR_NOT_SAVED, 0, NULL);
+        write_end(t, out);
+    }
+    log_debug("turn %s: ended %s, %zu bytes", t->log->turn_id.text,
+              status_row(t->log->outcome.status)->name, t->log->text.len);
+    turn_log_close(t->log, out->failed ? STR("") : buf_str(out));
+}

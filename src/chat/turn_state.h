@@ -1,0 +1,87 @@
+/* A turn while it runs; shared by the files that its steps are in. */
+#ifndef AERIE_CHAT_TURN_STATE_H
+#define AERIE_CHAT_TURN_STATE_H
+
+#include "chat/prompt.h"
+#include "chat/turn.h"
+#include "checkpoint.h"
+#include "db/db.h"
+#include "loop/wait.h"
+#include "upstream/upstream.h"
+
+#define KEY_AGE_US (24ll * 3600 * 1000000)
+
+/* What is read before anyone is asked. */
+struct turn_load {
+    struct db_query chat, messages, spent_key;
+};
+
+struct turn {
+    struct flow flow;
+    struct list link;     /* in its room */
+    struct arena arena;   /* of what it takes to ask: empty once an answer comes */
+    struct turn_log *log; /* counted */
+    enum turn_kind kind;
+    const struct turn_request *request; /* in the arena */
+    struct id user_message_id;
+    struct prompt_policy policy;
+    struct upstream_prompt prompt;
+    struct timer grace;
+
+    /* What each phase has in flight. */
+    struct turn_load *load; /* in the arena */
+    struct subflow add, save;
+    struct db_query write;
+    unsigned n_adds;
+    struct upstream_call call;
+    struct checkpoint checkpoint;
+    struct wait pause;
+
+    struct error outcome; /* of the answer, whatever happens to its storing */
+    struct arena save_arena;
+    uint64_t save_until_ms; /* 0: not tried yet */
+    bool is_stored, is_paused;
+};
+
+static inline struct turn *turn_of(struct flow *f)
+{
+    return f->state;
+}
+
+static inline struct db_arg turn_team_arg(const struct turn *t)
+{
+    return db_uuid(id_str(&t->log->team_id));
+}
+
+static inline struct db_arg turn_owner_arg(const struct turn *t)
+{
+    return db_uuid(id_str(&t->log->owner_id));
+}
+
+static inline struct db_arg turn_chat_arg(const struct turn *t)
+{
+    return db_uuid(id_str(&t->log->chat_id));
+}
+
+static inline struct db_arg turn_reply_arg(const struct turn *t)
+{
+    return db_uuid(id_str(&t->log->reply_id));
+}
+
+/* Before the answer: turn_add.c. */
+void turn_load(struct flow *f);
+void turn_check_key(struct flow *f);
+void turn_build_prompt(struct flow *f);
+void turn_add_messages(struct flow *f);
+void turn_add_again_if_unknown(struct flow *f);
+bool turn_was_added(const struct turn *t);
+
+/* After it: turn_save.c. */
+void turn_keep_facts(struct turn *t);
+void turn_save_reply(struct flow *f);
+void turn_close_log(struct flow *f);
+
+/* Nobody reads any more: turn_stop.c. May end the turn. */
+void turn_apply_policy(struct turn *t);
+
+#endif

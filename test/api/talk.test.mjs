@@ -1,0 +1,228 @@
+// /api/chat, /api/chat/stream and /api/history: the chat API of clients that know sessions, not agents.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { startUpstream } from '../fake/upstream.mjs';
+import { Aerie, isTime, isUuid, unique } from '../tools/aerie.mjs';
+import { EventStream, openStream } from '../tools/http.mjs';
+
+let aerie;
+let upstream;
+let agent;
+let user;
+before(async () => {
+  upstream = await startUpstream();
+  aerie = await Aerie.start();
+  agent = await aerie.admin.agent({ webhook_url: upstream.url() });
+  await useByDefault(agent);
+  user = await aerie.user();
+});
+after(async () => {
+  await aerie?.stop();
+  await upstream?.close();
+});
+
+const useByDefault = async ({ id }) => {
+  const answer = await aerie.admin.put('/api/team', { settings: { default_agent_id: id } });
+  assert.equal(answer.status, 200, answer.text);
+};
+const chatOf = async (id, who = user) => (await who.get(`/api/chats/${id}`)).json;
+
+async function talk(fields, { who = user, key, status = 200 } = {}) {
+  const answer = await who.post('/api/chat', fields, { headers: key ? { 'Idempotency-Key': key } : {} });
+  assert.equal(answer.status, status, answer.text);
+  return answer.json;
+}
+
+function startStream(fields, { who = user, key } = {}) {
+  const headers = { Accept: 'text/event-stream', ...(key ? { 'Idempotency-Key': key } : {}) };
+  return openStream(aerie.port, 'POST', '/api/chat/stream', { token: who.token, json: fields, headers });
+}
+
+async function stream(fields, options) {
+  const answer = await startStream(fields, options);
+  assert.ok(answer instanceof EventStream, `no stream but ${answer.status} ${answer.text}`);
+  return answer.whole();
+}
+
+test('a_message_without_a_session_starts_one_and_gets_its_reply', async () => {
+  const said = await talk({ message: '!tokens=3', session_id: null });
+  assert.ok(isUuid(said.message_id));
+  assert.ok(isUuid(said.session_id));
+  assert.equal(said.reply, 'tok0 tok1 tok2');
+  assert.ok(isTime(said.created_at));
+  assert.equal(typeof said.usage.tokens, 'number');
+  assert.equal(said.status, 'complete');
+  assert.ok('model' in said);
+  const chat = await chatOf(said.session_id);
+  assert.equal(chat.agent_id, agent.id);
+  assert.deepEqual(chat.messages.map((m) => [m.role, m.content, m.status]), [
+    ['user', '!tokens=3', 'complete'], ['assistant', 'tok0 tok1 tok2', 'complete'],
+  ]);
+  assert.equal(chat.messages[1].id, said.message_id);
+  assert.equal(chat.messages[1].timestamp, said.created_at);
+});
+
+test('a_session_goes_on_with_its_context', async () => {
+  const tag = unique('tag');
+  const first = await talk({ message: `!tokens=2&tag=${tag}` });
+  const second = await talk({ message: `!tokens=1&tag=${tag}`, session_id: first.session_id });
+  assert.equal(second.session_id, first.session_id);
+  assert.notEqual(second.message_id, first.message_id);
+  const [, asked] = upstream.tagged(tag);
+  assert.deepEqual(asked.json.messages.map((m) => m.content), [`!tokens=2&tag=${tag}`, 'tok0 tok1', `!tokens=1&tag=${tag}`]);
+  assert.equal(asked.json.sessionId, first.session_id);
+});
+
+test('a_new_chat_is_called_after_its_first_message', async () => {
+  const title = async (message) => (await chatOf((await talk({ message })).session_id)).title;
+  assert.equal(await title('Hello there'), 'Hello there');
+  assert.equal(await title('  two\n\nlines  \tand more'), 'two lines and more');
+  assert.equal(await title('é'.repeat(100)), 'é'.repeat(60));
+  assert.equal(await title('🎉'.repeat(61)), '🎉'.repeat(60));
+  assert.equal(await title(' \n '), 'New chat');
+});
+
+test('the_stream_is_the_same_and_says_its_session_first', async () => {
+  const answer = await stream({ message: '!tokens=4' });
+  const [first] = answer.events;
+  assert.equal(first.type, 'status');
+  assert.ok(isUuid(first.data.session_id));
+  assert.equal(answer.text, 'tok0 tok1 tok2 tok3');
+  assert.equal(answer.of('done').length, 1);
+  const again = await stream({ message: '!tokens=1', session_id: first.data.session_id });
+  assert.equal(again.events[0].data.session_id, first.data.session_id);
+  assert.equal((await chatOf(first.data.session_id)).message_count, 4);
+});
+
+test('another_users_session_is_no_session', async () => {
+  const other = await aerie.user();
+  const admin = (await aerie.otherTeam()).admin;
+  const { session_id } = await talk({ message: 'mine' });
+  for (const who of [other, admin]) {
+    const answer = await talk({ message: 'yours?', session_id }, { who, status: 404 });
+    assert.deepEqual(answer, (await who.post('/api/chat', { message: 'x', session_id: randomUUID() })).json);
+    assert.deepEqual(answer, { detail: 'Chat not found' });
+    assert.equal((await startStream({ message: 'yours?', session_id }, { who })).status, 404);
+  }
+  assert.equal((await chatOf(session_id)).message_count, 2);
+});
+
+test('an_agent_is_chosen_for_a_new_session_only', async () => {
+  const echo = await aerie.admin.agent({ provider: 'echo' });
+  const said = await talk({ message: 'Hello', agent_id: echo.id });
+  assert.equal((await chatOf(said.session_id)).agent_id, echo.id);
+  await talk({ message: 'again', session_id: said.session_id, agent_id: echo.id });
+  const refused = await talk({ message: 'again', session_id: said.session_id, agent_id: agent.id }, { status: 409 });
+  assert.match(refused.detail, /another agent/);
+  await talk({ message: 'x', agent_id: randomUUID() }, { status: 404 });
+  const { admin } = await aerie.otherTeam();
+  assert.deepEqual(await talk({ message: 'x', agent_id: agent.id }, { who: admin, status: 404 }), { detail: 'Agent not found' });
+  await aerie.admin.put(`/api/agents/${echo.id}`, { is_active: false });
+  await talk({ message: 'x', agent_id: echo.id }, { status: 404 });
+});
+
+test('a_team_without_a_default_asks_its_oldest_active_agent', async () => {
+  const { admin } = await aerie.otherTeam();
+  assert.match((await talk({ message: 'anyone?' }, { who: admin, status: 409 })).detail, /POST \/api\/agents/);
+  assert.equal((await admin.get('/api/chats')).json.length, 0);
+  const oldest = await admin.agent({ provider: 'echo', is_active: false });
+  const second = await admin.agent({ provider: 'echo' });
+  const third = await admin.agent({ provider: 'echo' });
+  const asked = async () => (await chatOf((await talk({ message: 'who?' }, { who: admin })).session_id, admin)).agent_id;
+  assert.equal(await asked(), second.id);
+  await admin.put(`/api/agents/${oldest.id}`, { is_active: true });
+  assert.equal(await asked(), oldest.id);
+  assert.equal((await admin.put('/api/team', { settings: { default_agent_id: third.id.toUpperCase() } })).status, 200);
+  assert.equal(await asked(), third.id);
+  await admin.put(`/api/agents/${third.id}`, { is_active: false });
+  assert.equal(await asked(), oldest.id);
+});
+
+test('a_default_agent_must_be_one_of_the_team', async () => {
+  const { admin } = await aerie.otherTeam();
+  for (const id of [agent.id, randomUUID(), 'x', 7]) {
+    const answer = await admin.put('/api/team', { settings: { default_agent_id: id } });
+    assert.equal(answer.status, 422, String(id));
+    assert.equal(answer.json.errors[0].field, 'settings.default_agent_id');
+  }
+  assert.equal((await admin.put('/api/team', { settings: { default_agent_id: null } })).status, 200);
+});
+
+test('wrong_fields_are_named_and_nothing_is_stored', async () => {
+  const before = (await user.get('/api/chats?limit=1')).headers['x-total-count'];
+  const cases = [
+    [{}, 'message'], [{ message: '' }, 'message'], [{ message: 7 }, 'message'], [{ message: 'x'.repeat(32001) }, 'message'],
+    [{ message: 'x', session_id: 'abc' }, 'session_id'], [{ message: 'x', agent_id: 5 }, 'agent_id'],
+    [{ message: 'x', model: 'a\nb' }, 'model'],
+  ];
+  for (const path of ['/api/chat', '/api/chat/stream'])
+    for (const [fields, field] of cases) {
+      const answer = await user.post(path, fields);
+      assert.equal(answer.status, 422, JSON.stringify(fields).slice(0, 80));
+      assert.deepEqual(answer.json.errors.map((e) => e.field), [field]);
+    }
+  assert.equal((await aerie.request('POST', '/api/chat', { json: { message: 'x' } })).status, 401);
+  assert.equal((await user.get('/api/chats?limit=1')).headers['x-total-count'], before);
+});
+
+test('failures_have_the_status_of_their_kind', async () => {
+  const cases = [['!status=500', 502], ['!status=401', 502], ['!format=empty', 502]];
+  for (const [message, status] of cases) assert.ok((await talk({ message }, { status })).detail);
+  const failed = await stream({ message: '!status=500' });
+  assert.equal(failed.error.code, 'provider_error');
+});
+
+test('a_model_is_chosen_for_one_turn', async () => {
+  const model = async (config, name, status = 200) => {
+    const tag = unique('tag');
+    const chosen = await aerie.admin.agent({ provider: 'openai_compatible', webhook_url: upstream.url({}, '/v1'), model: 'usual', config });
+    const said = await talk({ message: `!format=openai&tag=${tag}`, agent_id: chosen.id, model: name }, { status });
+    return [upstream.tagged(tag)[0]?.json.model, said.model];
+  };
+  assert.deepEqual(await model({}, 'special'), ['special', 'special']);
+  assert.deepEqual(await model({}, undefined), ['usual', 'usual']);
+  assert.deepEqual(await model({ models: ['special', 'other'] }, 'other'), ['other', 'other']);
+  assert.deepEqual(await model({ models: ['special'] }, 'other', 422), [undefined, undefined]);
+});
+
+test('one_key_makes_one_chat_however_often_it_is_sent', async () => {
+  const key = unique('key');
+  const tag = unique('tag');
+  const fields = { message: `!tokens=4&delay=60&tag=${tag}` };
+  const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => (i % 2 ? talk(fields, { key }) : stream(fields, { key }))));
+  const sessions = answers.map((a) => a.session_id ?? a.events[0].data.session_id);
+  const replies = answers.map((a) => a.message_id ?? a.done.message_id);
+  assert.equal(new Set(sessions).size, 1);
+  assert.equal(new Set(replies).size, 1);
+  assert.equal(upstream.tagged(tag).length, 1);
+  const later = await talk(fields, { key });
+  assert.deepEqual([later.session_id, later.message_id, later.reply], [sessions[0], replies[0], 'tok0 tok1 tok2 tok3']);
+  const replay = await stream(fields, { key });
+  assert.deepEqual([replay.events[0].data.session_id, replay.text, replay.done.message_id], [sessions[0], 'tok0 tok1 tok2 tok3', replies[0]]);
+  assert.equal((await chatOf(sessions[0])).message_count, 2);
+  for (const other of [{ message: 'other' }, { ...fields, model: 'm' }, { ...fields, agent_id: agent.id }, { ...fields, session_id: sessions[0] }])
+    await talk(other, { key, status: 422 });
+  const elsewhere = await talk(fields, { key, who: await aerie.user() });
+  assert.notEqual(elsewhere.session_id, sessions[0]);
+});
+
+test('a_key_serves_a_session_that_goes_on_too', async () => {
+  const { session_id } = await talk({ message: 'first' });
+  const key = unique('key');
+  const one = await talk({ message: 'second', session_id }, { key });
+  const two = await talk({ message: 'second', session_id }, { key });
+  assert.equal(one.message_id, two.message_id);
+  assert.equal((await chatOf(session_id)).message_count, 4);
+  await talk({ message: 'second' }, { key, status: 422 });
+});
+
+test('a_chat_whose_turn_runs_is_found_and_stopped_by_its_session', async () => {
+  const running = await startStream({ message: '!tokens=100&delay=50' });
+  await running.until((s) => s.text.length > 0);
+  const { session_id } = running.events[0].data;
+  assert.match((await talk({ message: 'too early', session_id }, { status: 409 })).detail, /already running/);
+  assert.equal((await user.post(`/api/chats/${session_id}/stop`)).status, 202);
+  await running.whole();
+  assert.equal(running.done.stopped, true);
+});
