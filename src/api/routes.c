@@ -12,6 +12,7 @@
 #include "docs.h"
 #include "export.h"
 #include "health.h"
+#include "history.h"
 #include "login.h"
 #include "messages.h"
 #include "models.h"
@@ -94,6 +95,9 @@ static const struct route routes[] = {
      chats_stop_steps, "Stop the running reply", &chats_stop_doc},
     {HTTP_GET, "/api/chats/{id}/stream", WHO_USER, BODY_NONE, sizeof(struct watch_turn),
      chats_stream_steps, "Attach to the running reply", &chats_stream_doc},
+
+    {HTTP_GET, "/api/history", WHO_USER, BODY_NONE, sizeof(struct history), history_steps,
+     "One's own chats and what was said last in each, in pages"},
 
     {HTTP_GET, "/api/team", WHO_ADMIN, BODY_NONE, sizeof(struct team), team_get_steps,
      "Read one's team", &team_get_doc},

@@ -125,7 +125,7 @@ test('an_agent_is_chosen_for_a_new_session_only', async () => {
 test('a_team_without_a_default_asks_its_oldest_active_agent', async () => {
   const { admin } = await aerie.otherTeam();
   assert.match((await talk({ message: 'anyone?' }, { who: admin, status: 409 })).detail, /POST \/api\/agents/);
-  assert.equal((await admin.get('/api/chats')).json.length, 0);
+  assert.equal((await admin.get('/api/history')).json.total, 0);
   const oldest = await admin.agent({ provider: 'echo', is_active: false });
   const second = await admin.agent({ provider: 'echo' });
   const third = await admin.agent({ provider: 'echo' });
@@ -150,7 +150,7 @@ test('a_default_agent_must_be_one_of_the_team', async () => {
 });
 
 test('wrong_fields_are_named_and_nothing_is_stored', async () => {
-  const before = (await user.get('/api/chats?limit=1')).headers['x-total-count'];
+  const before = (await user.get('/api/history')).json.total;
   const cases = [
     [{}, 'message'], [{ message: '' }, 'message'], [{ message: 7 }, 'message'], [{ message: 'x'.repeat(32001) }, 'message'],
     [{ message: 'x', session_id: 'abc' }, 'session_id'], [{ message: 'x', agent_id: 5 }, 'agent_id'],
@@ -163,7 +163,7 @@ test('wrong_fields_are_named_and_nothing_is_stored', async () => {
       assert.deepEqual(answer.json.errors.map((e) => e.field), [field]);
     }
   assert.equal((await aerie.request('POST', '/api/chat', { json: { message: 'x' } })).status, 401);
-  assert.equal((await user.get('/api/chats?limit=1')).headers['x-total-count'], before);
+  assert.equal((await user.get('/api/history')).json.total, before);
 });
 
 test('failures_have_the_status_of_their_kind', async () => {
@@ -225,4 +225,44 @@ test('a_chat_whose_turn_runs_is_found_and_stopped_by_its_session', async () => {
   assert.equal((await user.post(`/api/chats/${session_id}/stop`)).status, 202);
   await running.whole();
   assert.equal(running.done.stopped, true);
+});
+
+test('history_comes_in_pages_newest_first', async () => {
+  const who = await aerie.user();
+  const history = async (query = '') => {
+    const answer = await who.get(`/api/history${query}`);
+    assert.equal(answer.status, 200, answer.text);
+    return answer.json;
+  };
+  assert.deepEqual(await history(), { items: [], page: 1, per_page: 20, total: 0 });
+  const sessions = [];
+  for (let i = 0; i < 5; i++) sessions.unshift((await talk({ message: `!tokens=2&n=${i}` }, { who })).session_id);
+  const all = await history();
+  assert.deepEqual(all.items.map((item) => item.session_id), sessions);
+  assert.deepEqual([all.page, all.per_page, all.total], [1, 20, 5]);
+  assert.deepEqual(Object.keys(all.items[0]).sort(), ['last_message', 'session_id', 'title', 'updated_at']);
+  assert.ok(all.items.every((item) => item.last_message === 'tok0 tok1' && isTime(item.updated_at)));
+  assert.equal(all.items[0].title, '!tokens=2&n=4');
+  assert.deepEqual((await history('?page=2&per_page=2')).items, all.items.slice(2, 4));
+  assert.deepEqual((await history('?page=3&per_page=2')).items, all.items.slice(4));
+  assert.deepEqual(await history('?page=4&per_page=2'), { items: [], page: 4, per_page: 2, total: 5 });
+  await talk({ message: 'again', session_id: sessions[4] }, { who });
+  assert.equal((await history('?per_page=1')).items[0].session_id, sessions[4]);
+  await who.put(`/api/chats/${sessions[0]}`, { is_archived: true });
+  assert.equal((await history()).total, 4);
+  for (const query of ['?page=0', '?page=x', '?per_page=0', '?per_page=101', '?page=-1', '?page=99999999999999999999'])
+    assert.equal((await who.get(`/api/history${query}`)).status, 422, query);
+});
+
+test('a_long_last_message_is_cut_between_characters', async () => {
+  const who = await aerie.user();
+  const echo = await aerie.admin.agent({ provider: 'echo' });
+  const { session_id } = await talk({ message: `a${'🎉é'.repeat(300)}`, agent_id: echo.id }, { who });
+  const [item] = (await who.get('/api/history')).json.items;
+  assert.equal(item.session_id, session_id);
+  assert.equal([...item.last_message].length, 200);
+  assert.ok(!item.last_message.includes('\ufffd'));
+  const empty = await who.chat(echo);
+  const [first] = (await who.get('/api/history')).json.items;
+  assert.deepEqual([first.session_id, first.last_message], [empty.id, null]);
 });

@@ -1,0 +1,14 @@
+/* GET /api/history. */
+#ifndef AERIE_API_HISTORY_H
+#define AERIE_API_HISTORY_H
+
+#include "db/db.h"
+#include "http/http.h"
+
+struct history {
+    int64_t page, per_page;
+    struct db_query count, chats;
+};
+extern const struct step history_steps[];
+
+#endif
