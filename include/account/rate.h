@@ -20,6 +20,15 @@ enum rate_kind {
  * / limit. A limit of 0 is off. Past its bound the table forgets who has been quiet longest. */
 unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms);
 
+/* The same, and what a client may be told of it. */
+struct rate_state {
+    uint64_t limit;     /* 0: off, and the rest means nothing */
+    uint64_t remaining; /* takes that would fit at once */
+    unsigned reset_s;   /* until all of them fit again */
+};
+unsigned rate_take_and_tell(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms,
+                            struct rate_state *state);
+
 struct error rate_open(void) MUST_CHECK; /* main thread, before any other call */
 void rate_close(void);
 

@@ -30,6 +30,9 @@ void follow_sse(struct follow *w, struct flow *f, struct request *req, struct tu
                 uint64_t n);
 /* Sends nothing; ends well when the turn has ended. */
 void follow_wait(struct follow *w, struct flow *f, struct turn_log *log);
+/* What is left of the owner's tokens for the day, where they are limited: headers of an answer that
+ * has not begun. */
+void follow_set_headers(struct request *req, const struct turn_log *log);
 /* The start of an SSE answer and one event of it, for replies that are no longer in a log. */
 void sse_begin(struct request *req);
 void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event);

@@ -52,7 +52,9 @@ struct turn_log {
     struct turn *turn; /* NULL when it has ended */
     struct list kept;  /* ended logs that late readers may still want */
     uint64_t expires_ms;
-    int64_t created_us; /* of the reply; constant from OPEN on */
+    /* Constant once it is no longer PENDING. */
+    int64_t created_us;                /* of the reply */
+    int64_t tokens_limit, tokens_left; /* of the owner's day, when the turn began; limit 0: off */
 
     atomic_uint refs;
     atomic_int phase;

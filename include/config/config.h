@@ -54,6 +54,7 @@ struct config_limits {
     uint64_t json_depth, message_chars;
     uint64_t login_per_minute, login_per_account, register_per_minute;
     uint64_t messages_per_minute, visitor_messages_per_minute, agent_messages_per_minute;
+    uint64_t reply_tokens, tokens_per_day;
     uint64_t connections, connections_per_address, streams_per_team, streams;
 };
 

@@ -87,22 +87,43 @@ static uint64_t take(struct entry *e, uint64_t limit, uint64_t window_ms, uint64
     return 0;
 }
 
+static void tell(const struct entry *e, uint64_t limit, uint64_t window_ms, uint64_t now_ms,
+                 struct rate_state *state)
+{
+    uint64_t now = now_ms * limit, filled = e->empty_at > now ? e->empty_at - now : 0;
+
+    state->remaining = (window_ms * limit - filled) / window_ms;
+    state->reset_s = (unsigned)((filled / limit + 999) / 1000);
+}
+
 unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms)
+{
+    struct rate_state state;
+
+    return rate_take_and_tell(kind, key, limit, window_ms, &state);
+}
+
+unsigned rate_take_and_tell(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms,
+                            struct rate_state *state)
 {
     uint64_t now_ms = clock_mono_ms(), wait_ms = 0;
     char short_key[KEY_LEN];
     struct shard *s;
     struct entry *e;
 
+    *state = (struct rate_state){0};
     if (limit == 0 || limit > MOST_LIMIT)
         return 0;
+    state->limit = state->remaining = limit;
     make_key(kind, key, short_key);
     s = &shards[(unsigned char)short_key[0] % N_SHARDS];
     pthread_mutex_lock(&s->lock);
     e = find_or_add(s, short_key);
     /* Without memory nobody is refused: the request has its own chance to fail. */
-    if (e)
+    if (e) {
         wait_ms = take(e, limit, window_ms, now_ms);
+        tell(e, limit, window_ms, now_ms, state);
+    }
     pthread_mutex_unlock(&s->lock);
     return (unsigned)((wait_ms + 999) / 1000);
 }

@@ -14,14 +14,36 @@ static struct ask *ask_of(const struct request *req)
     return req->state;
 }
 
+struct error ask_rate(const struct id *user_id, struct rate_state *state)
+{
+    unsigned wait_s = rate_take_and_tell(RATE_USER_MESSAGES, id_str(user_id),
+                                         config()->limits.messages_per_minute, MINUTE_MS, state);
+
+    return wait_s == 0 ? NO_ERROR
+                       : ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many messages; wait a moment");
+}
+
+static void set_number(struct request *req, const char *name, uint64_t number)
+{
+    struct str text = arena_printf(&req->arena, "%llu", (unsigned long long)number);
+
+    if (text.ptr)
+        response_set_header(req, name, text);
+}
+
 void ask_take_rate(struct flow *f)
 {
     struct request *req = request_of(f);
-    unsigned wait_s = rate_take(RATE_USER_MESSAGES, id_str(&caller_of(req)->user_id),
-                                config()->limits.messages_per_minute, MINUTE_MS);
+    struct rate_state state;
+    struct error err = ask_rate(&caller_of(req)->user_id, &state);
 
-    if (wait_s > 0)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many messages; wait a moment"));
+    if (state.limit > 0) {
+        set_number(req, "X-RateLimit-Limit", state.limit);
+        set_number(req, "X-RateLimit-Remaining", state.remaining);
+        set_number(req, "X-RateLimit-Reset", state.reset_s);
+    }
+    if (is_error(err))
+        flow_fail(f, err);
 }
 
 bool ask_read_key(struct request *req, struct ask *s)
@@ -146,6 +168,7 @@ void ask_answer(struct flow *f)
 
     if (response_is_started(req))
         return;
+    follow_set_headers(req, s->log);
     if (s->log->earlier_reply.text[0] != '\0')
         answer_earlier(req, s);
     else if (is_error(s->log->outcome) &&

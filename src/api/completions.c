@@ -9,15 +9,15 @@
 #include "chat/follow.h"
 #include "chat/streams.h"
 #include "chat/turn.h"
+#include "chat/usage.h"
 #include "config/config.h"
 #include "doc.h"
 #include "message_json.h"
 
-#define MINUTE_MS       60000
-#define CHUNK_BYTES     (16 * 1024) /* of text */
-#define CHARS_PER_TOKEN 4           /* where the provider does not tell */
-#define KEEP_ALIVE      ": keep-alive\n\n"
-#define IS_DONE         "data: [DONE]\n\n"
+#define MINUTE_MS   60000
+#define CHUNK_BYTES (16 * 1024) /* of text */
+#define KEEP_ALIVE  ": keep-alive\n\n"
+#define IS_DONE     "data: [DONE]\n\n"
 
 /* ---- what every answer says ---- */
 
@@ -34,20 +34,10 @@ static void write_start(struct json *j, const struct completion *s, const char *
     json_pair_str(j, "model", id_str(&s->v1.auth.caller.agent_id));
 }
 
-static int64_t estimate_tokens(size_t n_chars)
-{
-    return (int64_t)((n_chars + CHARS_PER_TOKEN - 1) / CHARS_PER_TOKEN);
-}
-
 static void write_usage(struct json *j, const struct completion *s)
 {
-    struct upstream_usage usage = s->call.usage;
+    const struct usage usage = usage_of(&s->call.usage, s->in.n_chars, s->n_reply_chars);
 
-    if (!usage.is_known) {
-        usage.prompt_tokens = estimate_tokens(s->in.n_chars);
-        usage.completion_tokens = estimate_tokens(s->n_reply_chars);
-        usage.total_tokens = usage.prompt_tokens + usage.completion_tokens;
-    }
     json_key(j, "usage");
     json_begin_object(j);
     json_pair_int(j, "prompt_tokens", usage.prompt_tokens);
@@ -420,10 +410,44 @@ static void answer(struct flow *f)
     check_failed(s);
 }
 
+static void add_usage(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+    const struct key_caller *who = &s->v1.auth.caller;
+    const struct usage usage = usage_of(&s->call.usage, s->in.n_chars, s->n_reply_chars);
+    const struct usage_account account = {
+        .team_id = who->team_id,
+        .owner_id = who->key_id,
+        .agent_id = who->agent_id,
+        .provider = db_get_text(who->row, 0, BY_KEY_AGENT),
+        .model = s->call.model,
+    };
+    struct db_arg args[USAGE_ARGS];
+
+    usage_args(&account, &usage, args);
+    db_query(&s->usage, f, &req->arena, SQL_USAGE_ADD, args, USAGE_ARGS);
+}
+
+static const struct step usage_steps[] = {STEP(add_usage), STEP_END};
+
+/* All that is stored of an answer. The client has it by then, or has left. */
+static void save_usage(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+
+    if (s->n_reply_chars > 0)
+        flow_try(f, &s->save, usage_steps, req);
+}
+
 static void release(struct flow *f)
 {
     struct completion *s = request_of(f)->state;
 
+    if (is_error(s->save.flow.err))
+        log_warn("completions: the usage of an answer is not stored: %s",
+                 status_row(s->save.flow.err.status)->name);
     timer_stop(&s->heartbeat);
     buf_deinit(&s->text);
     s->is_blocked = false;
@@ -432,15 +456,19 @@ static void release(struct flow *f)
 }
 
 const struct step completions_steps[] = {
-    STEP(load_key),                        /* 401 */
-    STEP(check_key),                       /* 401, 403 */
-    STEP(v1_check_scope),                  /* 403 */
-    STEP(take_rate),                       /* 429 */
-    STEP(read_body),                       /* 400, 404 */
-    STEP(build_prompt),   STEP(ask_agent), /* ends with the last token, or with the client */
-    STEP(send_rest),                       /* to a client that reads slowly */
-    STEP(answer),         STEP_ALWAYS(v1_answer_error),
-    STEP_ALWAYS(release), STEP_END,
+    STEP(load_key),       /* 401 */
+    STEP(check_key),      /* 401, 403 */
+    STEP(v1_check_scope), /* 403 */
+    STEP(take_rate),      /* 429 */
+    STEP(read_body),      /* 400, 404 */
+    STEP(build_prompt),
+    STEP(ask_agent), /* ends with the last token, or with the client */
+    STEP(send_rest), /* to a client that reads slowly */
+    STEP(answer),
+    STEP_ALWAYS(v1_answer_error),
+    STEP_ALWAYS(save_usage),
+    STEP_ALWAYS(release),
+    STEP_END,
 };
 const struct route_doc completions_doc = {
     TAG_OPENAI,

@@ -13,7 +13,8 @@ struct completion {
     struct completion_input in;
     struct upstream_prompt prompt;
     struct arena arena; /* what the agent is told; goes when it begins to answer */
-    struct subflow ask;
+    struct subflow ask, save;
+    struct db_query usage;
     struct upstream_call call;
     struct buf text;        /* of the reply: what the client was not sent yet */
     struct op drain;        /* waits for the client to take it */

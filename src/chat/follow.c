@@ -7,6 +7,7 @@
 #include "config/config.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define EVENT_TEXT_BYTES (16 * 1024)
 #define BATCH_BYTES      (32 * 1024)
@@ -18,6 +19,22 @@ static void set_state(struct follow *w, enum follow_state state)
     log_trace("follow: turn %s: %s to %s", w->log->turn_id.text, state_names[w->state],
               state_names[state]);
     w->state = state;
+}
+
+static void set_number(struct request *req, const char *name, int64_t number)
+{
+    char text[24];
+    int len = snprintf(text, sizeof(text), "%" PRId64, number);
+
+    response_set_header(req, name, (struct str){text, (size_t)len});
+}
+
+void follow_set_headers(struct request *req, const struct turn_log *log)
+{
+    if (log->tokens_limit == 0)
+        return;
+    set_number(req, "X-RateLimit-Limit-Tokens", log->tokens_limit);
+    set_number(req, "X-RateLimit-Remaining-Tokens", log->tokens_left);
 }
 
 void sse_begin(struct request *req)
@@ -134,6 +151,7 @@ static void begin(struct follow *w)
         return;
     }
     set_state(w, FOLLOW_LIVE);
+    follow_set_headers(w->req, w->log);
     sse_begin(w->req);
     timer_start(&w->heartbeat, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
     pump(w);

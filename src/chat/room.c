@@ -3,6 +3,7 @@
 #include "room.h"
 
 #include "chat/hub.h"
+#include "chat/quota.h"
 #include "chat/streams.h"
 #include "config/config.h"
 
@@ -75,11 +76,17 @@ struct error chat_open(void)
         hub_close();
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the count of turns");
     }
+    if (!quota_open()) {
+        streams_close();
+        hub_close();
+        return ERROR(ERR_NO_MEMORY, 0, "no memory for the count of tokens");
+    }
     return NO_ERROR;
 }
 
 void chat_close(void)
 {
+    quota_close();
     streams_close();
     hub_close();
 }

@@ -109,6 +109,7 @@ static const struct step turn_steps[] = {
     STEP(turn_load), /* chat, agent, messages and key in one round trip */
     STEP(turn_check_key),
     STEP(turn_build_prompt),
+    STEP(turn_reserve_tokens), /* 429 */
     STEP(turn_add_messages), /* committed before anyone sees an event, and before anyone is asked */
     STEP(turn_add_again_if_unknown),
     STEP(open_log),

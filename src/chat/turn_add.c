@@ -9,11 +9,18 @@ void turn_load(struct flow *f)
 {
     struct turn *t = turn_of(f);
     struct turn_load *l = t->load = arena_alloc(&t->arena, sizeof(*l));
+    struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
+    bool must_load_usage = false;
 
-    if (!l) {
-        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    if (l)
+        err = quota_begin(&t->quota, &t->log->owner_id, &must_load_usage);
+    if (is_error(err)) {
+        flow_fail(f, err);
         return;
     }
+    if (must_load_usage)
+        db_query(&l->usage, f, &t->arena, SQL_USAGE_OF_DAY,
+                 DB_ARGS(turn_team_arg(t), db_time(usage_day(clock_wall_us())), turn_owner_arg(t)));
     if (t->request->is_new_chat) {
         db_query(&l->chat, f, &t->arena, SQL_TURN_LOAD_AGENT,
                  DB_ARGS(turn_team_arg(t), db_uuid(id_str(&t->request->agent_id))));
@@ -74,10 +81,27 @@ void turn_build_prompt(struct flow *f)
         err = prompt_build(&t->arena, &t->log->chat_id, t->load->chat.result,
                            t->request->is_new_chat ? &no_messages : t->load->messages.result,
                            t->request->content, t->request->model, &t->prompt, &t->policy);
+    if (is_error(err)) {
+        flow_fail(f, err);
+        return;
+    }
+    (void)id_parse(db_get_text(t->load->chat.result, 0, TURN_AGENT_ID), &t->agent_id);
+    t->provider = t->prompt.provider;
+    t->prompt_chars = usage_prompt_chars(&t->prompt);
+    if (t->prompt.model.len > 0)
+        t->log->model = arena_copy(t->log->memory, t->prompt.model);
+}
+
+void turn_reserve_tokens(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    const struct db_result *used = t->load->usage.result;
+    struct error err =
+        quota_reserve(&t->quota, used ? db_get_int(used, 0, 0) : -1,
+                      usage_estimate(t->prompt_chars), &t->log->tokens_limit, &t->log->tokens_left);
+
     if (is_error(err))
         flow_fail(f, err);
-    else if (t->prompt.model.len > 0)
-        t->log->model = arena_copy(t->log->memory, t->prompt.model);
 }
 
 /* What a new chat is called until someone names it: how its first message begins, on one line. */

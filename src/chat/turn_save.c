@@ -12,16 +12,11 @@
  * whole. */
 void turn_keep_facts(struct turn *t)
 {
-    struct upstream_usage *u = &t->call.usage;
-
+    t->usage = usage_of(&t->call.usage, t->prompt_chars, utf8_length(turn_log_text(t->log)));
     if (t->call.model.len > 0)
         t->log->model = arena_copy(t->log->memory, t->call.model);
-    if (u->is_known)
-        t->log->usage = arena_printf(t->log->memory,
-                                     "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,"
-                                     "\"total_tokens\":%lld}",
-                                     (long long)u->prompt_tokens, (long long)u->completion_tokens,
-                                     (long long)u->total_tokens);
+    if (t->usage.total_tokens > 0)
+        t->log->usage = usage_json(t->log->memory, &t->usage);
 }
 
 static struct str reply_metadata(struct turn *t)
@@ -56,10 +51,20 @@ static void write_reply(struct flow *f)
     struct db_arg touch[] = {turn_team_arg(t), turn_chat_arg(t), db_time(clock_wall_us())};
     struct db_arg drop[] = {turn_team_arg(t), turn_reply_arg(t)};
     struct db_arg replace[] = {turn_team_arg(t), turn_chat_arg(t), turn_reply_arg(t)};
-    struct db_call calls[3];
+    struct db_arg usage[USAGE_ARGS];
+    const struct usage_account account = {.team_id = t->log->team_id,
+                                          .owner_id = t->log->owner_id,
+                                          .agent_id = t->agent_id,
+                                          .reply_id = t->log->reply_id,
+                                          .provider = str_from(provider_name(t->provider)),
+                                          .model = t->log->model};
+    struct db_call calls[4];
     size_t n = 0;
 
+    usage_args(&account, &t->usage, usage);
     arena_free(&t->save_arena);
+    if (t->usage.total_tokens > 0)
+        calls[n++] = (struct db_call){SQL_USAGE_ADD, usage, USAGE_ARGS};
     if (t->kind == TURN_REGENERATE && text.len == 0) {
         calls[n++] = (struct db_call){SQL_REPLY_DROP, drop, 2};
     } else {
@@ -128,6 +133,7 @@ void turn_close_log(struct flow *f)
     struct turn *t = turn_of(f);
     struct buf *out = chat_scratch();
 
+    quota_settle(&t->quota, t->usage.total_tokens);
     t->log->outcome = keep_words(t->log, t->outcome);
     t->log->is_stopped = t->outcome.status == ERR_STOPPED;
     t->log->is_saved = t->is_stored;

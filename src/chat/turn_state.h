@@ -3,7 +3,9 @@
 #define AERIE_CHAT_TURN_STATE_H
 
 #include "chat/prompt.h"
+#include "chat/quota.h"
 #include "chat/turn.h"
+#include "chat/usage.h"
 #include "checkpoint.h"
 #include "db/db.h"
 #include "loop/wait.h"
@@ -13,7 +15,7 @@
 
 /* What is read before anyone is asked. */
 struct turn_load {
-    struct db_query chat, messages, spent_key;
+    struct db_query chat, messages, spent_key, usage;
 };
 
 struct turn {
@@ -26,6 +28,10 @@ struct turn {
     struct id user_message_id;
     struct prompt_policy policy;
     struct upstream_prompt prompt;
+    size_t prompt_chars;
+    struct id agent_id; /* who answers */
+    const struct provider *provider;
+    struct quota quota;
     struct timer grace;
 
     /* What each phase has in flight. */
@@ -37,6 +43,7 @@ struct turn {
     struct checkpoint checkpoint;
     struct wait pause;
 
+    struct usage usage;
     struct error outcome; /* of the answer, whatever happens to its storing */
     struct arena save_arena;
     uint64_t save_until_ms; /* 0: not tried yet */
@@ -72,6 +79,7 @@ static inline struct db_arg turn_reply_arg(const struct turn *t)
 void turn_load(struct flow *f);
 void turn_check_key(struct flow *f);
 void turn_build_prompt(struct flow *f);
+void turn_reserve_tokens(struct flow *f);
 void turn_add_messages(struct flow *f);
 void turn_add_again_if_unknown(struct flow *f);
 bool turn_was_added(const struct turn *t);

@@ -23,7 +23,9 @@ void cors_write(struct request *req, struct buf *out)
     buf_append_str(out, origin);
     buf_append_str(out, STR("\r\nAccess-Control-Allow-Credentials: true\r\n"
                             "Access-Control-Expose-Headers: X-Request-Id, X-Total-Count, "
-                            "Retry-After\r\n"));
+                            "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, "
+                            "X-RateLimit-Reset, X-RateLimit-Limit-Tokens, "
+                            "X-RateLimit-Remaining-Tokens\r\n"));
 }
 
 static bool may_send(struct str name)

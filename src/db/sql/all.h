@@ -9,4 +9,5 @@
 #include "db/sql/sites.h"
 #include "db/sql/system.h"
 #include "db/sql/teams.h"
+#include "db/sql/usage.h"
 #include "db/sql/users.h"

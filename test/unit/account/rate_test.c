@@ -136,6 +136,29 @@ static void a_long_key_is_cut_but_works(void **state)
     assert_true(rate_take(RATE_LOGIN_ADDRESS, (struct str){key, sizeof(key)}, 5, MINUTE) > 0);
 }
 
+static void what_remains_is_told(void **state)
+{
+    struct rate_state told;
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE, &told), 0);
+        assert_int_equal(told.limit, 5);
+        assert_int_equal(told.remaining, 4 - i);
+        assert_int_equal(told.reset_s, 12 * (i + 1));
+    }
+    assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE, &told), 12);
+    assert_int_equal(told.remaining, 0);
+    now.mono_ms += 12000;
+    assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE, &told), 0);
+    assert_int_equal(told.remaining, 0);
+    now.mono_ms += MINUTE;
+    assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE, &told), 0);
+    assert_int_equal(told.remaining, 4);
+    assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 0, MINUTE, &told), 0);
+    assert_int_equal(told.limit, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +173,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flood_of_keys_evicts_the_quiet_ones_first, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_long_key_is_cut_but_works, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_remains_is_told, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

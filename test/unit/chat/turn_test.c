@@ -6,7 +6,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "chat/hub.h"
+#include "chat/quota.h"
 #include "chat/turn.h"
+#include "chat/usage.h"
 #include "config/config.h"
 #include "db/db.h"
 #include "upstream/upstream.h"
@@ -69,6 +71,7 @@ static struct scenario {
     struct turn_log *log;
     struct log_reader reader;
     bool has_reader;
+    bool is_new_chat; /* each turn makes its chat */
     void (*disturb)(struct scenario *s);
 } scenario;
 
@@ -83,7 +86,9 @@ static void scenario_start(void *state)
 
     s->request = (struct turn_request){.team_id = team_id, .owner_id = user_id, .chat_id = chat_id,
                                        .content = STR("one two three"), .idempotency_key = STR(""),
-                                       .body_hash = STR("")};
+                                       .body_hash = STR(""), .is_new_chat = s->is_new_chat};
+    if (s->is_new_chat)
+        s->request.chat_id = id_v7();
     must(turn_start(&s->request, &s->log));
     s->has_reader = turn_log_attach(s->log, &s->reader, on_grow);
     assert_true(s->has_reader);
@@ -142,13 +147,27 @@ static void assert_stored(struct scenario *s, bool was_disturbed)
     arena_free(&arena);
 }
 
+/* The chat of a new conversation is there when its message is, and not otherwise. */
+static void assert_chat(struct scenario *s)
+{
+    struct arena arena = {0};
+    struct db_result row;
+
+    must(db_run(db, &arena, SQL_CHAT_GET, DB_ARGS(uuid(&team_id), uuid(&user_id), uuid(&s->log->chat_id)), &row));
+    assert_int_equal(row.n_rows, s->log->is_begun || !s->is_new_chat ? 1 : 0);
+    if (s->is_new_chat && s->log->is_begun)
+        assert_true(str_eq(db_get_text(&row, 0, 4), STR("one two three")));
+    arena_free(&arena);
+}
+
 static void scenario_finish(void *state, bool was_disturbed)
 {
     struct scenario *s = state;
 
     assert_int_equal(count_terminal(s->log), s->log->is_begun ? 1 : 0);
     assert_stored(s, was_disturbed);
-    assert_false(hub_is_running(&chat_id, &user_id, id_str(&s->log->reply_id)));
+    assert_chat(s);
+    assert_false(hub_is_running(&s->log->chat_id, &user_id, id_str(&s->log->reply_id)));
     if (s->has_reader)
         turn_log_detach(s->log, &s->reader);
     turn_log_unref(s->log);
@@ -194,6 +213,51 @@ static void a_shutdown_at_any_moment_stores_the_part_as_interrupted(void **state
     (void)state;
     scenario.disturb = shut_down;
     assert_true(sweep_run(&loop, &sweep) > 5);
+}
+
+static void a_turn_that_makes_its_chat_leaves_none_without_a_message(void **state)
+{
+    (void)state;
+    scenario.is_new_chat = true;
+    scenario.disturb = stop;
+    assert_true(sweep_run(&loop, &sweep) > 5);
+    scenario.disturb = shut_down;
+    assert_true(sweep_run(&loop, &sweep) > 5);
+    scenario.is_new_chat = false;
+}
+
+static int64_t tokens_of_today(void)
+{
+    struct arena arena = {0};
+    struct db_result row;
+    int64_t tokens;
+
+    must(db_run(db, &arena, SQL_USAGE_OF_DAY, DB_ARGS(uuid(&team_id), db_time(usage_day(clock_wall_us())), uuid(&user_id)),
+                &row));
+    tokens = db_get_int(&row, 0, 0);
+    arena_free(&arena);
+    return tokens;
+}
+
+/* What is left beside what nobody holds: nothing that a turn held stays held. */
+static void assert_nothing_held(void)
+{
+    struct quota q = {0};
+    int64_t limit, left;
+    bool must_load;
+
+    must(quota_begin(&q, &user_id, &must_load));
+    assert_false(must_load);
+    must(quota_reserve(&q, -1, 0, &limit, &left));
+    assert_int_equal(left, limit - tokens_of_today() - (int64_t)test_config.limits.reply_tokens);
+    quota_settle(&q, 0);
+}
+
+static void what_every_turn_used_is_counted_once_in_memory_and_in_the_table(void **state)
+{
+    (void)state;
+    assert_true(tokens_of_today() > 0);
+    assert_nothing_held();
 }
 
 static void set_config(const char *agent_config)
@@ -556,6 +620,8 @@ int main(void)
         cmocka_unit_test(a_turn_stopped_at_any_moment_ends_once_and_keeps_what_came),
         cmocka_unit_test(a_turn_that_everyone_left_at_any_moment_goes_on),
         cmocka_unit_test(a_shutdown_at_any_moment_stores_the_part_as_interrupted),
+        cmocka_unit_test(a_turn_that_makes_its_chat_leaves_none_without_a_message),
+        cmocka_unit_test(what_every_turn_used_is_counted_once_in_memory_and_in_the_table),
         cmocka_unit_test(on_disconnect_decides_about_a_turn_that_nobody_reads),
         cmocka_unit_test(a_second_message_is_refused_while_the_first_is_answered),
         cmocka_unit_test(the_same_key_joins_the_turn_and_another_body_is_refused),
@@ -574,6 +640,7 @@ int main(void)
         return 1;
     test_config.security.secret = STR("0123456789abcdef0123456789abcdef");
     test_config.turn.keep_ms = 1;
+    test_config.limits.tokens_per_day = 1000000000;
     config_set(&test_config);
     log_init(LOG_ERROR, 2);
     failed = cmocka_run_group_tests(tests, open_rooms, close_rooms);

@@ -135,7 +135,9 @@ static void only_allowed_origins_may_read(void **state)
     expect("GET /nothing HTTP/1.1\r\n" HOST "Origin: https://good.example\r\n\r\n", 404,
            "Access-Control-Allow-Origin: https://good.example\r\n");
     expect("GET /hello HTTP/1.1\r\n" HOST "Origin: https://good.example\r\n\r\n", 200,
-           "Access-Control-Expose-Headers: X-Request-Id, X-Total-Count, Retry-After\r\n");
+           "Access-Control-Expose-Headers: X-Request-Id, X-Total-Count, Retry-After, X-RateLimit-Limit, "
+           "X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Limit-Tokens, "
+           "X-RateLimit-Remaining-Tokens\r\n");
 }
 
 static void request_ids_come_back_when_they_are_sane(void **state)

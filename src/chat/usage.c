@@ -1,0 +1,65 @@
+/* Counting tokens. */
+#include "chat/usage.h"
+
+#include "base/clock.h"
+
+#define CHARS_PER_TOKEN 4
+#define DAY_US          (24ll * 3600 * 1000000)
+
+int64_t usage_estimate(size_t n_chars)
+{
+    return (int64_t)((n_chars + CHARS_PER_TOKEN - 1) / CHARS_PER_TOKEN);
+}
+
+size_t usage_prompt_chars(const struct upstream_prompt *prompt)
+{
+    size_t n = utf8_length(prompt->system_prompt);
+
+    for (size_t i = 0; i < prompt->n_messages; i++)
+        n += utf8_length(prompt->messages[i].content);
+    return n;
+}
+
+struct usage usage_of(const struct upstream_usage *told, size_t prompt_chars, size_t reply_chars)
+{
+    struct usage u = {.prompt_tokens = told->prompt_tokens,
+                      .completion_tokens = told->completion_tokens,
+                      .total_tokens = told->total_tokens};
+
+    if (told->is_known || reply_chars == 0)
+        return u;
+    u.prompt_tokens = usage_estimate(prompt_chars);
+    u.completion_tokens = usage_estimate(reply_chars);
+    u.total_tokens = u.prompt_tokens + u.completion_tokens;
+    u.is_estimated = true;
+    return u;
+}
+
+struct str usage_json(struct arena *a, const struct usage *u)
+{
+    return arena_printf(
+        a, "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld%s}",
+        (long long)u->prompt_tokens, (long long)u->completion_tokens, (long long)u->total_tokens,
+        u->is_estimated ? ",\"estimated\":true" : "");
+}
+
+int64_t usage_day(int64_t wall_us)
+{
+    return wall_us - wall_us % DAY_US;
+}
+
+void usage_args(const struct usage_account *who, const struct usage *u,
+                struct db_arg out[USAGE_ARGS])
+{
+    const struct db_arg args[USAGE_ARGS] = {
+        db_uuid(id_str(&who->team_id)),  db_time(usage_day(clock_wall_us())),
+        db_uuid(id_str(&who->owner_id)), db_uuid(id_str(&who->agent_id)),
+        db_text(who->provider),          db_text(who->model.ptr ? who->model : STR("")),
+        db_int(u->prompt_tokens),        db_int(u->completion_tokens),
+        db_int(u->total_tokens),         db_int(u->is_estimated ? u->total_tokens : 0),
+        db_uuid(id_str(&who->reply_id)),
+    };
+
+    for (size_t i = 0; i < USAGE_ARGS; i++)
+        out[i] = args[i];
+}
