@@ -9,6 +9,12 @@
 
 #define MINUTE_MS 60000
 
+const struct member ask_headers[] = {
+    {"Idempotency-Key", DOC_TEXT | DOC_OPTIONAL, .min = 0, .max = ASK_KEY_BYTES,
+     .about = "Sent again with the same key, the message is not doubled"},
+    {NULL},
+};
+
 static struct ask *ask_of(const struct request *req)
 {
     return req->state;

@@ -6,6 +6,7 @@
 #include "chat/follow.h"
 #include "chat/turn.h"
 #include "db/db.h"
+#include "doc.h"
 #include "message_json.h"
 
 #define ASK_KEY_BYTES 255 /* of an Idempotency-Key */
@@ -42,6 +43,9 @@ void ask_load_earlier(struct flow *f);
 /* What was not streamed: the whole reply, an earlier one, or why there is none. */
 void ask_answer(struct flow *f);
 #define ASK_STEPS STEP(ask_follow_turn), STEP(ask_load_earlier), STEP(ask_answer), STEP_END
+
+/* What these routes' docs say of the Idempotency-Key. */
+extern const struct member ask_headers[];
 
 /* Counts the log for the request, to be let go with its arena. False: the flow has failed. */
 bool ask_hold_log(struct request *req, struct turn_log *log) MUST_CHECK;

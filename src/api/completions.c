@@ -410,6 +410,17 @@ static void answer(struct flow *f)
     check_failed(s);
 }
 
+static void release(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+
+    timer_stop(&s->heartbeat);
+    buf_deinit(&s->text);
+    s->is_blocked = false;
+    if (s->is_counted)
+        streams_leave(&s->v1.auth.caller.team_id);
+}
+
 static void add_usage(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -441,18 +452,13 @@ static void save_usage(struct flow *f)
         flow_try(f, &s->save, usage_steps, req);
 }
 
-static void release(struct flow *f)
+static void check_usage(struct flow *f)
 {
-    struct completion *s = request_of(f)->state;
+    const struct completion *s = request_of(f)->state;
 
     if (is_error(s->save.flow.err))
         log_warn("completions: the usage of an answer is not stored: %s",
                  status_row(s->save.flow.err.status)->name);
-    timer_stop(&s->heartbeat);
-    buf_deinit(&s->text);
-    s->is_blocked = false;
-    if (s->is_counted)
-        streams_leave(&s->v1.auth.caller.team_id);
 }
 
 const struct step completions_steps[] = {
@@ -466,8 +472,9 @@ const struct step completions_steps[] = {
     STEP(send_rest), /* to a client that reads slowly */
     STEP(answer),
     STEP_ALWAYS(v1_answer_error),
-    STEP_ALWAYS(save_usage),
     STEP_ALWAYS(release),
+    STEP_ALWAYS(save_usage),
+    STEP_ALWAYS(check_usage),
     STEP_END,
 };
 const struct route_doc completions_doc = {

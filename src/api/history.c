@@ -11,6 +11,19 @@
 /* The columns of CHAT_HISTORY. */
 enum { HISTORY_ID, HISTORY_TITLE, HISTORY_LAST_MESSAGE, HISTORY_UPDATED_AT };
 
+static const struct schema item_schema = {
+    "HistoryItem",
+    .members = MEMBERS({"session_id", DOC_ID}, {"title", DOC_TEXT},
+                       {"last_message", DOC_TEXT | DOC_NULL,
+                        .about = "At most 200 characters of it; null: nothing was said yet"},
+                       {"updated_at", DOC_TIME}),
+};
+static const struct schema history_schema = {
+    "History",
+    .members = MEMBERS({"items", DOC_OBJECT | DOC_LIST, &item_schema}, {"page", DOC_INT},
+                       {"per_page", DOC_INT}, {"total", DOC_INT}),
+};
+
 static void query_page(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -57,4 +70,12 @@ const struct step history_steps[] = {
     STEP(query_page), /* the page and the total in one round trip; 422 */
     STEP(answer_page),
     STEP_END,
+};
+const struct route_doc history_doc = {
+    TAG_CHAT,
+    ANSWERS({200, &history_schema}),
+    .query = MEMBERS({"page", DOC_INT | DOC_OPTIONAL, .min = 1, .max = MOST_PAGES},
+                     {"per_page", DOC_INT | DOC_OPTIONAL, .min = 1, .max = MOST_PER_PAGE,
+                      .about = "20 unless told"}),
+    .about = "By `updated_at`, newest first; archived chats stay out.",
 };

@@ -3,6 +3,7 @@
 #define AERIE_API_HISTORY_H
 
 #include "db/db.h"
+#include "doc.h"
 #include "http/http.h"
 
 struct history {
@@ -10,5 +11,6 @@ struct history {
     struct db_query count, chats;
 };
 extern const struct step history_steps[];
+extern const struct route_doc history_doc;
 
 #endif

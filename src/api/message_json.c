@@ -40,7 +40,12 @@ void message_view_close(struct message_view *v)
 const struct schema usage_schema = {
     "Usage",
     .members = MEMBERS({"prompt_tokens", DOC_INT}, {"completion_tokens", DOC_INT},
-                       {"total_tokens", DOC_INT}),
+                       {"total_tokens", DOC_INT}, {"estimated", DOC_BOOL | DOC_OPTIONAL}),
+};
+static const struct schema tokens_schema = {
+    "TalkUsage",
+    .members = MEMBERS({"tokens", DOC_INT}, {"prompt_tokens", DOC_INT},
+                       {"completion_tokens", DOC_INT}, {"estimated", DOC_BOOL | DOC_OPTIONAL}),
 };
 const struct schema message_schema = {
     "Message",
@@ -57,6 +62,13 @@ const struct schema reply_schema = {
         {"content", DOC_TEXT}, {"status", DOC_TEXT, .values = STATUSES},
         {"timestamp", DOC_TIME | DOC_OPTIONAL}, {"model", DOC_TEXT | DOC_OPTIONAL},
         {"usage", DOC_OBJECT | DOC_OPTIONAL, &usage_schema}, {"metadata", DOC_OBJECT}),
+};
+
+const struct schema talk_reply_schema = {
+    "TalkReply",
+    .members = MEMBERS({"message_id", DOC_ID}, {"session_id", DOC_ID}, {"reply", DOC_TEXT},
+                       {"status", DOC_TEXT, .values = STATUSES}, {"model", DOC_TEXT | DOC_NULL},
+                       {"usage", DOC_OBJECT, &tokens_schema}, {"created_at", DOC_TIME}),
 };
 
 void message_write(struct json *j, const struct db_result *rows, size_t row,

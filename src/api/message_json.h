@@ -44,7 +44,8 @@ struct message_view {
 void message_view_open(struct message_view *v, const struct db_result *rows, size_t row,
                        const struct id *user_id);
 void message_view_close(struct message_view *v);
-extern const struct schema message_schema, chat_schema, reply_schema, usage_schema;
+extern const struct schema message_schema, chat_schema, reply_schema, talk_reply_schema,
+    usage_schema;
 void message_write(struct json *j, const struct db_result *rows, size_t row,
                    const struct id *user_id);
 /* messages: rows sorted by chat, or NULL to leave them out. */

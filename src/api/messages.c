@@ -13,8 +13,10 @@
 
 static const struct schema status_data = {
     "StatusEventData",
-    .members = MEMBERS({"description", DOC_TEXT}, {"level", DOC_TEXT, .values = "info|warning"},
-                       {"done", DOC_BOOL}),
+    .members = MEMBERS(
+        {"description", DOC_TEXT}, {"level", DOC_TEXT, .values = "info|warning"},
+        {"done", DOC_BOOL},
+        {"session_id", DOC_ID | DOC_OPTIONAL, .about = "In the first event of /api/chat/stream"}),
 };
 static const struct schema status_event = {
     "StatusEvent",
@@ -177,8 +179,7 @@ const struct route_doc messages_post_doc = {
     DOC_ERRORS(409, 429, 500, 502, 504),
     .schema = &post_schema,
     .example = "{\"content\": \"Hello, who is there?\"}",
-    .headers = MEMBERS({"Idempotency-Key", DOC_TEXT | DOC_OPTIONAL, .min = 0, .max = 255,
-                        .about = "Sent again with the same key, the message is not doubled"}),
+    .headers = ask_headers,
     .about =
         "Streams the events of the turn, each with its `id`. With `Accept: application/json` it "
         "waits, and answers the whole reply. One turn runs in a chat at a time: 409.",

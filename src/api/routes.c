@@ -69,9 +69,9 @@ static const struct route routes[] = {
      "Confirm an address with a mailed token", &account_mail_doc},
 
     {HTTP_POST, "/api/chat", WHO_USER, BODY_JSON, sizeof(struct talk), talk_steps,
-     "Send a message, in a new chat or one of one's own, and wait for the reply"},
+     "Send a message, in a new chat or one of one's own, and wait for the reply", &talk_doc},
     {HTTP_POST, "/api/chat/stream", WHO_USER, BODY_JSON, sizeof(struct talk), talk_stream_steps,
-     "The same, and stream the reply"},
+     "Send a message, in a new chat or one of one's own, and stream the reply", &talk_stream_doc},
 
     {HTTP_GET, "/api/chats", WHO_USER, BODY_NONE, sizeof(struct chats_list), chats_list_steps,
      "List and search one's own chats", &chats_list_doc},
@@ -97,7 +97,7 @@ static const struct route routes[] = {
      chats_stream_steps, "Attach to the running reply", &chats_stream_doc},
 
     {HTTP_GET, "/api/history", WHO_USER, BODY_NONE, sizeof(struct history), history_steps,
-     "One's own chats and what was said last in each, in pages"},
+     "One's own chats and what was said last in each, in pages", &history_doc},
 
     {HTTP_GET, "/api/team", WHO_ADMIN, BODY_NONE, sizeof(struct team), team_get_steps,
      "Read one's team", &team_get_doc},

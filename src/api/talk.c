@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "chat/hub.h"
 #include "config/config.h"
+#include "messages.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -69,6 +70,18 @@ void talk_aim(struct turn_request *turn, const struct input *session_id,
 
 /* ---- POST /api/chat, POST /api/chat/stream ---- */
 
+static const struct schema talk_schema = {
+    "Talk",
+    .members = MEMBERS({"message", DOC_TEXT, .min = 1, .max = 32000,
+                        .about = "The operator may allow more or fewer characters"},
+                       {"session_id", DOC_ID | DOC_NULL | DOC_OPTIONAL,
+                        .about = "The chat to go on with; without it a new one begins"},
+                       {"agent_id", DOC_ID | DOC_NULL | DOC_OPTIONAL,
+                        .about = "Whom a new chat asks; without it the team's default agent"},
+                       {"model", DOC_TEXT | DOC_NULL | DOC_OPTIONAL, .min = 0, .max = MODEL_CHARS,
+                        .about = "Instead of the agent's own, for this message"}),
+};
+
 static void read_talk(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -119,9 +132,28 @@ const struct step talk_steps[] = {
     STEP(read_talk),     /* 422 */
     ASK_STEPS,
 };
+#define TALK_EXAMPLE "{\"message\": \"Hello, how are you?\", \"session_id\": null}"
+const struct route_doc talk_doc = {
+    TAG_CHAT,
+    ANSWERS({200, &talk_reply_schema}),
+    DOC_ERRORS(404, 409, 429, 500, 502, 504),
+    .schema = &talk_schema,
+    .example = TALK_EXAMPLE,
+    .headers = ask_headers,
+    .about = "Another agent than the chat's is 409, as is a team without one.",
+};
 const struct step talk_stream_steps[] = {
     STEP(answer_stream),
     STEP(ask_take_rate), /* 429 */
     STEP(read_talk),     /* 422 */
     ASK_STEPS,
+};
+const struct route_doc talk_stream_doc = {
+    TAG_CHAT,
+    ANSWERS({200, &turn_event_schema, .type = "text/event-stream"}),
+    DOC_ERRORS(404, 409, 429, 500, 502, 504),
+    .schema = &talk_schema,
+    .example = TALK_EXAMPLE,
+    .headers = ask_headers,
+    .about = "The first `status` event tells the `session_id`.",
 };

@@ -11,6 +11,7 @@ struct talk {
 };
 extern const struct step talk_steps[];
 extern const struct step talk_stream_steps[];
+extern const struct route_doc talk_doc, talk_stream_doc;
 
 /* What was said, to whom: turn for the chat session_id, or when that is not given for a new one.
  * Where the caller and the idempotency key are the same, so is the new chat, for at least the day
