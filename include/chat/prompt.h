@@ -32,5 +32,9 @@ struct error prompt_of_agent(struct arena *a, struct str agent_id, const struct 
 struct error prompt_build(struct arena *a, const struct id *chat_id, const struct db_result *chat,
                           const struct db_result *messages, struct str content, struct str model,
                           struct upstream_prompt *out, struct prompt_policy *policy) MUST_CHECK;
+/* Turns the prompt to the agent that is asked when the chat's own fails: the same messages, and its
+ * own words, model and address. False: there is none, and nothing has changed. */
+bool prompt_fall_back(struct arena *a, const struct db_result *chat, struct upstream_prompt *prompt,
+                      struct id *agent_id, struct str *name) MUST_CHECK;
 
 #endif

@@ -77,8 +77,9 @@ struct turn_log {
     enum status reply_outcome; /* of the answer, whether it could be stored or not */
     bool is_saved, is_stopped; /* of the reply */
     struct id earlier_reply;   /* not begun because the idempotency key is spent: that reply */
-    struct str model, usage;   /* as the provider told; usage is JSON; "" : unknown */
-    struct arena *memory;      /* of the small strings above */
+    struct str model, usage,
+        metadata;         /* as the provider told; the latter two are JSON; "" : unknown */
+    struct arena *memory; /* of the small strings above */
 };
 
 struct turn_log *turn_log_new(const struct id *team_id, const struct id *owner_id,

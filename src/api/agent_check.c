@@ -36,7 +36,22 @@ static void check_number(struct request *req, const struct known_member *m, yyjs
     input_wrong(req, m->field, message.ptr ? message.ptr : "is wrong");
 }
 
-void agent_check_config(struct request *req, struct str config)
+static bool is_list_of_texts(yyjson_val *value)
+{
+    yyjson_val *item;
+    size_t i, n;
+
+    if (!yyjson_is_arr(value))
+        return false;
+    yyjson_arr_foreach(value, i, n, item)
+    {
+        if (!yyjson_is_str(item))
+            return false;
+    }
+    return true;
+}
+
+void agent_check_config(struct request *req, struct str config, struct id *fallback)
 {
     yyjson_val *root = NULL, *value;
     struct error err = json_read(&req->arena, config, 64, &root);
@@ -48,6 +63,13 @@ void agent_check_config(struct request *req, struct str config)
     }
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         check_number(req, &numbers[i], json_member(root, numbers[i].name));
+    value = json_member(root, "fallback_agent_id");
+    if (value && !yyjson_is_null(value) && !id_parse(json_text(value), fallback))
+        input_wrong(req, "config.fallback_agent_id",
+                    "must be the id of another agent of this team");
+    value = json_member(root, "models");
+    if (value && !yyjson_is_null(value) && !is_list_of_texts(value))
+        input_wrong(req, "config.models", "must be an array of names");
     value = json_member(root, "on_disconnect");
     choice = json_text(value);
     if (value && !yyjson_is_null(value) && !str_eq(choice, STR("continue")) &&

@@ -5,7 +5,9 @@
 #include "http/http.h"
 
 /* Each adds the field errors it finds to the request; texts are JSON that input_read() took. */
-void agent_check_config(struct request *req, struct str config);
+/* *fallback: the agent that config names to be asked instead; "" : none. Whether it is there, the
+ * database knows. */
+void agent_check_config(struct request *req, struct str config, struct id *fallback);
 void agent_check_origins(struct request *req, struct str origins);
 void agent_check_provider(struct request *req, struct str provider);
 void agent_check_token(struct request *req, struct str token);

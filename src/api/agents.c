@@ -282,7 +282,7 @@ static bool read_agent(struct request *req)
     if (s->webhook_token.text.len > 0)
         agent_check_token(req, s->webhook_token.text);
     if (s->config.is_given)
-        agent_check_config(req, s->config.text);
+        agent_check_config(req, s->config.text, &s->fallback_id);
     if (s->allowed_origins.is_given)
         agent_check_origins(req, s->allowed_origins.text);
     return true;
@@ -292,6 +292,29 @@ static void fail_if_wrong(struct request *req)
 {
     if (request_has_field_errors(req))
         flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
+}
+
+static void load_fallback(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    if (s->fallback_id.text[0] != '\0')
+        db_query(&s->fallback, f, &req->arena, SQL_AGENT_EXISTS,
+                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->fallback_id))));
+}
+
+/* One that is switched off is kept: it is not asked until it is on again. */
+static void require_fallback(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct agents *s = req->state;
+
+    if (s->fallback_id.text[0] == '\0' ||
+        (s->fallback.result->n_rows > 0 && !str_eq(id_str(&s->fallback_id), id_str(&s->id))))
+        return;
+    input_wrong(req, "config.fallback_agent_id", "must be the id of another agent of this team");
+    flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
 }
 
 /* The token under a key of its purpose, bound to its agent. False: the flow has failed. */
@@ -358,10 +381,9 @@ static void answer_create(struct flow *f)
 }
 
 const struct step agents_create_steps[] = {
-    STEP(read_create), /* 422 */
-    STEP(add_agent),
-    STEP(answer_create),
-    STEP_END,
+    STEP(read_create),                           /* 422 */
+    STEP(load_fallback), STEP(require_fallback), /* 422 */
+    STEP(add_agent),     STEP(answer_create),    STEP_END,
 };
 const struct route_doc agents_create_doc = {
     TAG_AGENTS,
@@ -372,8 +394,9 @@ const struct route_doc agents_create_doc = {
 };
 
 const struct step chatbots_create_steps[] = {
-    STEP(as_chatbots), STEP(read_create), /* 422 */
-    STEP(add_agent),   STEP(answer_create), STEP_END,
+    STEP(as_chatbots),   STEP(read_create),      /* 422 */
+    STEP(load_fallback), STEP(require_fallback), /* 422 */
+    STEP(add_agent),     STEP(answer_create),    STEP_END,
 };
 const struct route_doc chatbots_create_doc = {
     TAG_CHATBOTS,
@@ -438,10 +461,11 @@ static void save_update(struct flow *f)
 }
 
 const struct step agents_update_steps[] = {
-    STEP(read_update),                       /* 422 */
-    STEP(load_agent),   STEP(check_update),  /* 404, 422 */
-    STEP(save_update),  STEP(require_agent), /* deleted meanwhile */
-    STEP(answer_agent), STEP_END,
+    STEP(read_update),                           /* 422 */
+    STEP(load_agent),    STEP(check_update),     /* 404, 422 */
+    STEP(load_fallback), STEP(require_fallback), /* 422 */
+    STEP(save_update),   STEP(require_agent),    /* deleted meanwhile */
+    STEP(answer_agent),  STEP_END,
 };
 const struct route_doc agents_update_doc = {
     TAG_AGENTS,
@@ -451,10 +475,11 @@ const struct route_doc agents_update_doc = {
 };
 
 const struct step chatbots_update_steps[] = {
-    STEP(as_chatbots),  STEP(read_update),   /* 422 */
-    STEP(load_agent),   STEP(check_update),  /* 404, 422 */
-    STEP(save_update),  STEP(require_agent), /* deleted meanwhile */
-    STEP(answer_agent), STEP_END,
+    STEP(as_chatbots),   STEP(read_update),      /* 422 */
+    STEP(load_agent),    STEP(check_update),     /* 404, 422 */
+    STEP(load_fallback), STEP(require_fallback), /* 422 */
+    STEP(save_update),   STEP(require_agent),    /* deleted meanwhile */
+    STEP(answer_agent),  STEP_END,
 };
 const struct route_doc chatbots_update_doc = {
     TAG_CHATBOTS,

@@ -12,8 +12,9 @@ struct agents {
     enum view_name view;
     struct input name, description, provider, webhook_url, base_url, llm_endpoint_url;
     struct input webhook_token, model, system_prompt, avatar, config, allowed_origins, is_active;
-    struct db_query query, count;
+    struct db_query query, count, fallback;
     struct id id, creator_id;
+    struct id fallback_id; /* that a given config names; "" : none */
     const char *url_field; /* what the client calls the address */
     int64_t limit, offset;
     bool with_inactive;

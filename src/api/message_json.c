@@ -184,7 +184,7 @@ void reply_write_log(struct json *j, struct arena *a, enum reply_shape shape, st
                       .status = turn_log_status(log),
                       .model = log->model,
                       .usage = log->usage,
-                      .metadata = STR("{}"),
+                      .metadata = log->metadata.len > 0 ? log->metadata : STR("{}"),
                       .created_us = log->created_us};
 
     turn_log_lock(log);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/log.h"
 #include "config/config.h"
 
 #include <string.h>
@@ -10,7 +11,9 @@
 /* The columns of TURN_LOAD_CHAT. */
 enum { AGENT_ID = TURN_AGENT_ID, AGENT_ACTIVE, AGENT_COLUMNS };
 /* Those of an agent, from its first one. */
-enum { PROVIDER, WEBHOOK_URL, WEBHOOK_TOKEN, MODEL, SYSTEM_PROMPT, CONFIG };
+enum { PROVIDER, WEBHOOK_URL, WEBHOOK_TOKEN, MODEL, SYSTEM_PROMPT, CONFIG, N_AGENT_COLUMNS };
+/* And of the one that is asked instead, NULL where there is none. */
+enum { FALLBACK_ID = AGENT_COLUMNS + N_AGENT_COLUMNS, FALLBACK_NAME, FALLBACK_COLUMNS };
 /* The columns of TURN_LOAD_MESSAGES. */
 enum { MESSAGE_ID, ROLE, CONTENT, STATUS, CREATED_AT, SEQ };
 
@@ -184,4 +187,27 @@ struct error prompt_build(struct arena *a, const struct id *chat_id, const struc
         out->model = model;
     read_policy(config_json, policy);
     return add_messages(a, config_json, messages, content, out);
+}
+
+bool prompt_fall_back(struct arena *a, const struct db_result *chat, struct upstream_prompt *prompt,
+                      struct id *agent_id, struct str *name)
+{
+    struct str id = db_get_text(chat, 0, FALLBACK_ID);
+    struct upstream_prompt instead;
+    struct error err;
+
+    if (!id_parse(id, agent_id))
+        return false;
+    err = prompt_of_agent(a, id, chat, FALLBACK_COLUMNS, &instead);
+    if (is_error(err)) {
+        log_warn("prompt: the fallback agent %s cannot be asked: %s", agent_id->text,
+                 err.detail ? err.detail : status_row(err.status)->name);
+        return false;
+    }
+    instead.session_id = prompt->session_id;
+    instead.messages = prompt->messages;
+    instead.n_messages = prompt->n_messages;
+    *prompt = instead;
+    *name = db_get_text(chat, 0, FALLBACK_NAME);
+    return true;
 }

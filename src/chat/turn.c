@@ -78,11 +78,68 @@ static void call_provider(struct flow *f)
 {
     struct turn *t = turn_of(f);
 
-    checkpoint_start(&t->checkpoint, t->log);
-    t->call.state = t;
-    t->call.on_text = on_text;
-    t->call.on_status = on_status;
+    t->call = (struct upstream_call){.state = t, .on_text = on_text, .on_status = on_status};
     upstream_start(&t->call, f, &t->prompt);
+}
+
+static const struct step call_steps[] = {STEP(call_provider), STEP_END};
+
+static void ask_agent(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+
+    checkpoint_start(&t->checkpoint, t->log);
+    flow_try(f, &t->ask, call_steps, t);
+}
+
+/* May another agent be asked? Not once text has come, nor for what would fail there as well. */
+static bool may_fall_back(const struct turn *t)
+{
+    switch (t->ask.flow.err.status) {
+    case ERR_PROVIDER_UNREACHABLE:
+    case ERR_PROVIDER_TIMEOUT:
+    case ERR_PROVIDER_AUTH:
+    case ERR_PROVIDER_RATE_LIMITED:
+    case ERR_PROVIDER_ERROR:
+    case ERR_INTERRUPTED:
+        return t->log->text.len == 0;
+    default:
+        return false;
+    }
+}
+
+/* Asks the chat's other agent, once. What the first was told it does not count: a workflow that may
+ * run all the same is not sent its message again, but another is asked. */
+static void ask_fallback(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    struct error err = t->ask.flow.err;
+    struct str name, words;
+
+    if (!is_error(err))
+        return;
+    if (!may_fall_back(t) ||
+        !prompt_fall_back(&t->arena, t->load->chat.result, &t->prompt, &t->agent_id, &name)) {
+        flow_fail(f, err);
+        return;
+    }
+    log_info("turn %s: %s; asking agent %s instead", t->log->turn_id.text,
+             status_row(err.status)->name, t->agent_id.text);
+    words = arena_printf(&t->arena, "Asking %.*s instead", STR_ARG(name));
+    notify(t, "warning", words.ptr ? words : STR("Asking another agent instead"), STR(""));
+    t->has_fallen_back = true;
+    t->provider = t->prompt.provider;
+    t->prompt_chars = usage_prompt_chars(&t->prompt);
+    t->log->model = arena_copy(t->log->memory, t->prompt.model);
+    flow_try(f, &t->ask, call_steps, t);
+}
+
+static void require_answer(struct flow *f)
+{
+    struct error err = turn_of(f)->ask.flow.err;
+
+    if (is_error(err))
+        flow_fail(f, err);
 }
 
 /* ---- after the answer, on every path ---- */
@@ -113,7 +170,9 @@ static const struct step turn_steps[] = {
     STEP(turn_add_messages), /* committed before anyone sees an event, and before anyone is asked */
     STEP(turn_add_again_if_unknown),
     STEP(open_log),
-    STEP(call_provider), /* ends with the last token */
+    STEP(ask_agent),    /* ends with the last token */
+    STEP(ask_fallback), /* or, where it failed before the first, with another agent's */
+    STEP(require_answer),
     STEP_ALWAYS(settle),
     STEP_ALWAYS(await_checkpoint),
     STEP_ALWAYS(turn_save_reply), /* a reply cut short is kept, and says so */

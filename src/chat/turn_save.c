@@ -8,8 +8,29 @@
 
 #define SAVE_RETRY_MS 200
 
-/* The model's own name for itself and the usage, for the row and for readers that wait for the
- * whole. */
+/* Who answered, where that is not the chat's own agent, and why the reply is not whole; ptr NULL:
+ * no memory. */
+static struct str make_metadata(const struct turn *t)
+{
+    struct buf *out = chat_scratch();
+    struct json j = {.buf = out};
+
+    json_begin_object(&j);
+    if (t->has_fallen_back)
+        json_pair_str(&j, "agent_id", id_str(&t->agent_id));
+    if (is_error(t->outcome) && t->outcome.status != ERR_STOPPED) {
+        json_key(&j, "error");
+        json_begin_object(&j);
+        json_pair_str(&j, "code", str_from(event_code(&t->outcome)));
+        json_pair_str(&j, "message", str_from(event_detail(&t->outcome)));
+        json_end_object(&j);
+    }
+    json_end_object(&j);
+    return out->failed ? STR_NONE : arena_copy(t->log->memory, buf_str(out));
+}
+
+/* The model's own name for itself, the usage and the rest, for the row and for readers that wait
+ * for the whole. */
 void turn_keep_facts(struct turn *t)
 {
     t->usage = usage_of(&t->call.usage, t->prompt_chars, utf8_length(turn_log_text(t->log)));
@@ -17,23 +38,7 @@ void turn_keep_facts(struct turn *t)
         t->log->model = arena_copy(t->log->memory, t->call.model);
     if (t->usage.total_tokens > 0)
         t->log->usage = usage_json(t->log->memory, &t->usage);
-}
-
-static struct str reply_metadata(struct turn *t)
-{
-    struct buf *out = chat_scratch();
-    struct json j = {.buf = out};
-
-    if (!is_error(t->outcome) || t->outcome.status == ERR_STOPPED)
-        return STR("{}");
-    json_begin_object(&j);
-    json_key(&j, "error");
-    json_begin_object(&j);
-    json_pair_str(&j, "code", str_from(event_code(&t->outcome)));
-    json_pair_str(&j, "message", str_from(event_detail(&t->outcome)));
-    json_end_object(&j);
-    json_end_object(&j);
-    return out->failed ? STR("{}") : buf_str(out); /* copied by the query at once */
+    t->log->metadata = make_metadata(t);
 }
 
 /* A new reply replaces the old one only when it has something to say. */
@@ -47,7 +52,7 @@ static void write_reply(struct flow *f)
                             db_text(turn_log_status(t->log)),
                             db_text(t->log->model),
                             db_json(t->log->usage),
-                            db_json(reply_metadata(t))};
+                            db_json(t->log->metadata.ptr ? t->log->metadata : STR("{}"))};
     struct db_arg touch[] = {turn_team_arg(t), turn_chat_arg(t), db_time(clock_wall_us())};
     struct db_arg drop[] = {turn_team_arg(t), turn_reply_arg(t)};
     struct db_arg replace[] = {turn_team_arg(t), turn_chat_arg(t), turn_reply_arg(t)};

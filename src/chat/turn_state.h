@@ -36,7 +36,7 @@ struct turn {
 
     /* What each phase has in flight. */
     struct turn_load *load; /* in the arena */
-    struct subflow add, save;
+    struct subflow add, ask, save;
     struct db_query write;
     unsigned n_adds;
     struct upstream_call call;
@@ -47,7 +47,7 @@ struct turn {
     struct error outcome; /* of the answer, whatever happens to its storing */
     struct arena save_arena;
     uint64_t save_until_ms; /* 0: not tried yet */
-    bool is_stored, is_paused;
+    bool has_fallen_back, is_stored, is_paused;
 };
 
 static inline struct turn *turn_of(struct flow *f)

@@ -266,3 +266,107 @@ test('a_long_last_message_is_cut_between_characters', async () => {
   const [first] = (await who.get('/api/history')).json.items;
   assert.deepEqual([first.session_id, first.last_message], [empty.id, null]);
 });
+
+// ---- another agent when the first one fails ----
+
+/** A session whose agent is answered by `first`, with one beside it that echoes; {said, session, other}. */
+async function withFallback(first, fields = {}) {
+  const other = await aerie.admin.agent({ provider: 'echo', name: 'Understudy', ...fields });
+  const main = await aerie.admin.agent({ webhook_url: upstream.url(first), config: { fallback_agent_id: other.id } });
+  return { main, other };
+}
+
+test('another_agent_is_asked_when_the_first_fails_before_a_word_came', async () => {
+  for (const first of [{ status: 500 }, { status: 401 }, { status: 403 }, { status: 429 }]) {
+    const { main, other } = await withFallback(first);
+    const answer = await stream({ message: 'Hello', agent_id: main.id });
+    assert.equal(answer.text, 'Echo: Hello', JSON.stringify(first));
+    assert.ok(answer.of('status').some((e) => e.data.description === 'Asking Understudy instead' && e.data.level === 'warning'));
+    assert.equal(answer.of('done').length, 1);
+    assert.equal(answer.error, undefined);
+    const [, reply] = await user.messages({ id: answer.events[0].data.session_id });
+    assert.deepEqual([reply.status, reply.content, reply.metadata], ['complete', 'Echo: Hello', { agent_id: other.id }]);
+    assert.equal(aerie.database.query(`select count(*) from usage_days where agent_id = '${other.id}' and provider = 'echo'`), '1');
+    assert.equal(aerie.database.query(`select count(*) from usage_days where agent_id = '${main.id}'`), '0');
+  }
+});
+
+test('an_unreachable_agent_has_its_fallback_asked_in_an_old_chat_too', async () => {
+  const { main, other } = await withFallback({});
+  await aerie.admin.put(`/api/agents/${main.id}`, { webhook_url: 'http://127.0.0.1:1/' });
+  const chat = await user.chat(main);
+  const whole = await user.post(`/api/chats/${chat.id}/messages`, { content: 'Hi' }, { headers: { Accept: 'application/json' } });
+  assert.deepEqual([whole.status, whole.json.content, whole.json.metadata], [200, 'Echo: Hi', { agent_id: other.id }]);
+  const again = await openStream(aerie.port, 'POST', `/api/chats/${chat.id}/regenerate`, { token: user.token });
+  assert.equal((await again.whole()).text, 'Echo: Hi');
+  assert.equal((await chatOf(chat.id)).agent_id, main.id, 'the chat keeps its agent');
+});
+
+test('whoever_dies_before_a_word_is_stood_in_for_and_afterwards_nobody_is', async () => {
+  const other = await aerie.admin.agent({ provider: 'echo', name: 'Understudy' });
+  const main = await aerie.admin.agent({ webhook_url: upstream.url(), config: { fallback_agent_id: other.id } });
+  const cuts = Array.from({ length: 50 }, (_, i) => i * 9); // through the body of 3 words, which has some 430 bytes
+  const ends = { stoodIn: 0, cut: 0, whole: 0 };
+  await Promise.all(Array.from({ length: 5 }, async (_, worker) => {
+    for (const cut of cuts.filter((n) => n % 5 === worker)) {
+      const message = `!tokens=3&cut=${cut}`;
+      const answer = await stream({ message, agent_id: main.id });
+      const [, reply] = await user.messages({ id: answer.events[0].data.session_id });
+      assert.equal(reply.content, answer.text);
+      if (answer.text.startsWith('Echo: ')) {
+        ends.stoodIn++;
+        assert.deepEqual([answer.text, reply.status, reply.metadata], [`Echo: ${message}`, 'complete', { agent_id: other.id }]);
+      } else {
+        ends[answer.done ? 'whole' : 'cut']++;
+        assert.match(answer.text, /^tok0( tok1( tok2)?)?$/);
+        assert.equal(reply.metadata.agent_id, undefined);
+        assert.ok(!answer.of('status').some((e) => /^Asking/.test(e.data.description)));
+      }
+    }
+  }));
+  assert.ok(ends.stoodIn > 5 && ends.cut > 5, JSON.stringify(ends));
+});
+
+test('a_fallback_is_asked_once_and_its_own_is_not', async () => {
+  const third = await aerie.admin.agent({ provider: 'echo' });
+  const tag = unique('tag');
+  const { main } = await withFallback({ status: 500 }, { provider: 'n8n', webhook_url: upstream.url({ status: 503, tag }), config: { fallback_agent_id: third.id } });
+  const answer = await stream({ message: 'Hello', agent_id: main.id });
+  assert.equal(answer.text, '');
+  assert.equal(answer.of('error').length, 1);
+  assert.equal(answer.of('status').filter((e) => /^Asking /.test(e.data.description)).length, 1);
+  assert.equal(upstream.tagged(tag).length, 1);
+});
+
+test('a_fallback_that_is_off_or_gone_is_none', async () => {
+  const { main, other } = await withFallback({ status: 500 });
+  await aerie.admin.put(`/api/agents/${other.id}`, { is_active: false });
+  await talk({ message: 'Hello', agent_id: main.id }, { status: 502 });
+  await aerie.admin.delete(`/api/agents/${other.id}`);
+  await talk({ message: 'Hello', agent_id: main.id }, { status: 502 });
+});
+
+test('a_turn_is_stopped_while_its_fallback_answers', async () => {
+  const { main } = await withFallback({ status: 500 }, { config: { delay_ms: 100 } });
+  const running = await startStream({ message: 'one two three four five six seven eight nine ten', agent_id: main.id });
+  await running.until((s) => s.text.length > 0);
+  await user.post(`/api/chats/${running.events[0].data.session_id}/stop`);
+  assert.equal((await running.whole()).done.stopped, true);
+});
+
+test('a_fallback_must_be_another_agent_of_the_team', async () => {
+  const stranger = await (await aerie.otherTeam()).admin.agent({ provider: 'echo' });
+  const wrong = async (call) => {
+    const answer = await call;
+    assert.equal(answer.status, 422, answer.text);
+    assert.equal(answer.json.errors[0].field, 'config.fallback_agent_id');
+  };
+  for (const id of [stranger.id, randomUUID(), 'x', 5]) {
+    await wrong(aerie.admin.post('/api/agents', { name: 'n', provider: 'echo', config: { fallback_agent_id: id } }));
+    await wrong(aerie.admin.put(`/api/agents/${agent.id}`, { config: { fallback_agent_id: id } }));
+  }
+  await wrong(aerie.admin.put(`/api/agents/${agent.id}`, { config: { fallback_agent_id: agent.id } }));
+  assert.equal((await aerie.admin.post('/api/agents', { name: 'n', provider: 'echo', config: { fallback_agent_id: null } })).status, 201);
+  for (const models of ['gpt', [1]])
+    assert.equal((await aerie.admin.post('/api/agents', { name: 'n', provider: 'echo', config: { models } })).json.errors[0].field, 'config.models');
+});

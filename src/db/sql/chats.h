@@ -82,19 +82,34 @@ STATEMENT(CHAT_SEARCH_MESSAGES, SQL_SLOW, NULL,
           " AND m.seq > coalesce((SELECT n.seq FROM messages n WHERE n.chat_id = c.id"
           "  ORDER BY n.seq DESC LIMIT 1 OFFSET $4), 0)"
           " ORDER BY m.chat_id, m.seq")
-/* What a turn needs of its chat: whom to ask. */
+/* What a turn needs of its chat: whom to ask, and whom instead (config.fallback_agent_id). */
 STATEMENT(TURN_LOAD_CHAT, SQL_READ, NULL,
-          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config"
+          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config,"
+          " b.id, b.name, b.provider, b.webhook_url, b.webhook_token, b.model, b.system_prompt, b.config"
           " FROM chats c LEFT JOIN agents a ON a.id = c.agent_id AND a.team_id = c.team_id"
+          " LEFT JOIN agents b ON b.team_id = c.team_id AND b.is_active AND b.id <> a.id AND b.id ="
+          "  CASE WHEN a.config->>'fallback_agent_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'"
+          "  THEN (a.config->>'fallback_agent_id')::uuid END"
           " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3",
-          NULL)
+          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config,"
+          " b.id, b.name, b.provider, b.webhook_url, b.webhook_token, b.model, b.system_prompt, b.config"
+          " FROM chats c LEFT JOIN agents a ON a.id = c.agent_id AND a.team_id = c.team_id"
+          " LEFT JOIN agents b ON b.team_id = c.team_id AND b.is_active AND b.id <> a.id"
+          "  AND b.id = lower(json_extract(a.config, '$.fallback_agent_id'))"
+          " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3")
 /* The same of a chat that is still to be made: agent $2, or when that is NULL the team's default one, or its oldest. */
 STATEMENT(TURN_LOAD_AGENT, SQL_READ, NULL,
-          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config"
-          " FROM agents a JOIN teams t ON t.id = a.team_id"
-          " WHERE a.team_id = $1 AND a.is_active AND ($2::uuid IS NULL OR a.id = $2::uuid)"
+          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config,"
+          " b.id, b.name, b.provider, b.webhook_url, b.webhook_token, b.model, b.system_prompt, b.config"
+          " FROM teams t JOIN agents a ON a.team_id = t.id AND a.is_active AND ($2::uuid IS NULL OR a.id = $2::uuid)"
+          " LEFT JOIN agents b ON b.team_id = t.id AND b.is_active AND b.id <> a.id AND b.id ="
+          "  CASE WHEN a.config->>'fallback_agent_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'"
+          "  THEN (a.config->>'fallback_agent_id')::uuid END WHERE t.id = $1"
           " ORDER BY (a.id::text = lower(coalesce(t.settings->>'default_agent_id', ''))) DESC, a.created_at, a.id LIMIT 1",
-          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config"
-          " FROM agents a JOIN teams t ON t.id = a.team_id"
-          " WHERE a.team_id = $1 AND a.is_active AND ($2 IS NULL OR a.id = $2)"
-          " ORDER BY (a.id = lower(coalesce(json_extract(t.settings, '$.default_agent_id'), ''))) DESC, a.created_at, a.id LIMIT 1")
+          "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config,"
+          " b.id, b.name, b.provider, b.webhook_url, b.webhook_token, b.model, b.system_prompt, b.config"
+          " FROM teams t JOIN agents a ON a.team_id = t.id AND a.is_active AND ($2 IS NULL OR a.id = $2)"
+          " LEFT JOIN agents b ON b.team_id = t.id AND b.is_active AND b.id <> a.id"
+          "  AND b.id = lower(json_extract(a.config, '$.fallback_agent_id')) WHERE t.id = $1"
+          " ORDER BY (a.id = lower(coalesce(json_extract(t.settings, '$.default_agent_id'), ''))) DESC, a.created_at, a.id"
+          " LIMIT 1")
