@@ -105,6 +105,7 @@ struct str turn_log_text(const struct turn_log *log);
 /* The number of the event at this offset: 0: the text that ends there; 1 to 7: the notices after
  * it. */
 uint64_t turn_log_number(size_t offset, unsigned notice);
+size_t turn_log_offset(uint64_t n); /* the text that who has event n has */
 
 /* What a closed log costs, in bytes. */
 size_t turn_log_size(const struct turn_log *log);

@@ -93,6 +93,42 @@ bool ask_hold_log(struct request *req, struct turn_log *log)
     return false;
 }
 
+/* False: none, or no event's id. */
+static bool read_last_event(struct request *req, struct id *turn_id, uint64_t *n)
+{
+    struct str last = request_header(req, "Last-Event-ID"), turn;
+    int64_t number;
+
+    if (!last.ptr)
+        last = request_query(req, "last_event_id");
+    if (!last.ptr || !str_next(&last, ':', &turn) || !id_parse(turn, turn_id) ||
+        !str_to_i64(last, &number) || number < 0)
+        return false;
+    *n = (uint64_t)number;
+    return true;
+}
+
+uint64_t ask_resume_at(struct request *req, struct turn_log *log)
+{
+    struct id turn_id;
+    uint64_t n;
+
+    return read_last_event(req, &turn_id, &n) && str_eq(id_str(&turn_id), id_str(&log->turn_id)) &&
+                   turn_log_has(log, n)
+               ? n
+               : 0;
+}
+
+/* Of a turn whose log is gone: the key says that it is the same message, and the number alone how
+ * much of its text the reader has. */
+static uint64_t resume_earlier_at(struct request *req)
+{
+    struct id turn_id;
+    uint64_t n;
+
+    return read_last_event(req, &turn_id, &n) ? n : 0;
+}
+
 static bool wants_stream(const struct request *req)
 {
     switch (ask_of(req)->mode) {
@@ -127,7 +163,7 @@ void ask_follow_turn(struct flow *f)
     req->fails_at_eof =
         true; /* one who waits for the whole is a reader too: on_disconnect counts */
     if (wants_stream(req))
-        follow_sse(&s->follow, f, req, s->log, 0);
+        follow_sse(&s->follow, f, req, s->log, ask_resume_at(req, s->log));
     else
         follow_wait(&s->follow, f, s->log);
 }
@@ -160,7 +196,8 @@ static void answer_earlier(struct request *req, struct ask *s)
     if (s->earlier.result->n_rows == 0) {
         flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
     } else if (wants_stream(req)) {
-        earlier_stream(req, s->earlier.result, &s->turn.owner_id, s->turn.names_session);
+        earlier_stream(req, s->earlier.result, &s->turn.owner_id, s->turn.names_session,
+                       resume_earlier_at(req));
     } else {
         reply_write(&j, &req->arena, s->shape, s->earlier.result, 0, &s->turn.owner_id);
         answer_json(req, 200, &out);

@@ -44,6 +44,10 @@ void ask_load_earlier(struct flow *f);
 void ask_answer(struct flow *f);
 #define ASK_STEPS STEP(ask_follow_turn), STEP(ask_load_earlier), STEP(ask_answer), STEP_END
 
+/* Where a reader that comes back left off: the number of the last event it has, by Last-Event-ID;
+ * 0: none of this turn's. */
+uint64_t ask_resume_at(struct request *req, struct turn_log *log);
+
 /* What these routes' docs say of the Idempotency-Key. */
 extern const struct member ask_headers[];
 

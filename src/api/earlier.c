@@ -45,25 +45,38 @@ static void format(struct buf *out, const struct id *turn_id, uint64_t n, struct
     sse_format(out, turn_id, &event);
 }
 
+/* The part of the text that comes after event n. */
+static struct str rest_of(struct str text, uint64_t n)
+{
+    size_t offset = turn_log_offset(n);
+
+    if (offset > text.len || (offset < text.len && (text.ptr[offset] & 0xc0) == 0x80))
+        return text; /* no place in this text */
+    return str_skip(text, offset);
+}
+
 void earlier_stream(struct request *req, const struct db_result *row, const struct id *owner_id,
-                    bool names_session)
+                    bool names_session, uint64_t n)
 {
     struct id id = {""};
     struct message_view v;
     struct buf out = {0}, json = {0};
+    struct str rest;
+    bool is_told = names_session && n == 0;
 
     (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &id);
     message_view_open(&v, row, 0, owner_id);
-    if (names_session) {
+    rest = rest_of(v.content, n);
+    if (is_told) {
         event_write_status(&json, "info", STR("This message was answered before"),
                            db_get_text(row, 0, MESSAGE_CHAT_ID));
         format(&out, &id, turn_log_number(0, 1), buf_str(&json), STR_NONE);
         buf_clear(&json);
     }
-    if (v.content.len > 0)
-        format(&out, &id, turn_log_number(v.content.len, 0), STR_NONE, v.content);
+    if (rest.len > 0)
+        format(&out, &id, turn_log_number(v.content.len, 0), STR_NONE, rest);
     write_end(&json, req, row, v.status);
-    format(&out, &id, turn_log_number(v.content.len, v.content.len > 0 || !names_session ? 1 : 2),
+    format(&out, &id, turn_log_number(v.content.len, is_told && v.content.len == 0 ? 2 : 1),
            buf_str(&json), STR_NONE);
     message_view_close(&v);
     if (out.failed || json.failed) {

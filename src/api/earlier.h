@@ -8,6 +8,6 @@
 /* Streams it, or fails the flow. row: of MESSAGE_GET, not empty. names_session: as turn_request's.
  */
 void earlier_stream(struct request *req, const struct db_result *row, const struct id *owner_id,
-                    bool names_session);
+                    bool names_session, uint64_t n);
 
 #endif

@@ -222,29 +222,11 @@ static void check_chat(struct flow *f)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
 }
 
-/* Where a reader that comes back left off: the event's number, when it is one of this turn's. */
-static uint64_t resume_at(struct request *req, struct turn_log *log)
-{
-    struct str last = request_header(req, "Last-Event-ID");
-    struct str turn;
-    struct id id;
-    int64_t n;
-
-    if (!last.ptr)
-        last = request_query(req, "last_event_id");
-    if (!last.ptr || !str_next(&last, ':', &turn) || !id_parse(turn, &id) ||
-        !str_to_i64(last, &n) || n < 0)
-        return 0;
-    if (!str_eq(id_str(&id), id_str(&log->turn_id)) || !turn_log_has(log, (uint64_t)n))
-        return 0;
-    return (uint64_t)n;
-}
-
 static void attach(struct flow *f)
 {
     struct request *req = request_of(f);
     struct watch_turn *s = req->state;
-    uint64_t n = s->log ? resume_at(req, s->log) : 0;
+    uint64_t n = s->log ? ask_resume_at(req, s->log) : 0;
 
     if (!s->log || (turn_log_phase(s->log) == TURN_LOG_CLOSED && n >= turn_log_last(s->log)))
         response_empty(req, 204);

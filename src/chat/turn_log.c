@@ -179,6 +179,11 @@ uint64_t turn_log_number(size_t offset, unsigned notice)
     return (uint64_t)offset * NUMBERS_PER_BYTE + notice;
 }
 
+size_t turn_log_offset(uint64_t n)
+{
+    return n / NUMBERS_PER_BYTE;
+}
+
 bool turn_log_append(struct turn_log *log, struct str text)
 {
     bool is_added;
@@ -275,7 +280,7 @@ void turn_log_unlock(struct turn_log *log)
 
 bool turn_log_next(struct turn_log *log, uint64_t n, size_t max_text, struct log_event *event)
 {
-    size_t offset = n / NUMBERS_PER_BYTE;
+    size_t offset = turn_log_offset(n);
     size_t text_end = log->text.len;
 
     for (unsigned i = 0; i < log->n_notices; i++) {
@@ -283,11 +288,11 @@ bool turn_log_next(struct turn_log *log, uint64_t n, size_t max_text, struct log
 
         if (notice->n <= n)
             continue;
-        if (notice->n / NUMBERS_PER_BYTE == offset) {
+        if (turn_log_offset(notice->n) == offset) {
             *event = (struct log_event){.n = notice->n, .notice = notice->json};
             return true;
         }
-        text_end = notice->n / NUMBERS_PER_BYTE; /* the text before it comes first */
+        text_end = turn_log_offset(notice->n); /* the text before it comes first */
         break;
     }
     if (offset >= text_end)
@@ -300,7 +305,7 @@ bool turn_log_next(struct turn_log *log, uint64_t n, size_t max_text, struct log
 
 bool turn_log_has(struct turn_log *log, uint64_t n)
 {
-    size_t offset = n / NUMBERS_PER_BYTE;
+    size_t offset = turn_log_offset(n);
     bool has;
 
     uv_mutex_lock(&log->lock);
