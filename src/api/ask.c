@@ -12,6 +12,8 @@
 const struct member ask_headers[] = {
     {"Idempotency-Key", DOC_TEXT | DOC_OPTIONAL, .min = 0, .max = ASK_KEY_BYTES,
      .about = "Sent again with the same key, the message is not doubled"},
+    {"Last-Event-ID", DOC_TEXT | DOC_OPTIONAL,
+     .about = "With a key that is sent again: the stream goes on after this event"},
     {NULL},
 };
 

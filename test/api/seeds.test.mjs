@@ -49,5 +49,10 @@ async function passes(name, env = {}) {
 test('clients_of_wordpress_tenants_work', () =>
   passes('1-wordpress-tenants.sh', { site_url: wordpress.site(verifies).url, other_site_url: wordpress.site(verifies).url, callback_token: TOKEN }));
 
+test('clients_of_chat_with_providers_work', async () => {
+  await aerie.admin.agent({ webhook_url: upstream.url() });
+  await passes('2-chat-with-providers.sh');
+});
+
 test('clients_of_streaming_for_n8n_teams_work', () =>
   passes('3-streaming-n8n-teams.sh', { ...aerie.env, aerie: binaryPath(), webhook_url: upstream.url({}, '/webhook/test'), SECRET_KEY: 'a-secret-of-the-tests-long-enough-for-production' }));
