@@ -337,7 +337,7 @@ static void lines_stay_right_behind_foreign_values(void **state)
 {
     (void)state;
     expect_error(
-        "{\"email\": {\"a\": [{\"b\": 1},\n {\"c\": {\"d\": \"}\\\"\"}}], \"e\": \"x: y\"},\n"
+        "{\"ai_services\": {\"a\": [{\"b\": 1},\n {\"c\": {\"d\": \"}\\\"\"}}], \"e\": \"x: y\"},\n"
         "\"server\": \n{\"port\": \"x\"}}",
         NULL, NULL,
         "config.json:4: server.port: \"x\" is not accepted, expected a whole number from 0 to "
@@ -389,7 +389,7 @@ static void printing_masks_secrets(void **state)
     assert_false(str_contains(text, STR("hush")));
     assert_false(str_contains(text, STR("p@x")));
     assert_true(str_contains(
-        text, STR("\"egress\":{\"allow\":[\"::1\"]},\"environment\":\"development\"")));
+        text, STR("\"egress\":{\"allow\":[\"::1\"]},\"email\":{\"ca_file\":\"\"")));
     assert_true(str_contains(text, STR("\"server\":{\"drain_seconds\":30,\"host\":\"127.0.0.1\"")));
     buf_deinit(&out);
     config_free(&c);
