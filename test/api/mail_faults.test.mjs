@@ -170,6 +170,9 @@ test('a_mail_that_was_promised_comes_after_a_kill', () =>
     for (const one of all) assert.equal(one.messageId, sent.messageId, 'a mail program shows the doubled one once');
     const answer = await aerie.request('POST', '/api/auth/password/reset', { json: { token: linksOf(sent)[0].token, password: 'after the kill' } });
     assert.equal(answer.status, 200, answer.text);
+    await aerie.kill();
+    await aerie.listen();
+    assert.equal((await user.get('/api/auth/me')).status, 401, 'what the new password revoked outlives a kill too');
   }));
 
 test('a_kill_right_after_the_promise_loses_nothing', () =>
