@@ -97,6 +97,10 @@ test('a_new_password_spends_the_links_that_were_mailed', async () => {
   const [third] = linksOf(await mail.mailTo(user.email, 3));
   assert.equal((await back.put('/api/auth/me', { password: PASSWORD, current_password: 'a new password' })).status, 200);
   assert.equal((await reset(third.token, 'from the mail')).status, 400);
+  await forgot(user.email);
+  const [fourth] = linksOf(await mail.mailTo(user.email, 4));
+  aerie.command(['user', 'password', '--email', user.email, '--team', aerie.team.slug, '--password-stdin'], { input: `${PASSWORD}\n` });
+  assert.equal((await reset(fourth.token, 'from the mail')).status, 400, 'the operator has set another');
 });
 
 test('an_unknown_address_gets_the_same_answer_and_no_mail', async () => {
