@@ -9,6 +9,8 @@ enum rate_kind {
     RATE_KEY_USE, /* how often an API key's last use is noted */
     RATE_LOGIN_ACCOUNT,
     RATE_LOGIN_ADDRESS,
+    RATE_MAIL_ACCOUNT,
+    RATE_MAIL_ADDRESS,
     RATE_REGISTER_ADDRESS,
     RATE_SIGNATURE, /* each signed call is good once */
     RATE_USER_MESSAGES,

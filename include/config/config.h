@@ -20,6 +20,8 @@ struct config_server {
     uint64_t port;          /* 0: any free one, printed at start */
     uint64_t workers;       /* loops; 0: the cores */
     uint64_t drain_seconds; /* how long SIGTERM waits for streams */
+    struct str public_url;  /* where people find this server, without a slash at its end; "" : host
+                               and port */
 };
 
 struct config_log {
@@ -53,6 +55,7 @@ struct config_limits {
     uint64_t pipeline_bytes, output_bytes;
     uint64_t json_depth, message_chars;
     uint64_t login_per_minute, login_per_account, register_per_minute;
+    uint64_t mail_per_minute, mail_per_account;
     uint64_t messages_per_minute, visitor_messages_per_minute, agent_messages_per_minute;
     uint64_t reply_tokens, tokens_per_day;
     uint64_t connections, connections_per_address, streams_per_team, streams;
@@ -65,6 +68,20 @@ struct config_upstream {
     uint64_t idle_connections; /* kept a loop */
     uint64_t dns_cache_seconds;
     struct str ca_file; /* "" : the system's */
+};
+
+/* Mail, and the server that takes it: the operator's own choice, so it may be inside. */
+struct config_email {
+    struct str url; /* "smtp://host:port" or "smtps://host:port"; "" : no mail */
+    struct str user, password;
+    struct str from, from_name; /* name "" : api_title */
+    struct str starttls;        /* required | optional */
+    struct str ca_file;         /* "" : the system's */
+    uint64_t timeout_seconds;   /* of one mail, from the connection to the server's word */
+    uint64_t connections;       /* mails under way at once */
+    uint64_t outbox;            /* mails that may wait */
+    uint64_t tries, retry_seconds;
+    uint64_t verify_seconds, reset_seconds; /* life of a mailed link */
 };
 
 struct config_egress {
@@ -102,6 +119,7 @@ struct config {
     struct config_limits limits;
     struct config_upstream upstream;
     struct config_egress egress;
+    struct config_email email;
     struct config_turn turn;
     struct config_callback callback;
     struct config_sites sites;
@@ -145,6 +163,8 @@ struct config_sources {
  * config_free() comes after it was shown. Names that other programs use are answered in the log. */
 struct error config_load(const struct config_sources *sources, struct config *out) MUST_CHECK;
 void config_free(struct config *c);
+/* Can mail be sent? */
+bool config_has_mail(void);
 /* Makes the secret in data_dir when there is none (not in production), and data_dir with it; checks
  * it. The detail lives in *c. */
 struct error config_settle_secret(struct config *c) MUST_CHECK;

@@ -1,6 +1,7 @@
 /* Opens the room, and keeps the first loop's watch over what other processes revoke. */
 #include "account/account.h"
 
+#include "account/outbox.h"
 #include "account/password.h"
 #include "account/rate.h"
 #include "account/revocation.h"
@@ -23,8 +24,9 @@ struct watch {
     struct timer timer;
     struct flow flow;
     struct arena arena;
-    struct db_query query, clean;
-    int64_t pos; /* of the last row seen */
+    struct db_query query, clean, clean_mails, clean_mail_tokens;
+    struct outbox *outbox; /* NULL: no mail */
+    int64_t pos;           /* of the last row seen */
     int64_t settled,
         candidate; /* before settled nothing new can come; candidate is that in SETTLE_MS */
     uint64_t candidate_ms, cleaned_ms;
@@ -65,6 +67,8 @@ static void clean_up(struct flow *f)
     revocation_drop_expired(now_us);
     db_query(&w->query, f, &w->arena, SQL_REVOKED_CLEAN, DB_ARGS(db_time(now_us)));
     db_query(&w->clean, f, &w->arena, SQL_REFRESH_CLEAN, DB_ARGS(db_time(now_us)));
+    db_query(&w->clean_mails, f, &w->arena, SQL_MAIL_CLEAN, DB_ARGS(db_time(now_us)));
+    db_query(&w->clean_mail_tokens, f, &w->arena, SQL_MAIL_TOKEN_CLEAN, DB_ARGS(db_time(now_us)));
 }
 
 static const struct step watch_steps[] = {
@@ -86,7 +90,7 @@ static void on_watch_end(struct flow *f)
         log_warn("account: cannot read what is revoked, trying again");
     w->was_failing = is_error(f->err);
     arena_free(&w->arena);
-    if (w->on_detached) {
+    if (w->on_detached && !w->outbox) {
         void (*on_detached)(struct loop * l) = w->on_detached;
         struct loop *l = w->loop;
 
@@ -114,19 +118,25 @@ static void watch_start(struct timer *t)
 
     w->is_running = true;
     w->query = (struct db_query){0};
-    w->clean = (struct db_query){0};
+    w->clean = w->clean_mails = w->clean_mail_tokens = (struct db_query){0};
     flow_start(&w->flow, watch_steps, w, on_watch_end);
 }
 
 struct error account_attach(struct loop *l)
 {
     struct watch *w;
+    struct error err;
 
     if (l->index != 0)
         return NO_ERROR;
     w = calloc(1, sizeof(*w));
     if (!w)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
+    err = outbox_start(l, &w->outbox);
+    if (is_error(err)) {
+        free(w);
+        return err;
+    }
     w->loop = l;
     /* as if this page had been seen just now */
     w->pos = w->settled = loaded_pos > PAGE_ROWS ? loaded_pos - PAGE_ROWS : 0;
@@ -137,21 +147,42 @@ struct error account_attach(struct loop *l)
     return NO_ERROR;
 }
 
+static void stop_watch(struct loop *l)
+{
+    struct watch *w = l->rooms[ROOM_ACCOUNT];
+    void (*on_detached)(struct loop * l) = w->on_detached;
+
+    if (w->is_running) { /* on_watch_end() goes on */
+        flow_fail(&w->flow, ERROR(ERR_CANCELED, 0, NULL));
+        return;
+    }
+    timer_stop(&w->timer);
+    l->rooms[ROOM_ACCOUNT] = NULL;
+    free(w);
+    on_detached(l);
+}
+
+static void on_outbox_stopped(struct loop *l)
+{
+    struct watch *w = l->rooms[ROOM_ACCOUNT];
+
+    w->outbox = NULL;
+    stop_watch(l);
+}
+
 void account_detach(struct loop *l, void (*on_detached)(struct loop *l))
 {
     struct watch *w = l->rooms[ROOM_ACCOUNT];
 
-    if (w && w->is_running) {
-        w->on_detached = on_detached;
-        flow_fail(&w->flow, ERROR(ERR_CANCELED, 0, NULL));
+    if (!w) {
+        on_detached(l);
         return;
     }
-    if (w) {
-        timer_stop(&w->timer);
-        l->rooms[ROOM_ACCOUNT] = NULL;
-        free(w);
-    }
-    on_detached(l);
+    w->on_detached = on_detached;
+    if (w->outbox)
+        outbox_stop(w->outbox, on_outbox_stopped);
+    else
+        stop_watch(l);
 }
 
 /* All pages of what is revoked now. */
@@ -182,6 +213,8 @@ struct error account_open(struct db *db)
     if (!is_error(err))
         err = password_open();
     if (!is_error(err))
+        err = outbox_open();
+    if (!is_error(err))
         err = load_all(db);
     if (is_error(err))
         account_close();
@@ -190,6 +223,7 @@ struct error account_open(struct db *db)
 
 void account_close(void)
 {
+    outbox_close();
     password_close();
     revocation_close();
     rate_close();

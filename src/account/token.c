@@ -164,13 +164,13 @@ bool token_verify(struct str token, int64_t now_us, struct caller *out)
 
 /* ---- refresh tokens ---- */
 
-static void complete(struct refresh_token *t, const unsigned char bytes[32])
+static void complete(struct opaque_token *t, const unsigned char bytes[32])
 {
     digits_base64url(bytes, 32, t->text);
-    digits_sha256((struct str){t->text, REFRESH_TOKEN_LEN}, t->hash);
+    digits_sha256((struct str){t->text, OPAQUE_TOKEN_LEN}, t->hash);
 }
 
-void refresh_token_new(struct refresh_token *out)
+void opaque_token_new(struct opaque_token *out)
 {
     unsigned char bytes[32];
 
@@ -178,9 +178,9 @@ void refresh_token_new(struct refresh_token *out)
     complete(out, bytes);
 }
 
-bool refresh_token_read(struct str text, struct refresh_token *out)
+bool opaque_token_read(struct str text, struct opaque_token *out)
 {
-    if (text.len != REFRESH_TOKEN_LEN || !digits_are_base64url(text))
+    if (text.len != OPAQUE_TOKEN_LEN || !digits_are_base64url(text))
         return false;
     memcpy(out->text, text.ptr, text.len);
     out->text[text.len] = 0;
@@ -188,12 +188,12 @@ bool refresh_token_read(struct str text, struct refresh_token *out)
     return true;
 }
 
-void refresh_token_successor(const struct refresh_token *old, struct refresh_token *out)
+void refresh_token_successor(const struct opaque_token *old, struct opaque_token *out)
 {
     unsigned char key[32], bytes[SHA256_BYTES];
 
     crypto_derive(config()->security.secret, "refresh.successor", key);
     crypto_hmac_sha256((struct str){(const char *)key, sizeof(key)},
-                       (struct str){old->text, REFRESH_TOKEN_LEN}, bytes);
+                       (struct str){old->text, OPAQUE_TOKEN_LEN}, bytes);
     complete(out, bytes);
 }

@@ -1,12 +1,14 @@
 /* A user's own account: registering, and what one may see and change of oneself. */
 #include "accounts.h"
 
+#include "account/outbox.h"
 #include "account/rate.h"
 #include "account/revocation.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "doc.h"
+#include "mailed.h"
 #include "user_json.h"
 
 #include <stddef.h>
@@ -64,15 +66,20 @@ static size_t find_default(const struct db_result *teams)
     return 0;
 }
 
-/* settings.open_registration: only a plain false closes it. */
-static struct error check_open(struct request *req, struct str settings)
+/* settings.open_registration: only a plain false closes it. settings.require_verified_email: only a
+ * plain true asks for a mail. */
+static struct error check_settings(struct request *req, struct str settings)
 {
+    struct registration *s = req->state;
     yyjson_val *root = NULL;
     struct error err = json_read(&req->arena, settings, 64, &root);
 
-    if (!is_error(err) && yyjson_is_false(json_member(root, "open_registration")))
-        err = ERROR(ERR_FORBIDDEN, 0, "This team does not take registrations");
-    return err;
+    if (is_error(err))
+        return err;
+    if (yyjson_is_false(json_member(root, "open_registration")))
+        return ERROR(ERR_FORBIDDEN, 0, "This team does not take registrations");
+    s->must_verify = yyjson_is_true(json_member(root, "require_verified_email"));
+    return s->must_verify && !config_has_mail() ? mail_missing() : NO_ERROR;
 }
 
 /* Before the password is hashed: what can be refused cheaply is. The insert decides. */
@@ -89,7 +96,7 @@ static void check_team(struct flow *f)
         flow_fail(f, ERROR(ERR_BAD_REQUEST, 0, "Team not found"));
         return;
     }
-    err = check_open(req, db_get_text(r, row, TEAM_SETTINGS));
+    err = check_settings(req, db_get_text(r, row, TEAM_SETTINGS));
     if (is_error(err)) {
         flow_fail(f, err);
         return;
@@ -125,12 +132,22 @@ static void add_user(struct flow *f)
         db_text(name),
         db_time(s->now_us),
     };
+    struct id mail_id = id_v7();
+    const struct db_arg mail[] = {
+        db_uuid(id_str(&s->team)),
+        db_uuid(id_str(&mail_id)),
+        db_uuid(id_str(&s->user_id)),
+        db_time(s->now_us),
+        db_time(s->now_us + mail_life_us(MAIL_VERIFY)),
+        db_int((int64_t)config()->email.outbox),
+    };
     const struct db_call calls[] = {
         {SQL_TEAM_LOCK, add, 1}, /* so that settings.max_users is counted by one at a time */
         {SQL_USER_REGISTER, add, COUNT(add)},
+        {SQL_MAIL_ADD_VERIFY, mail, COUNT(mail)},
     };
 
-    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
+    db_batch(&s->query, f, &req->arena, calls, s->must_verify ? 3 : 2);
 }
 
 /* Nothing was inserted: someone was faster with the same address, or the team is full. */
@@ -180,7 +197,7 @@ static void answer_registration(struct flow *f)
 const struct step account_register_steps[] = {
     STEP(read_registration), /* 429, 422 */
     STEP(find_team),
-    STEP(check_team),    /* 400, 403 */
+    STEP(check_team),    /* 400, 403, 503 */
     STEP(hash_password), /* 400 */
     STEP(add_user),
     STEP(find_reason),
@@ -310,12 +327,14 @@ static void save_me(struct flow *f)
         db_time(now_us),
     };
     const struct db_arg revoke[] = {team, me, family, db_time(expires_us), db_time(expires_us)};
+    const struct db_arg drop[] = {team, me, db_text(mail_kind_name(MAIL_RESET))};
     const struct db_call calls[] = {
         {SQL_USER_UPDATE_ME, profile, COUNT(profile)},
         {SQL_USER_SET_PASSWORD, password, COUNT(password)},
         {SQL_REVOKED_ADD_OTHER_LOGINS, revoke, COUNT(revoke)},
         {SQL_REFRESH_DROP_USER, revoke, 3},
         {SQL_REFRESH_DROP_USER, revoke, 3},
+        {SQL_MAIL_TOKEN_DROP_USER, drop, COUNT(drop)}, /* a link that resets it is spent too */
     };
 
     db_batch(&s->query, f, &req->arena, calls, changes_password(s) ? COUNT(calls) : 1);
@@ -355,16 +374,3 @@ const struct route_doc account_put_me_doc = {
     .example = "{\"full_name\": \"Mia M.\", \"preferences\": {\"theme\": \"dark\"}}",
     .about = "`password` goes with `current_password`, and ends the other sessions.",
 };
-
-/* ---- what needs mail ---- */
-
-static void refuse_without_mail(struct flow *f)
-{
-    flow_fail(f, ERROR(ERR_UNAVAILABLE, 0, "Mail is not configured"));
-}
-
-const struct step account_mail_steps[] = {
-    STEP(refuse_without_mail),
-    STEP_END,
-};
-const struct route_doc account_mail_doc = {TAG_ACCOUNTS, ANSWERS({204})};

@@ -1,4 +1,4 @@
-/* /api/auth/register, /api/auth/me and what is mailed. */
+/* /api/auth/register, /api/auth/me. */
 #ifndef AERIE_API_ACCOUNTS_H
 #define AERIE_API_ACCOUNTS_H
 
@@ -12,6 +12,7 @@ struct registration {
     struct password_job hash;
     struct id user_id, team;
     int64_t now_us;
+    bool must_verify; /* the address, before the first login */
 };
 extern const struct step account_register_steps[];
 
@@ -24,8 +25,6 @@ struct me {
 extern const struct step account_get_me_steps[];
 extern const struct step account_put_me_steps[];
 
-extern const struct step account_mail_steps[];
-extern const struct route_doc account_register_doc, account_get_me_doc, account_put_me_doc,
-    account_mail_doc;
+extern const struct route_doc account_register_doc, account_get_me_doc, account_put_me_doc;
 
 #endif

@@ -22,7 +22,13 @@
 
 /* ---- login ---- */
 
-enum account_column { ACCOUNT_ID, ACCOUNT_TEAM_ID, ACCOUNT_PASSWORD_HASH, ACCOUNT_ROLE };
+enum account_column {
+    ACCOUNT_ID,
+    ACCOUNT_TEAM_ID,
+    ACCOUNT_PASSWORD_HASH,
+    ACCOUNT_ROLE,
+    ACCOUNT_MAY_ENTER, /* the address is confirmed, or need not be */
+};
 
 /* The bounds of registration do not bind here: a wrong length is a wrong password. */
 static const struct input_field login_fields[] = {
@@ -117,6 +123,10 @@ static void store_login(struct flow *f)
                            "This email has accounts in several teams: send its team_id too"));
         return;
     }
+    if (!db_get_bool(&s->accounts, s->match, ACCOUNT_MAY_ENTER)) {
+        flow_fail(f, ERROR(ERR_FORBIDDEN, 0, "Confirm your e-mail address first"));
+        return;
+    }
     if (!id_parse(db_get_text(&s->accounts, s->match, ACCOUNT_ID), &who->user_id) ||
         !id_parse(db_get_text(&s->accounts, s->match, ACCOUNT_TEAM_ID), &who->team_id)) {
         flow_fail(f, ERROR(ERR_INTERNAL, 0, NULL));
@@ -126,7 +136,7 @@ static void store_login(struct flow *f)
     who->family = id_v7();
     if (!session_sign(req, &s->session, s->now_us))
         return;
-    refresh_token_new(&s->session.refresh);
+    opaque_token_new(&s->session.refresh);
 
     struct db_arg team = db_uuid(id_str(&who->team_id)), user = db_uuid(id_str(&who->user_id));
     const struct db_arg add[] = {
@@ -163,13 +173,13 @@ const struct step login_steps[] = {
     STEP(read_login),     /* 403, 429, 422 */
     STEP(find_accounts),  /* of active users in active teams */
     STEP(check_password), /* for each of them */
-    STEP(store_login),    /* 401, 409 */
+    STEP(store_login),    /* 401, 403, 409 */
     STEP(answer_login),   STEP_END,
 };
 const struct route_doc login_doc = {
     TAG_ACCOUNTS,
     ANSWERS({200, &tokens_schema}),
-    DOC_ERRORS(401, 409, 429),
+    DOC_ERRORS(401, 403, 409, 429),
     DOC_BODY(login_fields),
     .example = "{\"email\": \"mia@example.com\", \"password\": \"correct horse battery\"}",
     .about =
@@ -203,7 +213,7 @@ static void read_refresh(struct flow *f)
     text = s->given.text.len > 0 ? s->given.text : request_cookie(req, "refresh_token");
     if (!text.ptr)
         flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, "No refresh token was sent"));
-    else if (!refresh_token_read(text, &s->old))
+    else if (!opaque_token_read(text, &s->old))
         flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, REFRESH_REFUSED));
 }
 
@@ -338,7 +348,7 @@ static void find_login(struct flow *f)
     struct logout *s = req->state;
     struct str cookie = request_cookie(req, "refresh_token");
 
-    if (refresh_token_read(cookie, &s->refresh))
+    if (opaque_token_read(cookie, &s->refresh))
         db_query(&s->find, f, &req->arena, SQL_REFRESH_FIND,
                  DB_ARGS(db_text(str_from(s->refresh.hash))));
     else if (!caller_of(req))

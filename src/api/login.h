@@ -22,7 +22,7 @@ extern const struct step login_steps[];
 
 struct refresh {
     struct input given;
-    struct refresh_token old;
+    struct opaque_token old;
     struct db_query query;
     struct session session;
     int64_t now_us;
@@ -31,7 +31,7 @@ struct refresh {
 extern const struct step login_refresh_steps[];
 
 struct logout {
-    struct refresh_token refresh;
+    struct opaque_token refresh;
     struct db_query find, revoke, revoke_other;
     struct caller other; /* the refresh cookie's login, when it is not the access token's */
 };

@@ -56,6 +56,21 @@ void page_send(struct request *req)
     send_page(req, "index.html", STR(POLICY));
 }
 
+static void send_account_page(struct flow *f)
+{
+    send_page(request_of(f), "account.html", STR(POLICY));
+}
+
+const struct step page_account_steps[] = {
+    STEP(send_account_page),
+    STEP_END,
+};
+const struct route_doc page_account_doc = {
+    TAG_ACCOUNTS,
+    ANSWERS({200, .type = "text/html"}, {304}),
+    .about = "The token stands behind the `#` of the link, so it does not come here.",
+};
+
 void page_send_docs(struct request *req, const char *name, struct str policy)
 {
     if (find_file(str_from(name)))

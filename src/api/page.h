@@ -6,6 +6,9 @@
 
 /* The page at /. */
 void page_send(struct request *req);
+/* What links in mails lead to. */
+extern const struct step page_account_steps[];
+extern const struct route_doc page_account_doc;
 /* One of those that show openapi.json; when it is not compiled in, one that says so. policy: its
  * Content-Security-Policy. */
 void page_send_docs(struct request *req, const char *name, struct str policy);

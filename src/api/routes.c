@@ -14,6 +14,7 @@
 #include "health.h"
 #include "history.h"
 #include "login.h"
+#include "mailed.h"
 #include "messages.h"
 #include "models.h"
 #include "page.h"
@@ -27,6 +28,11 @@
 static const struct route routes[] = {
     {HTTP_GET, "/", WHO_ANYONE, BODY_NONE, 0, home_steps, "Health, or a page for browsers",
      &home_doc},
+
+    {HTTP_GET, "/account/reset", WHO_ANYONE, BODY_NONE, 0, page_account_steps,
+     "A page to choose a new password, for links in mails", &page_account_doc},
+    {HTTP_GET, "/account/verify", WHO_ANYONE, BODY_NONE, 0, page_account_steps,
+     "A page to confirm an address, for links in mails", &page_account_doc},
 
     {HTTP_GET, "/api/agents", WHO_USER, BODY_NONE, sizeof(struct agents), agents_list_steps,
      "List the team's agents", &agents_list_doc},
@@ -57,16 +63,18 @@ static const struct route routes[] = {
      "Change one's own account", &account_put_me_doc},
     {HTTP_POST, "/api/auth/me/avatar", WHO_USER, BODY_UPLOAD, sizeof(struct avatar),
      avatar_me_steps, "Upload one's own picture", &avatar_me_doc},
-    {HTTP_POST, "/api/auth/password/forgot", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
-     "Ask for a mail that resets the password", &account_mail_doc},
-    {HTTP_POST, "/api/auth/password/reset", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
-     "Reset the password with a mailed token", &account_mail_doc},
+    {HTTP_POST, "/api/auth/password/forgot", WHO_ANYONE, BODY_JSON, sizeof(struct ask_mail),
+     mailed_forgot_steps, "Ask for a mail that resets the password", &mailed_forgot_doc},
+    {HTTP_POST, "/api/auth/password/reset", WHO_ANYONE, BODY_JSON, sizeof(struct mailed),
+     mailed_reset_steps, "Reset the password with a mailed token", &mailed_reset_doc},
     {HTTP_POST, "/api/auth/refresh", WHO_ANYONE, BODY_JSON, sizeof(struct refresh),
      login_refresh_steps, "Exchange the refresh token for a new pair", &login_refresh_doc},
     {HTTP_POST, "/api/auth/register", WHO_ANYONE, BODY_JSON, sizeof(struct registration),
      account_register_steps, "Make an account", &account_register_doc},
-    {HTTP_POST, "/api/auth/verify-email", WHO_ANYONE, BODY_NONE, 0, account_mail_steps,
-     "Confirm an address with a mailed token", &account_mail_doc},
+    {HTTP_POST, "/api/auth/verify-email", WHO_ANYONE, BODY_JSON, sizeof(struct mailed),
+     mailed_verify_steps, "Confirm an address with a mailed token", &mailed_verify_doc},
+    {HTTP_POST, "/api/auth/verify-email/resend", WHO_ANYONE, BODY_JSON, sizeof(struct ask_mail),
+     mailed_resend_steps, "Ask for the mail that confirms an address again", &mailed_resend_doc},
 
     {HTTP_POST, "/api/chat", WHO_USER, BODY_JSON, sizeof(struct talk), talk_steps,
      "Send a message, in a new chat or one of one's own, and wait for the reply", &talk_doc},

@@ -38,7 +38,7 @@ const struct schema tokens_schema = {
 void session_answer(struct request *req, const struct session *s, const char *message)
 {
     const struct config_security *security = &config()->security;
-    struct str refresh = {s->refresh.text, REFRESH_TOKEN_LEN};
+    struct str refresh = {s->refresh.text, OPAQUE_TOKEN_LEN};
     struct buf body = {0};
     struct json j = {.buf = &body};
 

@@ -10,7 +10,7 @@
 struct session {
     struct caller caller;
     struct str access; /* in the request's arena */
-    struct refresh_token refresh;
+    struct opaque_token refresh;
 };
 
 /* Signs the access token for session->caller. False: the flow has failed. */

@@ -88,7 +88,7 @@ static void read_default_agent(struct request *req, yyjson_val *value)
 /* The settings that Aerie itself obeys must be of their type; others are the team's own. */
 static void check_settings(struct request *req, struct str text)
 {
-    yyjson_val *root = NULL, *max_users, *open;
+    yyjson_val *root = NULL, *max_users, *open, *verified;
     struct error err = json_read(&req->arena, text, 64, &root);
 
     if (is_error(err)) {
@@ -97,11 +97,14 @@ static void check_settings(struct request *req, struct str text)
     }
     max_users = json_member(root, "max_users");
     open = json_member(root, "open_registration");
+    verified = json_member(root, "require_verified_email");
     if (max_users && !yyjson_is_null(max_users) &&
         (!yyjson_is_uint(max_users) || yyjson_get_uint(max_users) > MOST_USERS))
         input_wrong(req, "settings.max_users", "must be a whole number");
     if (open && !yyjson_is_null(open) && !yyjson_is_bool(open))
         input_wrong(req, "settings.open_registration", "must be true or false");
+    if (verified && !yyjson_is_null(verified) && !yyjson_is_bool(verified))
+        input_wrong(req, "settings.require_verified_email", "must be true or false");
     read_default_agent(req, json_member(root, "default_agent_id"));
 }
 

@@ -9,7 +9,7 @@ const struct schema user_schema = {
         {"id", DOC_ID}, {"team_id", DOC_ID}, {"email", DOC_EMAIL},
         {"full_name", DOC_TEXT | DOC_NULL}, {"role", DOC_TEXT, .values = "user|admin"},
         {"avatar", DOC_TEXT | DOC_NULL, .about = "A data URI"}, {"preferences", DOC_OBJECT},
-        {"is_active", DOC_BOOL}, {"last_login_at", DOC_TIME | DOC_NULL}, {"created_at", DOC_TIME}),
+        {"is_active", DOC_BOOL}, {"email_verified", DOC_BOOL}, {"last_login_at", DOC_TIME | DOC_NULL}, {"created_at", DOC_TIME}),
 };
 
 void user_write(struct json *j, const struct db_result *users, size_t row)
@@ -23,6 +23,7 @@ void user_write(struct json *j, const struct db_result *users, size_t row)
     json_pair_str_or_null(j, "avatar", db_get_text(users, row, USER_AVATAR));
     json_pair_raw(j, "preferences", db_get_text(users, row, USER_PREFERENCES));
     json_pair_bool(j, "is_active", db_get_bool(users, row, USER_IS_ACTIVE));
+    json_pair_bool(j, "email_verified", !db_is_null(users, row, USER_EMAIL_VERIFIED_AT));
     json_key(j, "last_login_at");
     if (db_is_null(users, row, USER_LAST_LOGIN_AT))
         json_null(j);

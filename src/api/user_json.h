@@ -19,6 +19,7 @@ enum user_column {
     USER_AVATAR,
     USER_PREFERENCES,
     USER_LAST_LOGIN_AT,
+    USER_EMAIL_VERIFIED_AT,
 };
 extern const struct schema user_schema;
 void user_write(struct json *j, const struct db_result *users, size_t row);

@@ -1,4 +1,5 @@
 /* aerie user: accounts, made and changed by the operator. */
+#include "account/outbox.h"
 #include "account/password.h"
 #include "account/revocation.h"
 #include "api/input.h"
@@ -151,6 +152,11 @@ static struct error revoke_tokens(struct db *db, const struct id *team, const st
     if (!is_error(err) && with_logins)
         err = db_run(db, &arena, SQL_REFRESH_DROP_USER,
                      DB_ARGS(db_uuid(id_str(team)), db_uuid(id_str(user)), db_null()), &r);
+    if (!is_error(err) && with_logins) /* and what was mailed to set a password */
+        err = db_run(db, &arena, SQL_MAIL_TOKEN_DROP_USER,
+                     DB_ARGS(db_uuid(id_str(team)), db_uuid(id_str(user)),
+                             db_text(mail_kind_name(MAIL_RESET))),
+                     &r);
     arena_free(&arena);
     return err;
 }

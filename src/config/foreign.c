@@ -15,7 +15,6 @@ static const struct foreign names[] = {
     {"ALGORITHM", LOG_DEBUG, "is always HS256", "HS256"},
     {"API__DESCRIPTION", LOG_INFO, "is not used; api.title is"},
     {"API__VERSION", LOG_INFO, "is not used; api.title is"},
-    {"EMAIL__*", LOG_INFO, "is not used yet"},
     {"LOGGING__*", LOG_INFO, "is not used yet; the log goes to stderr"},
     {"MONGO_URI", LOG_WARN,
      "is not used: chats are kept in the database that DATABASE_URL names; remove it"},

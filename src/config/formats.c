@@ -61,18 +61,13 @@ static bool accept_host(struct arena *a, struct str value, struct str *out)
     return ip_parse(value, &ip) || str_eq_nocase(value, STR("localhost"));
 }
 
-/* scheme://host[:port] as browsers send it: lower case, without the scheme's own port. */
-static bool accept_origin(struct arena *a, struct str value, struct str *out)
+/* host[:port], the host perhaps a bracketed IPv6 address, and a slash at the end at most. *port: 0
+ * when there is none. */
+static bool split_host(struct str rest, struct str *host, int64_t *port)
 {
-    bool is_tls = str_starts_with_nocase(value, STR("https://"));
-    struct str rest, host, port = STR_NONE;
-    int64_t number;
     struct ip ip;
     size_t at;
 
-    if (!is_tls && !str_starts_with_nocase(value, STR("http://")))
-        return false;
-    rest = str_skip(value, is_tls ? 8 : 7);
     if (str_ends_with(rest, STR("/")))
         rest.len--;
     if (str_starts_with(rest, STR("["))) {
@@ -85,17 +80,78 @@ static bool accept_origin(struct arena *a, struct str value, struct str *out)
         if (!is_host_name((struct str){rest.ptr, at}))
             return false;
     }
-    host = (struct str){rest.ptr, at};
-    if (at < rest.len) {
-        port = str_skip(rest, at + 1);
-        if (rest.ptr[at] != ':' || !str_to_i64(port, &number) || number < 1 || number > 65535)
-            return false;
-        if (number == (is_tls ? 443 : 80))
-            port = STR_NONE;
-    }
-    *out = lower(a, arena_printf(a, "%s://%.*s%s%.*s", is_tls ? "https" : "http", STR_ARG(host),
-                                 port.len ? ":" : "", STR_ARG(port)));
+    *host = (struct str){rest.ptr, at};
+    *port = 0;
+    return at == rest.len || (rest.ptr[at] == ':' && str_to_i64(str_skip(rest, at + 1), port) &&
+                              *port >= 1 && *port <= 65535);
+}
+
+/* scheme://host[:port] as browsers send it: lower case, without the scheme's own port. */
+static bool accept_origin(struct arena *a, struct str value, struct str *out)
+{
+    bool is_tls = str_starts_with_nocase(value, STR("https://"));
+    const char *scheme = is_tls ? "https" : "http";
+    struct str host;
+    int64_t port;
+
+    if (!is_tls && !str_starts_with_nocase(value, STR("http://")))
+        return false;
+    if (!split_host(str_skip(value, is_tls ? 8 : 7), &host, &port))
+        return false;
+    *out = lower(a, port == 0 || port == (is_tls ? 443 : 80)
+                        ? arena_printf(a, "%s://%.*s", scheme, STR_ARG(host))
+                        : arena_printf(a, "%s://%.*s:%d", scheme, STR_ARG(host), (int)port));
     return out->len > 0;
+}
+
+static bool accept_origin_or_none(struct arena *a, struct str value, struct str *out)
+{
+    *out = value;
+    return value.len == 0 || accept_origin(a, value, out);
+}
+
+/* smtp://host[:port] or smtps://host[:port], with the port told. */
+static bool accept_smtp_url(struct arena *a, struct str value, struct str *out)
+{
+    bool is_tls = str_starts_with_nocase(value, STR("smtps://"));
+    struct str host;
+    int64_t port;
+
+    *out = value;
+    if (value.len == 0)
+        return true;
+    if (!is_tls && !str_starts_with_nocase(value, STR("smtp://")))
+        return false;
+    if (!split_host(str_skip(value, is_tls ? 8 : 7), &host, &port))
+        return false;
+    if (port == 0)
+        port = is_tls ? 465 : 587;
+    *out = lower(
+        a, arena_printf(a, "%s://%.*s:%d", is_tls ? "smtps" : "smtp", STR_ARG(host), (int)port));
+    return out->len > 0;
+}
+
+static bool accept_email(struct arena *a, struct str value, struct str *out)
+{
+    size_t at = str_find(value, '@');
+
+    (void)a;
+    *out = value;
+    if (value.len == 0)
+        return true;
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+
+        if (c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == '"' || c == ',' || c == ';')
+            return false;
+    }
+    return at > 0 && is_host_name(str_skip(value, at + 1));
+}
+
+static bool accept_starttls(struct arena *a, struct str value, struct str *out)
+{
+    *out = lower(a, value);
+    return str_eq(*out, STR("required")) || str_eq(*out, STR("optional"));
 }
 
 static bool accept_environment(struct arena *a, struct str value, struct str *out)
@@ -199,6 +255,7 @@ const struct config_format format_cidr = {"an address or network like 10.0.0.0/8
 const struct config_format format_database_url = {
     "sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host/name",
     accept_database_url};
+const struct config_format format_email = {"an e-mail address", accept_email};
 const struct config_format format_environment = {"development or production", accept_environment};
 const struct config_format format_host = {"an IP address or localhost", accept_host};
 const struct config_format format_inside = {"a network like 10.0.0.0/8, or a host name",
@@ -207,6 +264,11 @@ const struct config_format format_level = {"error, warn, info, debug or trace", 
 const struct config_format format_origin = {"an origin like https://example.com or "
                                             "http://localhost:3000",
                                             accept_origin};
+const struct config_format format_origin_or_none = {"an address like https://chat.example.com",
+                                                    accept_origin_or_none};
 const struct config_format format_path = {"a path", accept_not_empty};
+const struct config_format format_smtp_url = {"smtp://host or smtps://host, with a port or without",
+                                              accept_smtp_url};
+const struct config_format format_starttls = {"required or optional", accept_starttls};
 const struct config_format format_synchronous = {"FULL or NORMAL", accept_synchronous};
 const struct config_format format_title = {"a name", accept_not_empty};

@@ -368,6 +368,8 @@ struct error config_load(const struct config_sources *sources, struct config *ou
         err = load_dotenv(&l, sources->env_path ? sources->env_path : ".env", !sources->env_path);
     if (!is_error(err) && sources->environ)
         err = load_environment(&l, sources->environ);
+    if (!is_error(err))
+        err = config_settle_email(out);
     return err;
 }
 

@@ -3,6 +3,8 @@
 #include "db/sql/api_keys.h"
 #include "db/sql/chats.h"
 #include "db/sql/idempotency.h"
+#include "db/sql/mail_tokens.h"
+#include "db/sql/mails.h"
 #include "db/sql/messages.h"
 #include "db/sql/refresh_tokens.h"
 #include "db/sql/revoked_tokens.h"

@@ -206,14 +206,14 @@ static void a_token_with_any_byte_changed_is_refused(void **state)
 
 static void a_successor_is_the_same_each_time_and_nobody_elses(void **state)
 {
-    struct refresh_token first, second, a, b, c, again;
+    struct opaque_token first, second, a, b, c, again;
 
     (void)state;
-    refresh_token_new(&first);
-    refresh_token_new(&second);
+    opaque_token_new(&first);
+    opaque_token_new(&second);
     assert_string_not_equal(first.text, second.text);
-    assert_int_equal(strlen(first.text), REFRESH_TOKEN_LEN);
-    assert_int_equal(strlen(first.hash), REFRESH_HASH_LEN);
+    assert_int_equal(strlen(first.text), OPAQUE_TOKEN_LEN);
+    assert_int_equal(strlen(first.hash), OPAQUE_HASH_LEN);
     refresh_token_successor(&first, &a);
     refresh_token_successor(&first, &b);
     refresh_token_successor(&second, &c);
@@ -221,7 +221,7 @@ static void a_successor_is_the_same_each_time_and_nobody_elses(void **state)
     assert_string_equal(a.hash, b.hash);
     assert_string_not_equal(a.text, c.text);
     assert_string_not_equal(a.text, first.text);
-    assert_true(refresh_token_read(str_from(a.text), &again));
+    assert_true(opaque_token_read(str_from(a.text), &again));
     assert_string_equal(again.hash, a.hash);
     settings.security.secret = STR(PREVIOUS);
     refresh_token_successor(&first, &b);
@@ -230,14 +230,14 @@ static void a_successor_is_the_same_each_time_and_nobody_elses(void **state)
 
 static void what_has_not_the_shape_of_a_refresh_token_is_refused(void **state)
 {
-    struct refresh_token t;
+    struct opaque_token t;
 
     (void)state;
-    assert_false(refresh_token_read(STR(""), &t));
-    assert_false(refresh_token_read(STR("short"), &t));
-    assert_false(refresh_token_read(STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), &t));
-    assert_false(refresh_token_read(STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa+"), &t));
-    assert_true(refresh_token_read(STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_"), &t));
+    assert_false(opaque_token_read(STR(""), &t));
+    assert_false(opaque_token_read(STR("short"), &t));
+    assert_false(opaque_token_read(STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), &t));
+    assert_false(opaque_token_read(STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa+"), &t));
+    assert_true(opaque_token_read(STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_"), &t));
 }
 
 static void an_api_key_is_found_by_its_prefix_and_read_back(void **state)

@@ -44,6 +44,43 @@ static void expect_url(const char *given, const char *normal)
     config_free(&c);
 }
 
+static void mail_servers_are_told_with_their_port(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"smtp://mail.test", "smtp://mail.test:587"},
+        {"SMTPS://Mail.test/", "smtps://mail.test:465"},
+        {"smtp://localhost:25", "smtp://localhost:25"},
+        {"smtps://mail.test:443", "smtps://mail.test:443"},
+        {"smtp://[::1]", "smtp://[::1]:587"},
+        {"smtp://10.0.0.5:80", "smtp://10.0.0.5:80"},
+    };
+    static const char *const wrong[] = {
+        "mail.test",          "http://mail.test",       "smtp://",   "smtp://u:p@mail.test",
+        "smtp://mail.test:0", "smtp://mail.test:70000", "smtp://a b"};
+    char variable[256];
+    struct config c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        snprintf(variable, sizeof(variable), "EMAIL__URL=%s\nEMAIL__FROM=a@b.test\n", pairs[i][0]);
+        assert_false(is_error(load(NULL, variable, NULL, &c)));
+        assert_str(c.email.url, pairs[i][1]);
+        assert_int_equal(c.email.user.len, 0);
+        config_free(&c);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(variable, sizeof(variable), "EMAIL__URL=\"%s\"\nEMAIL__FROM=a@b.test\n", wrong[i]);
+        if (!is_error(load(NULL, variable, NULL, &c)))
+            fail_msg("%s was accepted", wrong[i]);
+        config_free(&c);
+    }
+    expect_error(NULL, NULL, "EMAIL__URL=smtp://mail.test",
+                 "email.url is set, and email.from is not: set the address that mails come from");
+    expect_error(
+        NULL, NULL, "EMAIL__FROM=a@b.test>",
+        "environment: EMAIL__FROM: \"a@b.test>\" is not accepted, expected an e-mail address");
+}
+
 static void an_empty_place_gives_the_defaults(void **state)
 {
     struct config c;
@@ -186,6 +223,9 @@ static void a_sample_of_each_older_program_loads(void **state)
     assert_false(is_error(load(config_json, dotenv, NULL, &c)));
     log_init(LOG_INFO, STDERR_FILENO);
     assert_str(c.api_title, "Eagle");
+    assert_str(c.email.url, "smtps://smtp.gmail.com:465");
+    assert_str(c.email.user, "a@b.c");
+    assert_str(c.email.password, "p");
     n = read(fds[0], log, sizeof(log) - 1);
     assert_true(n > 0);
     log[n] = '\0';
@@ -337,7 +377,7 @@ static void lines_stay_right_behind_foreign_values(void **state)
 {
     (void)state;
     expect_error(
-        "{\"email\": {\"a\": [{\"b\": 1},\n {\"c\": {\"d\": \"}\\\"\"}}], \"e\": \"x: y\"},\n"
+        "{\"ai_services\": {\"a\": [{\"b\": 1},\n {\"c\": {\"d\": \"}\\\"\"}}], \"e\": \"x: y\"},\n"
         "\"server\": \n{\"port\": \"x\"}}",
         NULL, NULL,
         "config.json:4: server.port: \"x\" is not accepted, expected a whole number from 0 to "
@@ -388,8 +428,8 @@ static void printing_masks_secrets(void **state)
     text = buf_str(&out);
     assert_false(str_contains(text, STR("hush")));
     assert_false(str_contains(text, STR("p@x")));
-    assert_true(str_contains(
-        text, STR("\"egress\":{\"allow\":[\"::1\"]},\"environment\":\"development\"")));
+    assert_true(
+        str_contains(text, STR("\"egress\":{\"allow\":[\"::1\"]},\"email\":{\"ca_file\":\"\"")));
     assert_true(str_contains(text, STR("\"server\":{\"drain_seconds\":30,\"host\":\"127.0.0.1\"")));
     buf_deinit(&out);
     config_free(&c);
@@ -406,6 +446,7 @@ int main(void)
         IN_DIRECTORY(dotenv_knows_quotes_comments_and_export),
         IN_DIRECTORY(the_names_of_older_programs_work),
         IN_DIRECTORY(a_sample_of_each_older_program_loads),
+        IN_DIRECTORY(mail_servers_are_told_with_their_port),
         IN_DIRECTORY(database_urls_are_put_in_normal_form),
         IN_DIRECTORY(a_bad_value_is_told_with_its_place),
         IN_DIRECTORY(secrets_do_not_stand_in_errors),
