@@ -342,6 +342,10 @@ static void on_flow_end(struct flow *f)
         else
             response_end_stream(req);
         break;
+    case RESPONSE_UPGRADED:
+        websocket_close(req, is_error(f->err) ? CLOSE_INTERNAL : CLOSE_NORMAL, "");
+        res->state = RESPONSE_DONE;
+        break;
     case RESPONSE_DONE:
         break;
     }

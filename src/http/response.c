@@ -22,6 +22,7 @@ static struct str reason(int status)
         int status;
         struct str text;
     } rows[] = {
+        {101, {"Switching Protocols", 19}},
         {200, {"OK", 2}},
         {201, {"Created", 7}},
         {202, {"Accepted", 8}},
@@ -315,13 +316,18 @@ void response_stream_write(struct request *req, const void *data, size_t len)
     buf_append(out, data, len);
     if (res->is_chunked)
         buf_append_str(out, STR("\r\n"));
+    response_note_full(req);
+}
+
+void response_note_full(struct request *req)
+{
     if (conn_out_waiting(req->conn) >= config()->limits.output_bytes)
-        res->was_full = true;
+        req->response->was_full = true;
 }
 
 bool response_stream_is_full(const struct request *req)
 {
-    return req->response->state == RESPONSE_STREAMING && req->response->was_full;
+    return req->response->state != RESPONSE_DONE && req->response->was_full;
 }
 
 void response_stream_on_drained(struct request *req, void (*on_drained)(void *state), void *state)
@@ -340,6 +346,22 @@ void response_end_stream(struct request *req)
     res->state = RESPONSE_DONE;
     if (out && res->is_chunked && !req->is_head)
         buf_append_str(out, STR("0\r\n\r\n"));
+}
+
+void response_upgrade(struct request *req, struct str accept)
+{
+    struct response *res = req->response;
+    struct buf *out;
+
+    res->state = RESPONSE_UPGRADED;
+    res->keep_alive = true; /* whatever the client's Connection line says beside */
+    out = begin_head(req, 101, NULL);
+    res->keep_alive = false;
+    if (!out)
+        return;
+    buf_append_str(out, STR("Upgrade: websocket\r\nConnection: Upgrade\r\n"));
+    append_line(out, STR("Sec-WebSocket-Accept"), accept);
+    buf_append_str(out, STR("\r\n"));
 }
 
 void response_cut_stream(struct request *req)
