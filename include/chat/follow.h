@@ -42,5 +42,7 @@ void follow_set_headers(struct request *req, const struct turn_log *log);
 /* The start of an SSE answer and one event of it, for replies that are no longer in a log. */
 void sse_begin(struct request *req);
 void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event);
+/* An event as one JSON object with its id, as WebSockets get it. */
+void event_format(struct buf *out, const struct id *turn_id, const struct log_event *event);
 
 #endif

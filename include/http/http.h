@@ -46,7 +46,11 @@ struct route {
 };
 
 struct conn;
-struct field_error;
+/* One wrong field, for the 422. */
+struct field_error {
+    struct field_error *next;
+    const char *field, *message;
+};
 struct header_line {
     struct str name, value;
 };

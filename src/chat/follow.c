@@ -100,13 +100,18 @@ static void end_sse(struct follow *w)
 
 static const struct follow_format sse = {begin_sse, add_sse, keep_sse_alive, end_sse};
 
+void event_format(struct buf *out, const struct id *turn_id, const struct log_event *event)
+{
+    buf_printf(out, "{\"id\":\"%s:%" PRIu64 "\",", turn_id->text, event->n);
+    write_members(out, event);
+}
+
 /* Each event is a message of its own. */
 static size_t add_message(struct follow *w, struct buf *out, const struct log_event *event)
 {
     size_t len;
 
-    buf_printf(out, "{\"id\":\"%s:%" PRIu64 "\",", w->log->turn_id.text, event->n);
-    write_members(out, event);
+    event_format(out, &w->log->turn_id, event);
     if (out->failed)
         return 0;
     websocket_send(w->req, buf_str(out));

@@ -149,12 +149,6 @@ enum response_state {
     RESPONSE_DONE
 };
 
-/* One wrong field, for the 422. */
-struct field_error {
-    struct field_error *next;
-    const char *field, *message;
-};
-
 /* The inside of a request: allocated with it. */
 struct response {
     struct buf headers; /* lines that the handler set */

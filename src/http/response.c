@@ -200,16 +200,6 @@ bool response_is_started(const struct request *req)
 
 /* ---- errors ---- */
 
-/* Our own words, and those written for the client, go out; a library's or a provider's stay in. */
-static const char *public_detail(struct error err)
-{
-    const struct status_row *row = status_row(err.status);
-
-    if (err.detail && (err.status < ERR_INTERNAL || err.status == ERR_UNAVAILABLE))
-        return err.detail;
-    return row->detail;
-}
-
 static int retry_after_s(struct error err)
 {
     bool is_told = err.status == ERR_RATE_LIMITED || err.status == ERR_BUSY ||
@@ -271,7 +261,7 @@ void response_error(struct request *req, struct error err)
         snprintf(seconds, sizeof(seconds), "%d", retry_after_s(err));
         response_set_header(req, "Retry-After", str_from(seconds));
     }
-    send_detail(req, status, public_detail(err),
+    send_detail(req, status, error_public_detail(&err),
                 err.status == ERR_INVALID ? req->field_errors : NULL);
 }
 
