@@ -294,18 +294,8 @@ static void on_text(void *state, struct str text)
         return;
     }
     fr->socket = s;
-    fr->req = (struct request){
-        .loop = s->req->loop,
-        .conn = s->req->conn,
-        .route = s->req->route,
-        .id = s->req->id,
-        .id_text = s->req->id_text,
-        .address = s->req->address,
-        .address_group = s->req->address_group,
-        .body = text,
-        .state = &fr->talk,
-        .caller = s->req->caller,
-    };
+    request_init_within(&fr->req, s->req, text);
+    fr->req.state = &fr->talk;
     fr->talk.ask.mode = ASK_SOCKET;
     fr->talk.ask.socket = s->req;
     s->n_frames++;

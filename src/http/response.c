@@ -151,6 +151,8 @@ void response_set_header(struct request *req, const char *name, struct str value
 {
     struct buf *headers = &req->response->headers;
 
+    if (req->response->state != RESPONSE_NONE)
+        return; /* the head is out */
     /* What a client brought must not become lines of its own. */
     if (str_has_control(value)) {
         log_warn("http: a value of %s with control characters is left out", name);
