@@ -221,6 +221,7 @@ static void on_socket_text(void *state, struct str text)
 {
     struct request *req = state;
     struct socket *s = req->state;
+    static const char big[BIG_BYTES];
 
     ts.n_texts++;
     if (str_eq(text, STR("end"))) {
@@ -231,6 +232,8 @@ static void on_socket_text(void *state, struct str text)
         websocket_close(req, CLOSE_TRY_LATER, "busy");
         websocket_send(req, STR("too late"));
         op_end(&s->op, NO_ERROR);
+    } else if (str_eq(text, STR("big"))) {
+        websocket_send(req, (struct str){big, sizeof(big)});
     } else if (str_eq(text, STR("flood"))) {
         s->n_left = FLOOD_BYTES / 1000 * 1000;
         pump_socket(req);

@@ -39,8 +39,9 @@ extern struct test_server ts;
  * GET /busy (503) · GET /mute (no answer) · GET /secret (401 by the hook) · GET /query?name= · GET
  * /cookie · GET /address · GET /wait and POST /wait (until finish_parked()) · GET /stream (until
  * finish_parked()) · GET /flood (a stream of FLOOD_BYTES, by is_full and on_drained) · GET /socket (a
- * WebSocket: "end", "fail" and "close" do so; "flood" gets FLOOD_BYTES in messages; all else comes
- * back; draining ends it with 1001) */
+ * WebSocket: "end", "fail" and "close" do so; "big" gets BIG_BYTES, "flood" FLOOD_BYTES in many
+ * messages; all else comes back; draining ends it with 1001) */
+#define BIG_BYTES 10000
 #define FLOOD_BYTES (8 * 1024 * 1024)
 void server_start(const char *trusted_proxies);
 void server_stop(void); /* aborts what is left; fails the test when a flow or a connection stays */

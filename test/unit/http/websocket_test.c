@@ -159,6 +159,7 @@ static void the_handshakes_lists_are_read_as_lists(void **state)
                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n\r\n");
     text = client_read_until(fd, "\r\n\r\n");
     assert_status(text, 101);
+    assert_null(strstr(text, "Connection: close"));
     free(text);
     send_frame(fd, 0x81, "still here");
     EXPECT(fd, "\x81\x0astill here");
@@ -412,6 +413,34 @@ static void one_who_only_asks_is_not_read(void **state)
     hang_up(fd);
 }
 
+/* Short questions with long answers, all at once: those behind wait until the answers have gone. */
+static void one_who_asks_for_much_is_served_in_turn(void **state)
+{
+    enum { N = 2000 };
+    int fd = open_socket();
+    struct buf b = {.data = NULL};
+    size_t got = 0;
+    static char piece[65536];
+
+    (void)state;
+    for (unsigned i = 0; i < N; i++)
+        frame_append(&b, 0x81, "big", 3);
+    client_send_bytes(fd, b.data, b.len);
+    while (got < (size_t)N * (BIG_BYTES + 4)) {
+        ssize_t n;
+
+        assert_true(conn_out_waiting(the_conn()) <=
+                    test_config.limits.output_bytes + BIG_BYTES + 4);
+        n = recv(fd, piece, sizeof(piece), 0);
+        assert_true(n != 0);
+        got += n > 0 ? (size_t)n : 0;
+        turn(1);
+    }
+    assert_int_equal(ts.n_texts, N);
+    buf_deinit(&b);
+    hang_up(fd);
+}
+
 static void a_client_may_vanish_at_any_byte(void **state)
 {
     struct buf b = {.data = NULL};
@@ -479,6 +508,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_message_that_trickles_is_not_waited_for),
     TEST(a_slow_reader_stops_the_writer_and_is_waited_for),
     TEST(one_who_only_asks_is_not_read),
+    TEST(one_who_asks_for_much_is_served_in_turn),
     TEST(a_client_may_vanish_at_any_byte),
     TEST(draining_says_goodbye),
 };
