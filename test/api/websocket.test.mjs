@@ -220,6 +220,21 @@ test('a_client_that_comes_back_gets_the_rest_once_and_in_order', async () => {
   await late.close();
 });
 
+test('a_reply_that_was_resumed_can_be_stopped', async () => {
+  const chat = await user.chat(agent);
+  const lost = await open();
+  lost.send({ message: '!tokens=60&delay=50', session_id: chat.id });
+  await lost.until((s) => s.of('message').length > 0);
+  const back = await open();
+  back.send({ type: 'resume', session_id: chat.id });
+  await back.until((s) => s.of('message').length > 0);
+  back.send({ type: 'stop' });
+  await Promise.all([lost, back].map((socket) => socket.until((s) => s.of('done').length > 0, 2000)));
+  assert.equal(lost.text, back.text);
+  assert.equal((await user.messages(chat)).at(-1).status, 'stopped');
+  await Promise.all([lost.close(), back.close()]);
+});
+
 test('a_lost_socket_leaves_its_turn_to_on_disconnect', async () => {
   for (const [config, status] of [[{ on_disconnect: 'abort' }, 'stopped'], [{ on_disconnect: 'continue' }, 'complete']]) {
     const mine = await aerie.admin.agent({ webhook_url: upstream.url(), config });
