@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "chat/event.h"
 #include "chat/hub.h"
+#include "doc.h"
 #include "http/websocket.h"
 #include "talk.h"
 
@@ -316,4 +317,15 @@ static void open_socket(struct flow *f)
 const struct step chat_socket_steps[] = {
     STEP(open_socket), /* ends with the socket */
     STEP_END,
+};
+const struct route_doc chat_socket_doc = {
+    TAG_CHAT,
+    ANSWERS({101, .about = "The connection is a WebSocket"}),
+    .errors = DOC_ERRORS(426),
+    .about =
+        "Text frames of JSON, both ways. The client sends "
+        "`{\"message\", \"session_id\"?, \"agent_id\"?, \"model\"?, \"idempotency_key\"?}`, "
+        "`{\"type\":\"stop\"}` or `{\"type\":\"resume\", \"session_id\", \"last_event_id\"?}`, "
+        "and gets the events of a stream, each with its `id`. What cannot be done is told in an "
+        "`error` event, and the socket stays.",
 };

@@ -16,5 +16,6 @@ struct chat_socket {
     bool is_draining;      /* the same after the reply */
 };
 extern const struct step chat_socket_steps[];
+extern const struct route_doc chat_socket_doc;
 
 #endif

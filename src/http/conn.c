@@ -290,8 +290,7 @@ static bool may_begin(const struct conn *c)
     return !c->is_blocked && conn_out_waiting(c) < config()->limits.output_bytes && !c->out.failed;
 }
 
-/* Reads requests until one has to wait, or what a WebSocket takes. Returns how many bytes were
- * used.
+/* Reads requests until one has to wait, or a WebSocket's frames. Returns how many bytes were used.
  */
 static size_t parse(struct conn *c, const char *data, size_t len)
 {
