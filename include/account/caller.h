@@ -5,7 +5,13 @@
 #include "base/id.h"
 
 /* The word of a route's row. */
-enum who { WHO_ANYONE, WHO_USER, WHO_ADMIN };
+enum who {
+    WHO_ANYONE,
+    WHO_USER,
+    WHO_SOCKET, /* a user, who may bring the token as the query's "token": a page cannot give a
+                   WebSocket header lines. Only our own pages and allowed ones may */
+    WHO_ADMIN
+};
 
 /* In the request's arena; request->caller. NULL where nobody was named (WHO_ANYONE without a
  * token). */

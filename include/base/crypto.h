@@ -5,9 +5,11 @@
 #include "base/arena.h"
 #include "base/error.h"
 
+#define SHA1_BYTES   20
 #define SHA256_BYTES 32
 
 void crypto_random(void *out, size_t len); /* aborts when the system has none */
+void crypto_sha1(struct str in, unsigned char out[SHA1_BYTES]); /* for protocols that name it; proves nothing */
 void crypto_sha256(struct str in, unsigned char out[SHA256_BYTES]);
 void crypto_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_BYTES]);
 bool crypto_equal(struct str a, struct str b); /* constant time for equal lengths */

@@ -69,5 +69,8 @@ struct status_row {
     int log_level;      /* enum log_level */
 };
 const struct status_row *status_row(enum status status);
+/* The sentence for clients: our own words, and those written for them; a library's or a provider's
+ * stay in. As long-lived as err's. */
+const char *error_public_detail(const struct error *err);
 
 #endif

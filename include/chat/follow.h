@@ -5,6 +5,8 @@
 #include "chat/turn_log.h"
 #include "http/http.h"
 
+struct follow_format;
+
 enum follow_state {
     FOLLOW_PENDING, /* the turn has not begun: nothing was sent */
     FOLLOW_LIVE,    /* sends what the log has */
@@ -18,6 +20,7 @@ struct follow {
     struct log_reader reader;
     struct turn_log *log;
     struct request *req;
+    const struct follow_format *format; /* NULL: nothing is sent */
     struct timer heartbeat;
     uint64_t n; /* the last event sent */
     enum follow_state state;
@@ -28,6 +31,9 @@ struct follow {
  * ERR_NO_MEMORY. The caller holds the log meanwhile. */
 void follow_sse(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
                 uint64_t n);
+/* The same in the messages of req's WebSocket, which stays open. */
+void follow_websocket(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
+                      uint64_t n);
 /* Sends nothing; ends well when the turn has ended. */
 void follow_wait(struct follow *w, struct flow *f, struct turn_log *log);
 /* What is left of the owner's tokens for the day, where they are limited: headers of an answer that
@@ -36,5 +42,7 @@ void follow_set_headers(struct request *req, const struct turn_log *log);
 /* The start of an SSE answer and one event of it, for replies that are no longer in a log. */
 void sse_begin(struct request *req);
 void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event);
+/* An event as one JSON object with its id, as WebSockets get it. */
+void event_format(struct buf *out, const struct id *turn_id, const struct log_event *event);
 
 #endif

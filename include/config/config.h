@@ -59,6 +59,7 @@ struct config_limits {
     uint64_t messages_per_minute, visitor_messages_per_minute, agent_messages_per_minute;
     uint64_t reply_tokens, tokens_per_day;
     uint64_t connections, connections_per_address, streams_per_team, streams;
+    uint64_t websocket_message_bytes, websocket_ping_seconds, websocket_pong_seconds;
 };
 
 struct config_upstream {

@@ -46,7 +46,11 @@ struct route {
 };
 
 struct conn;
-struct field_error;
+/* One wrong field, for the 422. */
+struct field_error {
+    struct field_error *next;
+    const char *field, *message;
+};
 struct header_line {
     struct str name, value;
 };
@@ -85,6 +89,11 @@ static inline struct request *request_of(struct flow *f)
 {
     return f->state;
 }
+
+/* Makes inner a request within outer, whose connection is a WebSocket: the same caller, route and
+ * address, a body of its own, and no answer: what is said to it is dropped. Its flow is the caller's
+ * to start, and its arena to free. body: not copied. */
+void request_init_within(struct request *inner, const struct request *outer, struct str body);
 
 /* Case-insensitive; ptr NULL when absent; several lines of one name: the first. */
 struct str request_header(const struct request *req, const char *name);

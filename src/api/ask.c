@@ -140,6 +140,7 @@ static bool wants_stream(const struct request *req)
     case ASK_WHOLE:
         return false;
     case ASK_STREAM:
+    case ASK_SOCKET:
         return true;
     }
     return false;
@@ -164,7 +165,9 @@ void ask_follow_turn(struct flow *f)
         return;
     req->fails_at_eof =
         true; /* one who waits for the whole is a reader too: on_disconnect counts */
-    if (wants_stream(req))
+    if (s->mode == ASK_SOCKET)
+        follow_websocket(&s->follow, f, s->socket, s->log, ask_resume_at(req, s->log));
+    else if (wants_stream(req))
         follow_sse(&s->follow, f, req, s->log, ask_resume_at(req, s->log));
     else
         follow_wait(&s->follow, f, s->log);
@@ -198,12 +201,17 @@ static void answer_earlier(struct request *req, struct ask *s)
     if (s->earlier.result->n_rows == 0) {
         flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
     } else if (wants_stream(req)) {
-        earlier_stream(req, s->earlier.result, &s->turn.owner_id, s->turn.names_session,
-                       resume_earlier_at(req));
+        earlier_stream(req, s->mode == ASK_SOCKET ? s->socket : NULL, s->earlier.result,
+                       &s->turn.owner_id, s->turn.names_session, resume_earlier_at(req));
     } else {
         reply_write(&j, &req->arena, s->shape, s->earlier.result, 0, &s->turn.owner_id);
         answer_json(req, 200, &out);
     }
+}
+
+static bool was_streamed(const struct request *req, const struct ask *s)
+{
+    return s->mode == ASK_SOCKET ? s->log->is_begun : response_is_started(req);
 }
 
 void ask_answer(struct flow *f)
@@ -211,7 +219,7 @@ void ask_answer(struct flow *f)
     struct request *req = request_of(f);
     struct ask *s = ask_of(req);
 
-    if (response_is_started(req))
+    if (was_streamed(req, s))
         return;
     follow_set_headers(req, s->log);
     if (s->log->earlier_reply.text[0] != '\0')

@@ -16,6 +16,7 @@ enum ask_mode {
     ASK_BY_ACCEPT, /* whole for one who accepts application/json and no stream */
     ASK_WHOLE,
     ASK_STREAM,
+    ASK_SOCKET, /* as messages of a WebSocket: req has no answer of its own */
 };
 
 /* The first member of these routes' states. A door reads its own body and fills turn; the steps
@@ -24,6 +25,7 @@ struct ask {
     struct turn_request turn;
     enum ask_mode mode;
     enum reply_shape shape; /* of a whole reply */
+    struct request *socket; /* ASK_SOCKET: who opened it */
     struct turn_log *log;   /* counted by the request's arena */
     struct follow follow;
     struct db_query earlier;

@@ -7,14 +7,20 @@
 #include "base/clock.h"
 #include "config/config.h"
 
-/* The token that the request brings; ptr NULL: none. A header wins over the cookie, even when it is
- * wrong. */
-static struct str credentials(const struct request *req)
+static bool is_for_sockets(const struct request *req)
+{
+    return req->route && req->route->who == WHO_SOCKET;
+}
+
+/* The token that the request brings; ptr NULL: none. A header wins over the query, and that over
+ * the cookie, even when it is wrong. */
+static struct str credentials(struct request *req)
 {
     struct str header = request_header(req, "authorization");
+    struct str query = is_for_sockets(req) ? request_query(req, "token") : STR_NONE;
 
     if (!header.ptr)
-        return request_cookie(req, "access_token");
+        return query.ptr ? query : request_cookie(req, "access_token");
     if (str_starts_with_nocase(header, STR("Bearer ")))
         return str_trim(str_skip(header, 7));
     return STR("");
@@ -109,6 +115,10 @@ struct error api_on_head(struct request *req)
 
     if (is_unsafe(req->method) && is_by_cookie(req) && !api_is_from_our_page(req))
         return ERROR(ERR_FORBIDDEN, 0, "This origin may not call with cookies");
+    /* The same-origin policy does not hold for WebSockets (RFC 6455 section 10.2). */
+    if (is_for_sockets(req) && request_header(req, "origin").ptr &&
+        !api_allows_origin(req, request_header(req, "origin")))
+        return ERROR(ERR_FORBIDDEN, 0, "This origin may not open a WebSocket here");
     who = token.ptr ? find_caller(req, token, &err) : NULL;
     if (is_error(err))
         return err;

@@ -4,6 +4,7 @@
 #include "chat/event.h"
 #include "chat/follow.h"
 #include "config/config.h"
+#include "http/websocket.h"
 #include "message_json.h"
 
 /* Why the stored reply is not whole: kept with it, unless a crash left no time for that. */
@@ -37,12 +38,26 @@ static void write_end(struct buf *out, struct request *req, const struct db_resu
         write_error_end(out, req, row);
 }
 
-static void format(struct buf *out, const struct id *turn_id, uint64_t n, struct str notice,
-                   struct str text)
+/* Where the events go: an answer's body, sent when all are there, or a WebSocket. */
+struct sink {
+    struct request *socket; /* NULL: it is an answer */
+    struct id turn_id;
+    struct buf out;
+};
+
+static void add(struct sink *s, uint64_t n, struct str notice, struct str text)
 {
     struct log_event event = {.n = n, .notice = notice, .text = text};
 
-    sse_format(out, turn_id, &event);
+    if (!s->socket) {
+        sse_format(&s->out, &s->turn_id, &event);
+        return;
+    }
+    event_format(&s->out, &s->turn_id, &event);
+    if (s->out.failed)
+        return;
+    websocket_send(s->socket, buf_str(&s->out));
+    buf_clear(&s->out);
 }
 
 /* The part of the text that comes after event n. */
@@ -55,37 +70,37 @@ static struct str rest_of(struct str text, uint64_t n)
     return str_skip(text, offset);
 }
 
-void earlier_stream(struct request *req, const struct db_result *row, const struct id *owner_id,
-                    bool names_session, uint64_t n)
+void earlier_stream(struct request *req, struct request *socket, const struct db_result *row,
+                    const struct id *owner_id, bool names_session, uint64_t n)
 {
-    struct id id = {""};
+    struct sink s = {.socket = socket};
     struct message_view v;
-    struct buf out = {0}, json = {0};
+    struct buf json = {0};
     struct str rest;
     bool is_told = names_session && n == 0;
 
-    (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &id);
+    (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &s.turn_id);
     message_view_open(&v, row, 0, owner_id);
     rest = rest_of(v.content, n);
     if (is_told) {
         event_write_status(&json, "info", STR("This message was answered before"),
                            db_get_text(row, 0, MESSAGE_CHAT_ID));
-        format(&out, &id, turn_log_number(0, 1), buf_str(&json), STR_NONE);
+        add(&s, turn_log_number(0, 1), buf_str(&json), STR_NONE);
         buf_clear(&json);
     }
     if (rest.len > 0)
-        format(&out, &id, turn_log_number(v.content.len, 0), STR_NONE, rest);
+        add(&s, turn_log_number(v.content.len, 0), STR_NONE, rest);
     write_end(&json, req, row, v.status);
-    format(&out, &id, turn_log_number(v.content.len, is_told && v.content.len == 0 ? 2 : 1),
-           buf_str(&json), STR_NONE);
+    add(&s, turn_log_number(v.content.len, is_told && v.content.len == 0 ? 2 : 1), buf_str(&json),
+        STR_NONE);
     message_view_close(&v);
-    if (out.failed || json.failed) {
+    if (s.out.failed || json.failed) {
         flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
-    } else {
+    } else if (!socket) {
         sse_begin(req);
-        response_stream_write(req, out.data, out.len);
+        response_stream_write(req, s.out.data, s.out.len);
         response_end_stream(req);
     }
     buf_deinit(&json);
-    buf_deinit(&out);
+    buf_deinit(&s.out);
 }

@@ -5,9 +5,10 @@
 #include "db/db.h"
 #include "http/http.h"
 
-/* Streams it, or fails the flow. row: of MESSAGE_GET, not empty. names_session: as turn_request's.
- */
-void earlier_stream(struct request *req, const struct db_result *row, const struct id *owner_id,
-                    bool names_session, uint64_t n);
+/* Streams it as the answer, or in the messages of socket's WebSocket; or fails the flow. socket:
+ * NULL: none. row: of MESSAGE_GET, not empty. names_session: as turn_request's. n: the last
+ * event that the reader has, or 0. */
+void earlier_stream(struct request *req, struct request *socket, const struct db_result *row,
+                    const struct id *owner_id, bool names_session, uint64_t n);
 
 #endif

@@ -40,6 +40,7 @@ static const struct {
     {413, "TooLarge", "The body is too large"},
     {415, "UnsupportedMediaType", "This kind of body is not understood"},
     {422, "Invalid", "A field is missing or wrong"},
+    {426, "UpgradeRequired", "Only WebSockets are served here"},
     {429, "TooManyRequests", "Too often"},
     {500, "Internal", "Our own mistake"},
     {502, "BadGateway", "The agent failed"},
@@ -91,7 +92,7 @@ static bool may_fail_with(const struct route *r, int status)
     case 401:
         return needs_caller || is_listed(doc->errors, status);
     case 403: /* a cookie from another page */
-        return r->who == WHO_ADMIN || doc->takes_key || !is_safe(r);
+        return r->who == WHO_ADMIN || r->who == WHO_SOCKET || doc->takes_key || !is_safe(r);
     case 404:
         return has_params(r) || is_listed(doc->errors, status);
     case 413:
@@ -452,6 +453,8 @@ static void pair_security(struct json *j, const struct route *r)
         write_scheme(j, "access_token");
         write_scheme(j, "access_token_cookie");
     }
+    if (r->who == WHO_SOCKET)
+        write_scheme(j, "access_token_query");
     json_end_array(j);
 }
 
@@ -578,6 +581,9 @@ static void pair_schemes(struct json *j)
         {"access_token_cookie",
          "{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"access_token\","
          "\"description\":\"Set by a login. From other pages it counts for reading only\"}"},
+        {"access_token_query",
+         "{\"type\":\"apiKey\",\"in\":\"query\",\"name\":\"token\","
+         "\"description\":\"For WebSockets only, to which pages cannot give headers\"}"},
         {"api_key", "{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"eck_…\","
                     "\"description\":\"An agent's API key\"}"},
         {"api_key_header", "{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","

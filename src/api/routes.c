@@ -7,6 +7,7 @@
 #include "api/auth.h"
 #include "api_keys.h"
 #include "avatar.h"
+#include "chat_socket.h"
 #include "chats.h"
 #include "completions.h"
 #include "docs.h"
@@ -80,6 +81,8 @@ static const struct route routes[] = {
      "Send a message, in a new chat or one of one's own, and wait for the reply", &talk_doc},
     {HTTP_POST, "/api/chat/stream", WHO_USER, BODY_JSON, sizeof(struct talk), talk_stream_steps,
      "Send a message, in a new chat or one of one's own, and stream the reply", &talk_stream_doc},
+    {HTTP_GET, "/api/chat/ws", WHO_SOCKET, BODY_NONE, sizeof(struct chat_socket), chat_socket_steps,
+     "The same over a WebSocket, message after message", &chat_socket_doc},
 
     {HTTP_GET, "/api/chats", WHO_USER, BODY_NONE, sizeof(struct chats_list), chats_list_steps,
      "List and search one's own chats", &chats_list_doc},

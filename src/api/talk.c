@@ -82,7 +82,7 @@ static const struct schema talk_schema = {
                         .about = "Instead of the agent's own, for this message"}),
 };
 
-static void read_talk(struct flow *f)
+void talk_read(struct flow *f)
 {
     struct request *req = request_of(f);
     struct talk *s = req->state;
@@ -129,7 +129,7 @@ static void answer_stream(struct flow *f)
 const struct step talk_steps[] = {
     STEP(answer_whole),
     STEP(ask_take_rate), /* 429 */
-    STEP(read_talk),     /* 422 */
+    STEP(talk_read),     /* 422 */
     ASK_STEPS,
 };
 #define TALK_EXAMPLE "{\"message\": \"Hello, how are you?\", \"session_id\": null}"
@@ -145,7 +145,7 @@ const struct route_doc talk_doc = {
 const struct step talk_stream_steps[] = {
     STEP(answer_stream),
     STEP(ask_take_rate), /* 429 */
-    STEP(read_talk),     /* 422 */
+    STEP(talk_read),     /* 422 */
     ASK_STEPS,
 };
 const struct route_doc talk_stream_doc = {

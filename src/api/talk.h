@@ -9,6 +9,8 @@ struct talk {
     struct ask ask; /* first: its steps look here */
     struct input message, session_id, agent_id, model;
 };
+/* A step: reads the body into a struct talk that is the state. */
+void talk_read(struct flow *f);
 extern const struct step talk_steps[];
 extern const struct step talk_stream_steps[];
 extern const struct route_doc talk_doc, talk_stream_doc;

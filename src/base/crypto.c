@@ -51,6 +51,15 @@ static struct str bytes(const unsigned char *ptr, size_t len)
     return (struct str){(const char *)ptr, len};
 }
 
+void crypto_sha1(struct str in, unsigned char out[SHA1_BYTES])
+{
+    SHA_CTX ctx;
+
+    SHA1_Init(&ctx);
+    SHA1_Update(&ctx, in.ptr, in.len);
+    SHA1_Final(out, &ctx);
+}
+
 void crypto_sha256(struct str in, unsigned char out[SHA256_BYTES])
 {
     digest(in, STR_NONE, out);

@@ -58,3 +58,10 @@ const struct status_row *status_row(enum status status)
     assert(status < N_STATUSES && rows[status].name);
     return &rows[status];
 }
+
+const char *error_public_detail(const struct error *err)
+{
+    if (err->detail && (err->status < ERR_INTERNAL || err->status == ERR_UNAVAILABLE))
+        return err->detail;
+    return status_row(err->status)->detail;
+}

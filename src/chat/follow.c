@@ -1,16 +1,27 @@
-/* Reading a turn for one request: its events as SSE, or only its end. */
+/* Reading a turn for one request: its events as SSE or in a WebSocket, or only its end. */
 #include "chat/follow.h"
 
 #include "base/json.h"
 #include "base/log.h"
 #include "chat/turn.h"
 #include "config/config.h"
+#include "http/websocket.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #define EVENT_TEXT_BYTES (16 * 1024)
 #define BATCH_BYTES      (32 * 1024)
+
+/* How a reader gets its events. */
+struct follow_format {
+    void (*begin)(struct follow *w);
+    /* Adds an event to out, which is sent when a batch is there; or sends it and leaves out empty.
+     * Returns its bytes. */
+    size_t (*add)(struct follow *w, struct buf *out, const struct log_event *event);
+    void (*keep_alive)(struct follow *w); /* so that those in between do not hang up */
+    void (*end)(struct follow *w);
+};
 
 static const char *const state_names[] = {"pending", "live", "blocked", "ended"};
 
@@ -44,18 +55,78 @@ void sse_begin(struct request *req)
     response_begin_stream(req, 200, "text/event-stream");
 }
 
-void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event)
+/* The event's object but for the brace that opens it. */
+static void write_members(struct buf *out, const struct log_event *event)
 {
-    buf_printf(out, "id: %s:%" PRIu64 "\ndata: ", turn_id->text, event->n);
     if (event->notice.len > 0) {
-        buf_append_str(out, event->notice);
+        buf_append_str(out, str_skip(event->notice, 1));
     } else {
-        buf_append_str(out, STR("{\"type\":\"message\",\"data\":{\"content\":\""));
+        buf_append_str(out, STR("\"type\":\"message\",\"data\":{\"content\":\""));
         json_escape(out, event->text);
         buf_append_str(out, STR("\"}}"));
     }
+}
+
+void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event)
+{
+    buf_printf(out, "id: %s:%" PRIu64 "\ndata: {", turn_id->text, event->n);
+    write_members(out, event);
     buf_append_str(out, STR("\n\n"));
 }
+
+static size_t add_sse(struct follow *w, struct buf *out, const struct log_event *event)
+{
+    size_t before = out->len;
+
+    sse_format(out, &w->log->turn_id, event);
+    return out->len - before;
+}
+
+static void begin_sse(struct follow *w)
+{
+    follow_set_headers(w->req, w->log);
+    sse_begin(w->req);
+}
+
+static void keep_sse_alive(struct follow *w)
+{
+    response_stream_write(w->req, ": keep-alive\n\n", 14);
+}
+
+static void end_sse(struct follow *w)
+{
+    response_end_stream(w->req);
+}
+
+static const struct follow_format sse = {begin_sse, add_sse, keep_sse_alive, end_sse};
+
+void event_format(struct buf *out, const struct id *turn_id, const struct log_event *event)
+{
+    buf_printf(out, "{\"id\":\"%s:%" PRIu64 "\",", turn_id->text, event->n);
+    write_members(out, event);
+}
+
+/* Each event is a message of its own. */
+static size_t add_message(struct follow *w, struct buf *out, const struct log_event *event)
+{
+    size_t len;
+
+    event_format(out, &w->log->turn_id, event);
+    if (out->failed)
+        return 0;
+    websocket_send(w->req, buf_str(out));
+    len = out->len;
+    buf_clear(out);
+    return len;
+}
+
+static void do_nothing(struct follow *w)
+{
+    (void)w;
+}
+
+/* The WebSocket was begun by another, has pings of its own, and goes on. */
+static const struct follow_format messages = {do_nothing, add_message, do_nothing, do_nothing};
 
 static void leave(struct follow *w)
 {
@@ -77,20 +148,21 @@ static void on_heartbeat(struct timer *t)
     struct follow *w = container_of(t, struct follow, heartbeat);
 
     if (w->state == FOLLOW_LIVE)
-        response_stream_write(w->req, ": keep-alive\n\n", 14);
+        w->format->keep_alive(w);
     timer_start(t, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
 }
 
-/* What the log has after w->n, up to a batch, into the scratch buffer. */
+/* What the log has after w->n, up to a batch. */
 static bool gather(struct follow *w, struct buf *out)
 {
     struct log_event event;
     bool has_more = false;
+    size_t n_bytes = 0;
 
     turn_log_lock(w->log);
     while ((has_more = turn_log_next(w->log, w->n, EVENT_TEXT_BYTES, &event)) &&
-           out->len < BATCH_BYTES) {
-        sse_format(out, &w->log->turn_id, &event);
+           n_bytes < BATCH_BYTES && !out->failed) {
+        n_bytes += w->format->add(w, out, &event);
         w->n = event.n;
     }
     turn_log_unlock(w->log);
@@ -115,10 +187,8 @@ static void pump(struct follow *w)
             op_end(&w->op, ERROR(ERR_NO_MEMORY, 0, NULL));
             return;
         }
-        if (out->len > 0) {
-            response_stream_write(w->req, out->data, out->len);
-            timer_start(&w->heartbeat, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
-        }
+        response_stream_write(w->req, out->data, out->len);
+        timer_start(&w->heartbeat, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
         if (response_stream_is_full(w->req)) {
             set_state(w, FOLLOW_BLOCKED);
             response_stream_on_drained(w->req, on_drained, w);
@@ -126,7 +196,7 @@ static void pump(struct follow *w)
     }
     if (w->state == FOLLOW_LIVE && is_closed) {
         leave(w);
-        response_end_stream(w->req);
+        w->format->end(w);
         op_end(&w->op, NO_ERROR); /* last: may free w */
     }
 }
@@ -151,13 +221,12 @@ static void begin(struct follow *w)
         return;
     }
     set_state(w, FOLLOW_LIVE);
-    follow_set_headers(w->req, w->log);
-    sse_begin(w->req);
+    w->format->begin(w);
     timer_start(&w->heartbeat, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
     pump(w);
 }
 
-static void on_grow_sse(struct log_reader *r)
+static void on_grow_send(struct log_reader *r)
 {
     struct follow *w = container_of(r, struct follow, reader);
 
@@ -189,13 +258,26 @@ static bool start(struct follow *w, struct flow *f, struct turn_log *log,
     return false;
 }
 
-void follow_sse(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
-                uint64_t n)
+static void send_events(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
+                        uint64_t n, const struct follow_format *format)
 {
     w->req = req;
     w->n = n;
-    if (start(w, f, log, on_grow_sse))
+    w->format = format;
+    if (start(w, f, log, on_grow_send))
         begin(w);
+}
+
+void follow_sse(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
+                uint64_t n)
+{
+    send_events(w, f, req, log, n, &sse);
+}
+
+void follow_websocket(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
+                      uint64_t n)
+{
+    send_events(w, f, req, log, n, &messages);
 }
 
 void follow_wait(struct follow *w, struct flow *f, struct turn_log *log)

@@ -35,9 +35,10 @@ static void set_state(struct conn *c, enum conn_state state)
     c->state = state;
 }
 
+/* Is an answer under way that may be parked for long? */
 static bool is_streaming(const struct conn *c)
 {
-    return c->req && c->req->response->state == RESPONSE_STREAMING;
+    return c->req && (c->req->response->state == RESPONSE_STREAMING || c->websocket);
 }
 
 static void mark_dirty(struct conn *c)
@@ -67,6 +68,12 @@ static void on_handle_closed(uv_handle_t *handle)
     try_free(c);
 }
 
+static void drop_websocket(struct conn *c)
+{
+    websocket_free(c->websocket);
+    c->websocket = NULL;
+}
+
 static void release_out(struct conn *c)
 {
     struct http_loop *h = c->http;
@@ -91,6 +98,7 @@ void conn_close(struct conn *c)
     buf_deinit(&c->in);
     parser_free(c->parser);
     c->parser = NULL;
+    drop_websocket(c);
     server_uncount_address(c->http->server, c->address_count);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
     close(c->fd);
@@ -282,12 +290,15 @@ static bool may_begin(const struct conn *c)
     return !c->is_blocked && conn_out_waiting(c) < config()->limits.output_bytes && !c->out.failed;
 }
 
-/* Reads requests until one has to wait. Returns how many bytes were used. */
+/* Reads requests until one has to wait, or a WebSocket's frames. Returns how many bytes were used.
+ */
 static size_t parse(struct conn *c, const char *data, size_t len)
 {
     enum parser_event event = PARSER_MORE;
     size_t at = 0, used;
 
+    if (c->websocket)
+        return websocket_feed(c, data, len);
     while (at < len || event == PARSER_HEAD) {
         if (c->state == CONN_IDLE && may_begin(c))
             begin_head(c);
@@ -318,7 +329,8 @@ void conn_end_request(struct conn *c, bool keep_alive)
         set_state(c, CONN_IDLE);
         timer_start(&c->deadline, config()->limits.idle_seconds * 1000, on_deadline);
     } else {
-        c->lingers = c->lingers || c->in.len > 0;
+        c->lingers = c->lingers || c->in.len > 0 || c->websocket;
+        drop_websocket(c);
         set_state(c, CONN_ENDING);
     }
     mark_dirty(c); /* goes on with what is in `in`, or closes */
@@ -326,13 +338,20 @@ void conn_end_request(struct conn *c, bool keep_alive)
 
 /* ---- the socket's side ---- */
 
+static bool wants_input(const struct conn *c)
+{
+    if (c->state == CONN_ENDING || c->state == CONN_LINGERING)
+        return true;
+    if (c->websocket)
+        return c->in.len == 0 && !response_stream_is_full(c->req);
+    return is_streaming(c) || c->in.len < config()->limits.pipeline_bytes;
+}
+
 /* Waits for what the state can use. */
 static void watch(struct conn *c)
 {
     int events;
-    bool takes_input =
-        !c->is_eof && (c->state == CONN_ENDING || c->state == CONN_LINGERING || is_streaming(c) ||
-                       c->in.len < config()->limits.pipeline_bytes);
+    bool takes_input = !c->is_eof && wants_input(c);
 
     if (c->state == CONN_CLOSED)
         return;
@@ -391,14 +410,15 @@ static void settle(struct conn *c)
         return;
     }
     if (is_streaming(c)) {
-        if (c->in.len > config()->limits.pipeline_bytes) {
+        if (!c->websocket && c->in.len > config()->limits.pipeline_bytes) {
             log_debug("http: connection %d: too much was sent while a stream is answered", c->fd);
             conn_close(c);
             return;
         }
         tell_drained(c);
     }
-    if (c->state == CONN_IDLE && c->in.len > 0 && may_begin(c))
+    if (c->in.len > 0 &&
+        (c->websocket ? !response_stream_is_full(c->req) : c->state == CONN_IDLE && may_begin(c)))
         parse_waiting(c);
     if (c->is_eof && (c->state == CONN_HEAD || c->state == CONN_BODY ||
                       (c->state == CONN_IDLE && c->in.len == 0))) {
@@ -529,5 +549,7 @@ void conn_drain(struct conn *c)
         mark_dirty(c);
     } else if (c->state == CONN_HEAD) {
         timer_start(&c->deadline, DRAIN_HEAD_MS, on_deadline);
+    } else if (c->websocket) {
+        websocket_drain(c->websocket);
     } /* else it ends with its answer */
 }

@@ -4,7 +4,9 @@
 
 #include "base/cidr.h"
 #include "base/map.h"
+#include "frames.h"
 #include "http/http.h"
+#include "http/websocket.h"
 #include "parser.h"
 #include "router.h"
 
@@ -29,7 +31,7 @@ struct http_server {
     atomic_size_t n_conns;
     uv_mutex_t lock; /* loops, and addresses */
     struct list loops;
-    struct map addresses; /* of address_count */
+    struct map addresses;   /* of address_count */
     char listen_error[256]; /* why a loop could not listen: at the start, one loop at a time */
 };
 
@@ -88,7 +90,8 @@ enum conn_state {
     CONN_IDLE,      /* between requests: nothing of the next one has come */
     CONN_HEAD,      /* a head is being read */
     CONN_BODY,      /* its body is being read */
-    CONN_ANSWERING, /* the request's flow runs, or its stream goes on; further bytes wait in `in` */
+    CONN_ANSWERING, /* the request's flow runs, or its stream goes on; further bytes wait in `in`,
+                       or are the WebSocket's */
     CONN_ENDING,    /* the last answer was given: output goes out, input is dropped */
     CONN_LINGERING, /* all is sent and our side shut; input is dropped until the client closes too
                      */
@@ -101,9 +104,10 @@ struct conn {
     struct list link;
     struct http_loop *http;
     struct address_count *address_count;
-    struct request *req;   /* CONN_BODY and CONN_ANSWERING */
-    struct parser *parser; /* CONN_HEAD and CONN_BODY */
-    struct timer deadline; /* of what is being read, or of lingering */
+    struct request *req;         /* CONN_BODY and CONN_ANSWERING */
+    struct parser *parser;       /* CONN_HEAD and CONN_BODY */
+    struct websocket *websocket; /* CONN_ANSWERING; NULL: it is none */
+    struct timer deadline;       /* of what is being read, or of lingering */
     struct timer write_deadline;
     struct flush flush;
     struct buf out; /* borrowed: data is NULL when nothing waits */
@@ -141,13 +145,8 @@ void conn_end_request(struct conn *c, bool keep_alive);
 enum response_state {
     RESPONSE_NONE,      /* no answer yet */
     RESPONSE_STREAMING, /* the head is out, the body comes bit by bit */
+    RESPONSE_UPGRADED,  /* the connection is a WebSocket */
     RESPONSE_DONE
-};
-
-/* One wrong field, for the 422. */
-struct field_error {
-    struct field_error *next;
-    const char *field, *message;
 };
 
 /* The inside of a request: allocated with it. */
@@ -191,6 +190,28 @@ size_t percent_decode(struct str in, bool is_form, char *out);
 void response_detail(struct request *req, int http_status, const char *detail);
 /* Breaks the answer off: the client sees that it is not whole. */
 void response_cut_stream(struct request *req);
+/* 101: what follows is the WebSocket's. accept: of Sec-WebSocket-Accept. */
+void response_upgrade(struct request *req, struct str accept);
+/* Looks whether what was written now is too much. */
+void response_note_full(struct request *req);
+
+/* ---- websocket.c ---- */
+struct websocket {
+    struct conn *conn;
+    const struct websocket_handler *handler;
+    void *state; /* the handler's */
+    struct frames frames;
+    struct timer silence; /* until a ping, or until the answer to one is missing */
+    uint64_t began_ms;    /* the message that is being read */
+    bool is_pinged;       /* and nothing has come since */
+    bool is_closed;       /* our Close is in the output */
+};
+/* The client's bytes. Returns how many were used: the rest waits until the output has drained. May
+ * end the request. */
+size_t websocket_feed(struct conn *c, const char *data, size_t len);
+/* The server is draining. May end the request. */
+void websocket_drain(struct websocket *ws);
+void websocket_free(struct websocket *ws); /* NULL is fine */
 
 /* ---- cors.c ---- */
 /* The lines that let a browser's page read this answer: none when its origin is not allowed. */

@@ -85,6 +85,26 @@ struct request *request_new(struct conn *c, const struct parser *p)
     return &e->req;
 }
 
+void request_init_within(struct request *inner, const struct request *outer, struct str body)
+{
+    static struct response answered = {.state = RESPONSE_DONE}; /* never written */
+
+    *inner = (struct request){
+        .loop = outer->loop,
+        .conn = outer->conn,
+        .route = outer->route,
+        .method = outer->method,
+        .body = body,
+        .id = outer->id,
+        .id_text = outer->id_text,
+        .address = outer->address,
+        .address_group = outer->address_group,
+        .is_secure = outer->is_secure,
+        .caller = outer->caller,
+        .response = &answered,
+    };
+}
+
 void request_free(struct request *req)
 {
     struct exchange *e = container_of(req, struct exchange, req);
@@ -341,6 +361,10 @@ static void on_flow_end(struct flow *f)
             response_cut_stream(req);
         else
             response_end_stream(req);
+        break;
+    case RESPONSE_UPGRADED:
+        websocket_close(req, is_error(f->err) ? CLOSE_INTERNAL : CLOSE_NORMAL, "");
+        res->state = RESPONSE_DONE;
         break;
     case RESPONSE_DONE:
         break;

@@ -22,6 +22,7 @@ static struct str reason(int status)
         int status;
         struct str text;
     } rows[] = {
+        {101, {"Switching Protocols", 19}},
         {200, {"OK", 2}},
         {201, {"Created", 7}},
         {202, {"Accepted", 8}},
@@ -150,6 +151,8 @@ void response_set_header(struct request *req, const char *name, struct str value
 {
     struct buf *headers = &req->response->headers;
 
+    if (req->response->state != RESPONSE_NONE)
+        return; /* the head is out */
     /* What a client brought must not become lines of its own. */
     if (str_has_control(value)) {
         log_warn("http: a value of %s with control characters is left out", name);
@@ -198,16 +201,6 @@ bool response_is_started(const struct request *req)
 }
 
 /* ---- errors ---- */
-
-/* Our own words, and those written for the client, go out; a library's or a provider's stay in. */
-static const char *public_detail(struct error err)
-{
-    const struct status_row *row = status_row(err.status);
-
-    if (err.detail && (err.status < ERR_INTERNAL || err.status == ERR_UNAVAILABLE))
-        return err.detail;
-    return row->detail;
-}
 
 static int retry_after_s(struct error err)
 {
@@ -270,7 +263,7 @@ void response_error(struct request *req, struct error err)
         snprintf(seconds, sizeof(seconds), "%d", retry_after_s(err));
         response_set_header(req, "Retry-After", str_from(seconds));
     }
-    send_detail(req, status, public_detail(err),
+    send_detail(req, status, error_public_detail(&err),
                 err.status == ERR_INVALID ? req->field_errors : NULL);
 }
 
@@ -315,13 +308,18 @@ void response_stream_write(struct request *req, const void *data, size_t len)
     buf_append(out, data, len);
     if (res->is_chunked)
         buf_append_str(out, STR("\r\n"));
+    response_note_full(req);
+}
+
+void response_note_full(struct request *req)
+{
     if (conn_out_waiting(req->conn) >= config()->limits.output_bytes)
-        res->was_full = true;
+        req->response->was_full = true;
 }
 
 bool response_stream_is_full(const struct request *req)
 {
-    return req->response->state == RESPONSE_STREAMING && req->response->was_full;
+    return req->response->state != RESPONSE_DONE && req->response->was_full;
 }
 
 void response_stream_on_drained(struct request *req, void (*on_drained)(void *state), void *state)
@@ -340,6 +338,22 @@ void response_end_stream(struct request *req)
     res->state = RESPONSE_DONE;
     if (out && res->is_chunked && !req->is_head)
         buf_append_str(out, STR("0\r\n\r\n"));
+}
+
+void response_upgrade(struct request *req, struct str accept)
+{
+    struct response *res = req->response;
+    struct buf *out;
+
+    res->state = RESPONSE_UPGRADED;
+    res->keep_alive = true; /* whatever the client's Connection line says beside */
+    out = begin_head(req, 101, NULL);
+    res->keep_alive = false;
+    if (!out)
+        return;
+    buf_append_str(out, STR("Upgrade: websocket\r\nConnection: Upgrade\r\n"));
+    append_line(out, STR("Sec-WebSocket-Accept"), accept);
+    buf_append_str(out, STR("\r\n"));
 }
 
 void response_cut_stream(struct request *req)

@@ -166,6 +166,42 @@ static void reading_and_headers_need_no_origin(void **state)
     assert_int_equal(ask(), OK);
 }
 
+static void a_socket_may_bring_its_token_in_the_query(void **state)
+{
+    (void)state;
+    fake.route.who = WHO_SOCKET;
+    assert_int_equal(ask(), ERR_UNAUTHORIZED);
+    fake.queries[0] = (struct fake_row){"token", arena_copy(&arena, token).ptr};
+    assert_int_equal(ask(), OK);
+    by_cookie(STR("nonsense")); /* the query wins over the cookie, and a header over both */
+    assert_int_equal(ask(), OK);
+    by_header(STR("nonsense"));
+    assert_int_equal(ask(), ERR_UNAUTHORIZED);
+    fake.headers[1] = (struct fake_row){0};
+    fake.route.who = WHO_USER; /* nowhere else */
+    assert_int_equal(ask(), ERR_UNAUTHORIZED);
+}
+
+static void a_socket_is_for_our_pages_and_allowed_ones(void **state)
+{
+    static const struct {
+        const char *origin;
+        enum status status;
+    } rows[] = {
+        {"http://aerie.example:8000", OK},       {"https://shop.example", OK},
+        {"https://evil.example", ERR_FORBIDDEN}, {"null", ERR_FORBIDDEN},
+        {"http://aerie.example", ERR_FORBIDDEN},
+    };
+
+    (void)state;
+    fake.route.who = WHO_SOCKET;
+    by_header(token);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        fake.headers[2] = (struct fake_row){"Origin", rows[i].origin};
+        assert_int_equal(ask(), rows[i].status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +216,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_page_without_tls_does_not_speak_for_a_server_with_it,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(reading_and_headers_need_no_origin, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_socket_may_bring_its_token_in_the_query, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_socket_is_for_our_pages_and_allowed_ones, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

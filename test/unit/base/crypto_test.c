@@ -26,6 +26,8 @@ static void sha256_and_hmac_give_the_published_values(void **state)
     crypto_sha256(STR_NONE, out);
     assert_str(crypto_hex(&a, view(out, 32)),
                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    crypto_sha1(STR("abc"), out);
+    assert_str(crypto_hex(&a, view(out, SHA1_BYTES)), "a9993e364706816aba3e25717850c26c9cd0d89d");
     /* RFC 4231, cases 2 and 6 */
     crypto_hmac_sha256(STR("Jefe"), STR("what do ya want for nothing?"), out);
     assert_str(crypto_hex(&a, view(out, 32)),

@@ -189,6 +189,78 @@ static void flood(struct flow *f)
     pump_flood(req);
 }
 
+/* ---- a WebSocket that answers ---- */
+
+struct socket {
+    struct op op;
+    size_t n_left; /* of the flood */
+};
+
+static void cancel_socket(struct op *op)
+{
+    op_end(op, ERROR(ERR_CANCELED, 0, NULL));
+}
+
+static void pump_socket(void *state)
+{
+    struct request *req = state;
+    struct socket *s = req->state;
+    static char piece[1000];
+
+    memset(piece, 'x', sizeof(piece));
+    ts.n_drained++;
+    while (s->n_left > 0 && !response_stream_is_full(req)) {
+        websocket_send(req, (struct str){piece, sizeof(piece)});
+        s->n_left -= sizeof(piece);
+    }
+    response_stream_on_drained(req, pump_socket, req);
+    assert_true(conn_out_waiting(req->conn) < test_config.limits.output_bytes + 2 * sizeof(piece));
+}
+
+static void on_socket_text(void *state, struct str text)
+{
+    struct request *req = state;
+    struct socket *s = req->state;
+    static const char big[BIG_BYTES];
+
+    ts.n_texts++;
+    if (str_eq(text, STR("end"))) {
+        op_end(&s->op, NO_ERROR);
+    } else if (str_eq(text, STR("fail"))) {
+        op_end(&s->op, ERROR(ERR_INTERNAL, 0, NULL));
+    } else if (str_eq(text, STR("close"))) {
+        websocket_close(req, CLOSE_TRY_LATER, "busy");
+        websocket_send(req, STR("too late"));
+        op_end(&s->op, NO_ERROR);
+    } else if (str_eq(text, STR("big"))) {
+        websocket_send(req, (struct str){big, sizeof(big)});
+    } else if (str_eq(text, STR("flood"))) {
+        s->n_left = FLOOD_BYTES / 1000 * 1000;
+        pump_socket(req);
+    } else {
+        websocket_send(req, text);
+    }
+}
+
+static void on_socket_drain(void *state)
+{
+    struct request *req = state;
+    struct socket *s = req->state;
+
+    websocket_close(req, CLOSE_GOING_AWAY, "bye");
+    op_end(&s->op, NO_ERROR);
+}
+
+static void open_socket(struct flow *f)
+{
+    static const struct websocket_handler handler = {on_socket_text, on_socket_drain};
+    struct request *req = request_of(f);
+    struct socket *s = req->state;
+
+    if (websocket_accept(req, &handler, req))
+        op_begin(&s->op, f, cancel_socket);
+}
+
 #define STEPS(name, ...) static const struct step name[] = {__VA_ARGS__, STEP_END}
 STEPS(hello_steps, STEP(say_hello));
 STEPS(special_steps, STEP(say_special));
@@ -206,6 +278,7 @@ STEPS(address_steps, STEP(say_address));
 STEPS(wait_steps, STEP(park), STEP(say_waited), STEP_ALWAYS(note_end));
 STEPS(stream_steps, STEP(begin_stream), STEP(park), STEP_ALWAYS(note_end));
 STEPS(flood_steps, STEP(flood), STEP_ALWAYS(note_end));
+STEPS(socket_steps, STEP(open_socket), STEP_ALWAYS(note_end));
 
 enum { ANYONE, NOBODY };
 static const struct route routes[] = {
@@ -227,6 +300,7 @@ static const struct route routes[] = {
     {HTTP_GET, "/query", ANYONE, BODY_NONE, 0, query_steps, ""},
     {HTTP_GET, "/secret", NOBODY, BODY_NONE, 0, hello_steps, ""},
     {HTTP_POST, "/secret", NOBODY, BODY_JSON, 0, echo_steps, ""},
+    {HTTP_GET, "/socket", ANYONE, BODY_NONE, sizeof(struct socket), socket_steps, ""},
     {HTTP_GET, "/stream", ANYONE, BODY_NONE, sizeof(struct parked), stream_steps, ""},
     {HTTP_POST, "/upload", ANYONE, BODY_UPLOAD, 0, upload_steps, ""},
     {HTTP_GET, "/wait", ANYONE, BODY_NONE, sizeof(struct parked), wait_steps, ""},
@@ -268,7 +342,10 @@ void server_start(const char *trusted_proxies)
                    .idle_seconds = 75,
                    .write_seconds = 30,
                    .pipeline_bytes = 16384,
-                   .output_bytes = 65536},
+                   .output_bytes = 65536,
+                   .websocket_message_bytes = 65536,
+                   .websocket_ping_seconds = 30,
+                   .websocket_pong_seconds = 10},
     };
     if (trusted_proxies) {
         trusted = str_from(trusted_proxies);
@@ -451,6 +528,20 @@ bool client_is_closed(int fd)
         turn(1);
     }
     return false;
+}
+
+void frame_append(struct buf *out, unsigned first, const char *payload, size_t len)
+{
+    static const unsigned char mask[4] = {0x37, 0xfa, 0x21, 0x3d};
+    unsigned n_length = len < 126 ? 0 : len < 65536 ? 2 : 8;
+
+    buf_append_char(out, (char)first);
+    buf_append_char(out, (char)(0x80 | (n_length == 0 ? len : n_length == 2 ? 126 : 127)));
+    for (unsigned i = n_length; i-- > 0;)
+        buf_append_char(out, (char)((uint64_t)len >> 8 * i));
+    buf_append(out, mask, sizeof(mask));
+    for (size_t i = 0; i < len; i++)
+        buf_append_char(out, (char)(payload[i] ^ mask[i % 4]));
 }
 
 struct conn *the_conn(void)

@@ -27,9 +27,10 @@ struct test_server {
     /* Set by the routes below. */
     struct request *parked; /* the request of /wait or /stream whose operation is open */
     struct op *parked_op;
-    unsigned n_ended;       /* flows of /wait and /stream that have ended */
+    unsigned n_ended;       /* flows of /wait, /stream and /socket that have ended */
     enum status last_error; /* of the last of them */
     unsigned n_drained;
+    unsigned n_texts; /* messages that /socket got */
 };
 extern struct test_server ts;
 
@@ -37,7 +38,10 @@ extern struct test_server ts;
  * POST /echo (JSON) · POST /form · POST /upload (part "file") · POST /ignore · GET /fail (422) ·
  * GET /busy (503) · GET /mute (no answer) · GET /secret (401 by the hook) · GET /query?name= · GET
  * /cookie · GET /address · GET /wait and POST /wait (until finish_parked()) · GET /stream (until
- * finish_parked()) · GET /flood (a stream of FLOOD_BYTES, by is_full and on_drained) */
+ * finish_parked()) · GET /flood (a stream of FLOOD_BYTES, by is_full and on_drained) · GET /socket (a
+ * WebSocket: "end", "fail" and "close" do so; "big" gets BIG_BYTES, "flood" FLOOD_BYTES in many
+ * messages; all else comes back; draining ends it with 1001) */
+#define BIG_BYTES 10000
 #define FLOOD_BYTES (8 * 1024 * 1024)
 void server_start(const char *trusted_proxies);
 void server_stop(void); /* aborts what is left; fails the test when a flow or a connection stays */
@@ -60,6 +64,9 @@ char *client_read_to_end(int fd); /* fails the test when it does not end */
 char *ask(const char *request);
 void assert_status(const char *answer, int status);
 bool client_is_closed(int fd); /* turns the loop for a while first */
+
+/* A client's frame, masked: first is FIN, the reserved bits and the opcode. */
+void frame_append(struct buf *out, unsigned first, const char *payload, size_t len);
 
 /* The one connection that the server has. */
 struct conn *the_conn(void);
