@@ -18,7 +18,8 @@ struct prompt_policy {
 };
 
 /* The agent's part of a prompt, from a row that has provider, webhook_url, webhook_token, model,
- * system_prompt and config in this order from first_column on. *out: all else is empty.
+ * system_prompt, config and the team's sealed keys in this order from first_column on. *out: all
+ * else is empty.
  * ERR_CONFLICT (no provider of that name), ERR_INTERNAL (the sealed token does not open),
  * ERR_NO_MEMORY. */
 struct error prompt_of_agent(struct arena *a, struct str agent_id, const struct db_result *row,

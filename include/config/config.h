@@ -15,6 +15,16 @@ struct config_list {
     size_t n;
 };
 
+/* A provider of models, as far as the operator has to do with it. */
+struct config_service {
+    struct config_list api_key; /* for agents and teams that have none of their own */
+    struct str base_url;        /* "" : the provider's */
+};
+
+struct config_ai_services {
+    struct config_service anthropic, gemini, groq, openai, openrouter;
+};
+
 struct config_server {
     struct str host;        /* an address to listen on */
     uint64_t port;          /* 0: any free one, printed at start */
@@ -68,6 +78,8 @@ struct config_upstream {
     uint64_t error_wait_ms;    /* how long an n8n stream may stay open after its error object */
     uint64_t idle_connections; /* kept a loop */
     uint64_t dns_cache_seconds;
+    uint64_t retries; /* waits before a model provider is asked again */
+    uint64_t backoff_ms, backoff_max_ms;
     struct str ca_file; /* "" : the system's */
 };
 
@@ -110,6 +122,7 @@ struct config_sites {
 struct config {
     struct str environment; /* development | production */
     struct str data_dir;
+    struct config_ai_services ai_services;
     struct config_list allowed_origins;
     struct config_list trusted_proxies;
     struct str api_title;
@@ -147,7 +160,7 @@ struct config_key {
     uint64_t min, max; /* CONFIG_UINT */
     /* CONFIG_TEXT and CONFIG_LIST; NULL: any text without control characters. */
     const struct config_format *format;
-    bool is_secret;
+    bool is_secret;   /* such a list may also come one by one: NAME_1, NAME_2, ... up to NAME_99 */
     const char *unit; /* "seconds", "bytes", … or "" */
     const char *help; /* one line */
 };

@@ -1,4 +1,5 @@
-/* Asking an agent: one call out, streamed in, as an operation of a flow. Providers are rows of one table. */
+/* Asking an agent: one call out, streamed in, as an operation of a flow. Providers are rows of one
+ * table. */
 #ifndef AERIE_UPSTREAM_UPSTREAM_H
 #define AERIE_UPSTREAM_UPSTREAM_H
 
@@ -14,15 +15,18 @@ struct upstream_message {
     int64_t created_us;
 };
 
-/* Whom to ask, and what. Everything in the caller's arena, in place until the first on_text() or the end of the
- * call. */
+/* Whom to ask, and what. Everything in the caller's arena, in place until the first on_text() or
+ * the end of the call. */
 struct upstream_prompt {
     const struct provider *provider;
-    struct str url;   /* the webhook, or the base URL; "" : the provider's own */
-    struct str token; /* in clear; "" : none */
+    struct str url; /* the webhook, or the base URL; "" : the provider's own */
+    /* In clear, a pool to choose from. None: the configuration's keys for this provider, unless the
+     * agent has a URL of its own, which need not be the provider's. */
+    const struct str *tokens;
+    size_t n_tokens;
     struct str model, system_prompt;
-    struct str config; /* the agent's config, a JSON object */
-    struct str session_id; /* the chat's id */
+    struct str config;                       /* the agent's config, a JSON object */
+    struct str session_id;                   /* the chat's id */
     const struct upstream_message *messages; /* oldest first; the last is the user's */
     size_t n_messages;
 };
@@ -43,8 +47,8 @@ enum upstream_finish {
 struct upstream_call {
     struct op op;
     void *state; /* the caller's */
-    /* A piece of the reply: valid UTF-8, never empty, not cut inside a character. Called on the loop, not before
-     * upstream_start() has returned; may call flow_fail() on the call's flow. */
+    /* A piece of the reply: valid UTF-8, never empty, not cut inside a character. Called on the
+     * loop, not before upstream_start() has returned; may call flow_fail() on the call's flow. */
     void (*on_text)(struct upstream_call *call, struct str text);
     /* Something for people to see ("Retrying in 2 s"); may be NULL. */
     void (*on_status)(struct upstream_call *call, struct str text);
@@ -55,9 +59,13 @@ struct upstream_call {
     struct upstream_transfer *transfer; /* the room's own */
 };
 
-/* Ends with NO_ERROR (the reply is whole and not empty), one of ERR_PROVIDER_…, ERR_EMPTY_REPLY, ERR_INTERRUPTED,
- * ERR_UPSTREAM_LIMIT, ERR_BUSY, ERR_NO_MEMORY, or ERR_CANCELED. Cancel ends the transfer at once. */
-void upstream_start(struct upstream_call *call, struct flow *f, const struct upstream_prompt *prompt);
+/* Before the first piece of text, a model provider that cannot answer is asked again: with another
+ * key at once, then after a wait; n8n never is. ERR_PROVIDER_RATE_LIMITED's code: seconds to wait.
+ * Ends with NO_ERROR (the reply is whole and not empty), one of ERR_PROVIDER_…, ERR_EMPTY_REPLY,
+ * ERR_INTERRUPTED, ERR_UPSTREAM_LIMIT, ERR_BUSY, ERR_NO_MEMORY, or ERR_CANCELED. Cancel ends the
+ * transfer at once. */
+void upstream_start(struct upstream_call *call, struct flow *f,
+                    const struct upstream_prompt *prompt);
 
 /* By its name in the API ("n8n"); NULL: no such provider. */
 const struct provider *provider_find(struct str name);
@@ -65,12 +73,17 @@ const char *provider_name(const struct provider *p);
 /* What the first status event says: "Sending request to n8n webhook...". */
 const char *provider_greeting(const struct provider *p);
 bool provider_needs_url(const struct provider *p);
+bool provider_needs_key(const struct provider *p);
+bool provider_takes_keys(const struct provider *p); /* those of a team */
+bool provider_has_key(const struct provider *p);    /* in the configuration */
+const struct provider *provider_at(size_t i);       /* in the order of their names; NULL: no more */
 
-/* A URL an admin wants to save: http or https, a host, no credentials, no control characters, no literal inner
- * address outside egress.allow. ERR_INVALID with a sentence otherwise. */
+/* A URL an admin wants to save: http or https, a host, no credentials, no control characters, no
+ * literal inner address outside egress.allow. ERR_INVALID with a sentence otherwise. */
 struct error egress_check_url(struct str url) MUST_CHECK;
 
-struct error upstream_open(void) MUST_CHECK; /* once, main thread: curl_global_init, resolver threads */
+struct error
+upstream_open(void) MUST_CHECK; /* once, main thread: curl_global_init, resolver threads */
 void upstream_close(void);
 struct error upstream_attach(struct loop *l) MUST_CHECK;
 void upstream_detach(struct loop *l, void (*on_detached)(struct loop *l));

@@ -6,8 +6,7 @@
 #include "agent_json.h"
 #include "answer.h"
 #include "base/clock.h"
-#include "base/crypto.h"
-#include "config/config.h"
+#include "config/seal.h"
 #include "doc.h"
 
 #include <stddef.h>
@@ -320,13 +319,10 @@ static void require_fallback(struct flow *f)
 /* The token under a key of its purpose, bound to its agent. False: the flow has failed. */
 static bool seal_token(struct request *req, struct agents *s, struct str *out)
 {
-    unsigned char key[32];
-
     *out = STR_NONE;
     if (s->webhook_token.text.len == 0 || is_masked(&s->webhook_token))
         return true;
-    crypto_derive(config()->security.secret, "agent.webhook_token", key);
-    *out = crypto_seal(&req->arena, key, id_str(&s->id), s->webhook_token.text);
+    *out = seal_text(&req->arena, SEAL_AGENT_TOKEN, id_str(&s->id), s->webhook_token.text);
     if (!out->ptr)
         flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
     return out->ptr != NULL;

@@ -19,6 +19,8 @@
 #include "messages.h"
 #include "models.h"
 #include "page.h"
+#include "provider_keys.h"
+#include "providers.h"
 #include "sites.h"
 #include "talk.h"
 #include "team.h"
@@ -110,10 +112,22 @@ static const struct route routes[] = {
     {HTTP_GET, "/api/history", WHO_USER, BODY_NONE, sizeof(struct history), history_steps,
      "One's own chats and what was said last in each, in pages", &history_doc},
 
+    {HTTP_GET, "/api/providers", WHO_USER, BODY_NONE, sizeof(struct provider_list),
+     providers_list_steps, "List the providers that this server knows", &providers_list_doc},
+    {HTTP_GET, "/api/providers/{name}/models", WHO_ADMIN, BODY_NONE, sizeof(struct provider_models),
+     providers_models_steps, "List the models that a provider has", &providers_models_doc},
+
     {HTTP_GET, "/api/team", WHO_ADMIN, BODY_NONE, sizeof(struct team), team_get_steps,
      "Read one's team", &team_get_doc},
     {HTTP_PUT, "/api/team", WHO_ADMIN, BODY_JSON, sizeof(struct team), team_update_steps,
      "Change one's team", &team_update_doc},
+    {HTTP_GET, "/api/team/provider-keys", WHO_ADMIN, BODY_NONE, sizeof(struct provider_keys),
+     provider_keys_list_steps, "List the team's keys for model providers", &provider_keys_list_doc},
+    {HTTP_POST, "/api/team/provider-keys", WHO_ADMIN, BODY_JSON, sizeof(struct provider_keys),
+     provider_keys_create_steps, "Add a key for a model provider", &provider_keys_create_doc},
+    {HTTP_DELETE, "/api/team/provider-keys/{id}", WHO_ADMIN, BODY_NONE,
+     sizeof(struct provider_keys), provider_keys_delete_steps, "Delete a key for a model provider",
+     &provider_keys_delete_doc},
 
     {HTTP_GET, "/api/users", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_list_steps,
      "List the team's users", &users_list_doc},

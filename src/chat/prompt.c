@@ -2,16 +2,24 @@
 #include "chat/prompt.h"
 
 #include "base/clock.h"
-#include "base/crypto.h"
 #include "base/log.h"
-#include "config/config.h"
+#include "config/seal.h"
 
 #include <string.h>
 
 /* The columns of TURN_LOAD_CHAT. */
 enum { AGENT_ID = TURN_AGENT_ID, AGENT_ACTIVE, AGENT_COLUMNS };
 /* Those of an agent, from its first one. */
-enum { PROVIDER, WEBHOOK_URL, WEBHOOK_TOKEN, MODEL, SYSTEM_PROMPT, CONFIG, N_AGENT_COLUMNS };
+enum {
+    PROVIDER,
+    WEBHOOK_URL,
+    WEBHOOK_TOKEN,
+    MODEL,
+    SYSTEM_PROMPT,
+    CONFIG,
+    TEAM_KEYS,
+    N_AGENT_COLUMNS
+};
 /* And of the one that is asked instead, NULL where there is none. */
 enum { FALLBACK_ID = AGENT_COLUMNS + N_AGENT_COLUMNS, FALLBACK_NAME, FALLBACK_COLUMNS };
 /* The columns of TURN_LOAD_MESSAGES. */
@@ -26,26 +34,56 @@ static struct str or_empty(struct str s)
     return s.ptr ? s : STR("");
 }
 
-/* The token's seal is bound to the agent's row, and to the secret or the one before it. */
-static struct error open_token(struct arena *a, struct str agent_id, struct str sealed,
-                               struct str *out)
+static struct error wrong_secret(void)
 {
-    const struct config_security *security = &config()->security;
-    struct str secrets[] = {security->secret, security->previous_secret};
-
-    *out = STR("");
-    if (sealed.len == 0)
-        return NO_ERROR;
-    for (size_t i = 0; i < 2 && secrets[i].len > 0; i++) {
-        unsigned char key[32];
-
-        crypto_derive(secrets[i], "agent.webhook_token", key);
-        *out = crypto_open(a, key, agent_id, sealed);
-        if (out->ptr)
-            return NO_ERROR;
-    }
     return ERROR(ERR_INTERNAL, 0,
                  "The agent's token was sealed under another secret; save it again");
+}
+
+/* The team's keys for the provider: an object of row's id and seal. */
+static struct error open_team_keys(struct arena *a, struct str sealed, struct upstream_prompt *out)
+{
+    yyjson_val *root = NULL, *id, *seal;
+    struct str *keys;
+    size_t i, n;
+    struct error err;
+
+    if (sealed.len == 0)
+        return NO_ERROR;
+    err = json_read(a, sealed, 2, &root);
+    if (is_error(err))
+        return err;
+    keys = arena_alloc(a, (yyjson_obj_size(root) + 1) * sizeof(*keys));
+    if (!keys)
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    out->tokens = keys;
+    yyjson_obj_foreach(root, i, n, id, seal)
+    {
+        keys[out->n_tokens] = seal_open(a, SEAL_PROVIDER_KEY, json_text(id), json_text(seal));
+        if (keys[out->n_tokens].ptr)
+            out->n_tokens++;
+        else
+            log_warn("prompt: provider key %.*s was sealed under another secret; save it again",
+                     STR_ARG(json_text(id)));
+    }
+    return n > 0 && out->n_tokens == 0 ? wrong_secret() : NO_ERROR;
+}
+
+/* The agent's own token, else its team's keys. None: the configuration's, as upstream.h says. */
+static struct error open_tokens(struct arena *a, struct str agent_id, struct str own,
+                                struct str of_team, struct upstream_prompt *out)
+{
+    struct str *token;
+
+    if (own.len == 0)
+        return open_team_keys(a, of_team, out);
+    token = arena_alloc(a, sizeof(*token));
+    if (!token)
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    *token = seal_open(a, SEAL_AGENT_TOKEN, agent_id, own);
+    out->tokens = token;
+    out->n_tokens = 1;
+    return token->ptr ? NO_ERROR : wrong_secret();
 }
 
 static int64_t config_int(yyjson_val *config_json, const char *name, int64_t fallback)
@@ -159,7 +197,8 @@ struct error prompt_of_agent(struct arena *a, struct str agent_id, const struct 
     };
     if (!out->provider)
         return ERROR(ERR_CONFLICT, 0, "The agent's provider is not one that this server knows");
-    return open_token(a, agent_id, db_get_text(row, 0, first_column + WEBHOOK_TOKEN), &out->token);
+    return open_tokens(a, agent_id, db_get_text(row, 0, first_column + WEBHOOK_TOKEN),
+                       db_get_text(row, 0, first_column + TEAM_KEYS), out);
 }
 
 struct error prompt_build(struct arena *a, const struct id *chat_id, const struct db_result *chat,

@@ -11,14 +11,14 @@ struct foreign {
 };
 
 static const struct foreign names[] = {
-    {"AI_SERVICES__*", LOG_INFO, "is not used yet: a provider key belongs to its agent"},
+    {"AI_SERVICES__*", LOG_WARN,
+     "is not used: AI_SERVICES__<PROVIDER>_API_KEY and ..._BASE_URL are"},
     {"ALGORITHM", LOG_DEBUG, "is always HS256", "HS256"},
     {"API__DESCRIPTION", LOG_INFO, "is not used; api.title is"},
     {"API__VERSION", LOG_INFO, "is not used; api.title is"},
     {"LOGGING__*", LOG_INFO, "is not used yet; the log goes to stderr"},
     {"MONGO_URI", LOG_WARN,
      "is not used: chats are kept in the database that DATABASE_URL names; remove it"},
-    {"OPENROUTER_API_KEY*", LOG_INFO, "is not used yet: a provider key belongs to its agent"},
     {"SUPABASE_*", LOG_WARN,
      "is not used: set DATABASE_URL to the project's postgresql:// connection string instead"},
 };

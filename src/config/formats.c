@@ -251,6 +251,20 @@ static bool accept_database_url(struct arena *a, struct str value, struct str *o
     return false;
 }
 
+/* Without the slash at its end: paths are put behind it. */
+static bool accept_base_url(struct arena *a, struct str value, struct str *out)
+{
+    (void)a;
+    *out = value;
+    while (str_ends_with(*out, STR("/")))
+        out->len--;
+    return value.len == 0 ||
+           (value.len <= 1024 && (str_starts_with_nocase(value, STR("https://")) ||
+                                  str_starts_with_nocase(value, STR("http://"))));
+}
+
+const struct config_format format_base_url = {"a URL like https://api.example.com/v1",
+                                              accept_base_url};
 const struct config_format format_cidr = {"an address or network like 10.0.0.0/8", accept_cidr};
 const struct config_format format_database_url = {
     "sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host/name",

@@ -18,6 +18,11 @@
     {                                                                                              \
         name, alias, CONFIG_TEXT, AT(member), "", 0, 0, NULL, true, "", help                       \
     }
+/* With the numbered names too: NAME_1, NAME_2, ... */
+#define SECRETS(name, alias, member, help)                                                         \
+    {                                                                                              \
+        name, alias, CONFIG_LIST, AT(member), "", 0, 0, NULL, true, "", help                       \
+    }
 #define LIST(name, alias, member, format, help)                                                    \
     {                                                                                              \
         name, alias, CONFIG_LIST, AT(member), "", 0, 0, format, false, "", help                    \
@@ -33,6 +38,26 @@
 
 /* clang-format off */
 static const struct config_key keys[] = {
+    SECRETS("ai_services.anthropic_api_key", "ANTHROPIC_API_KEY", ai_services.anthropic.api_key,
+            "Keys for Anthropic, of agents and teams that have none; also numbered: ..._KEY_1, ..._KEY_2"),
+    TEXT("ai_services.anthropic_base_url", NULL, ai_services.anthropic.base_url, "", &format_base_url,
+         "Where Anthropic is asked; empty: https://api.anthropic.com/v1"),
+    SECRETS("ai_services.gemini_api_key", "GEMINI_API_KEY", ai_services.gemini.api_key,
+            "Keys for Gemini, likewise"),
+    TEXT("ai_services.gemini_base_url", NULL, ai_services.gemini.base_url, "", &format_base_url,
+         "Where Gemini is asked; empty: https://generativelanguage.googleapis.com/v1beta"),
+    SECRETS("ai_services.groq_api_key", "GROQ_API_KEY", ai_services.groq.api_key,
+            "Keys for Groq, likewise"),
+    TEXT("ai_services.groq_base_url", NULL, ai_services.groq.base_url, "", &format_base_url,
+         "Where Groq is asked; empty: https://api.groq.com/openai/v1"),
+    SECRETS("ai_services.openai_api_key", "OPENAI_API_KEY", ai_services.openai.api_key,
+            "Keys for OpenAI, likewise"),
+    TEXT("ai_services.openai_base_url", NULL, ai_services.openai.base_url, "", &format_base_url,
+         "Where OpenAI is asked; empty: https://api.openai.com/v1"),
+    SECRETS("ai_services.openrouter_api_key", "AI_SERVICES__OPEN_ROUTER_API_KEY,OPENROUTER_API_KEY",
+            ai_services.openrouter.api_key, "Keys for OpenRouter, likewise"),
+    TEXT("ai_services.openrouter_base_url", NULL, ai_services.openrouter.base_url, "", &format_base_url,
+         "Where OpenRouter is asked; empty: https://openrouter.ai/api/v1"),
     LIST("allowed_origins", NULL, allowed_origins, &format_origin,
          "Origins whose pages may call the API with a browser"),
     TEXT("api_title", "API__TITLE", api_title, "Aerie", &format_title,
@@ -202,6 +227,10 @@ static const struct config_key keys[] = {
          "An ended reply can be followed this long"),
     UINT("turn.save_seconds", NULL, turn.save_seconds, "5", 1, 3600, "seconds",
          "How long the end of a reply waits for the database"),
+    UINT("upstream.backoff_max_ms", NULL, upstream.backoff_max_ms, "10000", 0, AN_HOUR_MS, "milliseconds",
+         "Longest wait between two tries; a provider that asks for a longer one gives an error that tells it"),
+    UINT("upstream.backoff_ms", NULL, upstream.backoff_ms, "500", 0, AN_HOUR_MS, "milliseconds",
+         "Most of the first wait before a model provider is tried again; each further one doubles it"),
     TEXT("upstream.ca_file", NULL, upstream.ca_file, "", NULL,
          "Certificates to trust in calls to agents; empty: the system's"),
     UINT("upstream.connect_seconds", NULL, upstream.connect_seconds, "5", 1, 3600, "seconds",
@@ -220,6 +249,8 @@ static const struct config_key keys[] = {
          "Longest silence in the middle of an answer"),
     UINT("upstream.reply_bytes", NULL, upstream.reply_bytes, "1048576", 1, BYTES, "bytes",
          "Longest reply of an agent; what came until then is kept"),
+    UINT("upstream.retries", NULL, upstream.retries, "2", 0, 10, "waits",
+         "How often a model provider is tried again after a wait, before its first token; another key costs no wait"),
     UINT("upstream.total_seconds", NULL, upstream.total_seconds, "600", 1, A_DAY, "seconds",
          "Longest answer from beginning to end"),
 };

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILE_BYTES = 1024 * 1024, SHOWN_BYTES = 80 };
+enum { FILE_BYTES = 1024 * 1024, SHOWN_BYTES = 80, SECRETS_MAX = 32 };
 
 static struct error no_memory(void)
 {
@@ -70,6 +70,28 @@ struct error loader_read_file(struct loader *l, const char *path, bool may_be_mi
     return text->ptr ? NO_ERROR : no_memory();
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "KEY_1" to "KEY_99" give "KEY". */
+static struct str without_number(struct str name)
+{
+    size_t len = name.len;
+
+    while (len > 0 && name.len - len < 2 && is_digit(name.ptr[len - 1]))
+        len--;
+    return len < name.len && len > 0 && name.ptr[len - 1] == '_' && name.ptr[len] != '0'
+               ? (struct str){name.ptr, len - 1}
+               : name;
+}
+
+static bool is_secrets(const struct config_key *key)
+{
+    return key->is_secret && key->type == CONFIG_LIST;
+}
+
 /* The row that a name in the environment's form means; rank as in struct holder, factor for
  * "NAME*60". */
 static const struct config_key *find_key(struct str name, size_t *index, unsigned *rank,
@@ -83,16 +105,17 @@ static const struct config_key *find_key(struct str name, size_t *index, unsigne
 
     for (*index = 0; *index < n_keys; ++*index) {
         const struct config_key *key = &keys[*index];
+        struct str asked = is_secrets(key) ? without_number(name) : name;
 
         *rank = 0;
         *factor = 1;
-        if (key_env_name(str_from(key->name), buffer, &own) && str_eq(own, name))
+        if (key_env_name(str_from(key->name), buffer, &own) && str_eq(own, asked))
             return key;
         for (rest = str_from(key->alias); str_next(&rest, ',', &alias);) {
             size_t star = str_find(alias, '*');
 
             ++*rank;
-            if (!str_eq((struct str){alias.ptr, star}, name))
+            if (!str_eq((struct str){alias.ptr, star}, asked))
                 continue;
             if (star < alias.len && str_to_i64(str_skip(alias, star + 1), &times))
                 *factor = (uint64_t)times;
@@ -294,6 +317,34 @@ static struct error set_list(struct loader *l, const struct setting *s,
     return NO_ERROR;
 }
 
+/* All the names that one source has for a pool give one pool; a later source's replaces it. */
+static struct error add_secrets(struct loader *l, const struct setting *s,
+                                const struct config_key *key, struct config_list *pool)
+{
+    struct config_list more = {0}, all = {0};
+    struct error err = set_list(l, s, key, &more);
+
+    if (is_error(err))
+        return err;
+    all.items = arena_alloc(l->arena, (pool->n + more.n + 1) * sizeof(*all.items));
+    if (!all.items)
+        return no_memory();
+    for (size_t i = 0; i < pool->n + more.n; i++) {
+        struct str item = i < pool->n ? pool->items[i] : more.items[i - pool->n];
+        bool is_new = true;
+
+        for (size_t k = 0; k < all.n; k++)
+            is_new = is_new && !str_eq(all.items[k], item);
+        if (is_new)
+            all.items[all.n++] = item;
+    }
+    if (all.n > SECRETS_MAX)
+        return loader_fail(l, s->file, s->line, "%.*s: more than %d keys for one provider",
+                           STR_ARG(s->shown), SECRETS_MAX);
+    *pool = all;
+    return NO_ERROR;
+}
+
 struct error loader_set(struct loader *l, const struct setting *s)
 {
     /* A value that loses is checked all the same: it would surprise once the other one goes. */
@@ -304,6 +355,7 @@ struct error loader_set(struct loader *l, const struct setting *s)
         struct config_list list;
     } lost;
     const struct config_key *key;
+    struct config_list *pool;
     struct holder *holder;
     uint64_t factor;
     unsigned rank;
@@ -314,6 +366,16 @@ struct error loader_set(struct loader *l, const struct setting *s)
     if (!key)
         return foreign_is_known(s->name) ? foreign_take(l, s) : loader_unknown(l, s);
     holder = &l->holders[index];
+    if (is_secrets(key)) {
+        lost.list = (struct config_list){0};
+        if (s->source < holder->source)
+            return add_secrets(l, s, key, &lost.list);
+        pool = (struct config_list *)((char *)l->config + key->offset);
+        if (s->source > holder->source)
+            *pool = (struct config_list){0};
+        holder->source = s->source;
+        return add_secrets(l, s, key, pool);
+    }
     if (s->source > holder->source || (s->source == holder->source && rank <= holder->rank)) {
         *holder = (struct holder){s->source, rank};
         to = (char *)l->config + key->offset;

@@ -74,7 +74,7 @@ static void print_value(const struct config_key *key, const void *member, struct
         break;
     case CONFIG_LIST:
         for (size_t i = 0; i < list->n; i++)
-            buf_printf(out, "%s%.*s", i ? "," : "", STR_ARG(list->items[i]));
+            buf_printf(out, "%s%.*s", i ? "," : "", STR_ARG(shown(key, list->items[i], scratch)));
         break;
     }
 }
@@ -97,7 +97,7 @@ static void print_json_value(const struct config_key *key, const void *member, s
     case CONFIG_LIST:
         json_begin_array(j);
         for (size_t i = 0; i < list->n; i++)
-            json_str(j, list->items[i]);
+            json_str(j, shown(key, list->items[i], scratch));
         json_end_array(j);
         break;
     }

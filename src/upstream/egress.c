@@ -157,13 +157,21 @@ static void strip_brackets(char *host)
     host[len - 2] = '\0';
 }
 
+static struct error refuse(CURLUcode code, const char *sentence)
+{
+    return code == CURLUE_OUT_OF_MEMORY ? ERROR(ERR_NO_MEMORY, 0, NULL)
+                                        : ERROR(ERR_INVALID, 0, sentence);
+}
+
 static struct error read_parts(CURLU *parts, struct egress_url *out)
 {
     char *scheme = NULL, *user = NULL, *zone = NULL;
     bool is_http, has_user, has_zone;
+    CURLUcode code;
 
-    if (curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
-        return ERROR(ERR_INVALID, 0, "The URL must begin with http:// or https://.");
+    code = curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
+    if (code != CURLUE_OK)
+        return refuse(code, "The URL must begin with http:// or https://.");
     out->is_https = strcmp(scheme, "https") == 0;
     is_http = out->is_https || strcmp(scheme, "http") == 0;
     curl_free(scheme);
@@ -177,10 +185,13 @@ static struct error read_parts(CURLU *parts, struct egress_url *out)
     curl_free(zone);
     if (has_zone)
         return ERROR(ERR_INVALID, 0, "The URL must not hold an address with a zone.");
-    if (curl_url_get(parts, CURLUPART_HOST, &out->host, CURLU_PUNYCODE) != CURLUE_OK ||
-        curl_url_get(parts, CURLUPART_PORT, &out->port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
-        curl_url_get(parts, CURLUPART_URL, &out->full, CURLU_PUNYCODE) != CURLUE_OK)
-        return ERROR(ERR_INVALID, 0, "The URL needs a valid host name.");
+    code = curl_url_get(parts, CURLUPART_HOST, &out->host, CURLU_PUNYCODE);
+    if (code == CURLUE_OK)
+        code = curl_url_get(parts, CURLUPART_PORT, &out->port, CURLU_DEFAULT_PORT);
+    if (code == CURLUE_OK)
+        code = curl_url_get(parts, CURLUPART_URL, &out->full, CURLU_PUNYCODE);
+    if (code != CURLUE_OK)
+        return refuse(code, "The URL needs a valid host name.");
     strip_brackets(out->host);
     if (!is_host(out->host) || strcmp(out->port, "0") == 0)
         return ERROR(ERR_INVALID, 0, "The URL needs a valid host name and port.");
@@ -191,6 +202,7 @@ struct error egress_parse_url(struct str url, struct egress_url *out)
 {
     char text[URL_MAX_BYTES + 1];
     struct error err;
+    CURLUcode code;
     CURLU *parts;
 
     *out = (struct egress_url){0};
@@ -205,10 +217,9 @@ struct error egress_parse_url(struct str url, struct egress_url *out)
     parts = curl_url();
     if (!parts)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
-    if (curl_url_set(parts, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
-        err = read_parts(parts, out);
-    else
-        err = ERROR(ERR_INVALID, 0, "This is not a valid http or https URL.");
+    code = curl_url_set(parts, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
+    err = code == CURLUE_OK ? read_parts(parts, out)
+                            : refuse(code, "This is not a valid http or https URL.");
     curl_url_cleanup(parts);
     return err;
 }

@@ -1,6 +1,8 @@
 /* The providers, one row each. */
 #include "provider.h"
 
+#include <stddef.h>
+
 #define MODEL_GREETING "Asking the model..."
 /* n8n runs on Node, which closes connections after 5 idle seconds. */
 #define NODE_IDLE_S  4
@@ -9,11 +11,13 @@
 static const struct provider providers[] = {
     {.name = "anthropic",
      .greeting = MODEL_GREETING,
+     .service = offsetof(struct config, ai_services.anthropic),
      .base_url = "https://api.anthropic.com/v1",
+     .models_path = "/models?limit=1000",
      .needs_token = true,
      .key_header = "x-api-key",
      .headers = {{"anthropic-version", "2023-06-01"}},
-     .max_retries = 2,
+     .may_repeat = true,
      .max_idle_s = MODEL_IDLE_S,
      .write_request = anthropic_write_request,
      .reader = &anthropic_reader_type},
@@ -23,19 +27,23 @@ static const struct provider providers[] = {
      .builtin = &echo_type},
     {.name = "gemini",
      .greeting = MODEL_GREETING,
+     .service = offsetof(struct config, ai_services.gemini),
      .base_url = "https://generativelanguage.googleapis.com/v1beta",
+     .models_path = "/models?pageSize=1000",
      .needs_token = true,
      .hides_auth = true,
      .key_header = "x-goog-api-key",
-     .max_retries = 2,
+     .may_repeat = true,
      .max_idle_s = MODEL_IDLE_S,
      .write_request = gemini_write_request,
      .reader = &gemini_reader_type},
     {.name = "groq",
      .greeting = MODEL_GREETING,
+     .service = offsetof(struct config, ai_services.groq),
      .base_url = "https://api.groq.com/openai/v1",
+     .models_path = "/models",
      .needs_token = true,
-     .max_retries = 2,
+     .may_repeat = true,
      .max_idle_s = MODEL_IDLE_S,
      .write_request = openai_write_request,
      .reader = &openai_reader_type},
@@ -46,24 +54,30 @@ static const struct provider providers[] = {
      .reader = &n8n_reader_type},
     {.name = "openai",
      .greeting = MODEL_GREETING,
+     .service = offsetof(struct config, ai_services.openai),
      .base_url = "https://api.openai.com/v1",
+     .models_path = "/models",
      .needs_token = true,
-     .max_retries = 2,
+     .may_repeat = true,
      .max_idle_s = MODEL_IDLE_S,
      .write_request = openai_write_request,
      .reader = &openai_reader_type},
     /* Ollama, vLLM, LM Studio and others: often without a key. */
     {.name = "openai_compatible",
      .greeting = MODEL_GREETING,
-     .max_retries = 2,
+     .models_path = "/models",
+     .takes_keys = true,
+     .may_repeat = true,
      .max_idle_s = NODE_IDLE_S,
      .write_request = openai_write_request,
      .reader = &openai_reader_type},
     {.name = "openrouter",
      .greeting = MODEL_GREETING,
+     .service = offsetof(struct config, ai_services.openrouter),
      .base_url = "https://openrouter.ai/api/v1",
+     .models_path = "/models",
      .needs_token = true,
-     .max_retries = 2,
+     .may_repeat = true,
      .max_idle_s = MODEL_IDLE_S,
      .write_request = openai_write_request,
      .reader = &openai_reader_type},
@@ -87,7 +101,46 @@ const char *provider_greeting(const struct provider *p)
     return p->greeting;
 }
 
+static const struct config_service *service_of(const struct provider *p)
+{
+    return p->service ? (const struct config_service *)((const char *)config() + p->service) : NULL;
+}
+
+struct str provider_base_url(const struct provider *p)
+{
+    const struct config_service *service = service_of(p);
+
+    return service && service->base_url.len > 0 ? service->base_url : str_from(p->base_url);
+}
+
+struct config_list provider_keys(const struct provider *p)
+{
+    const struct config_service *service = service_of(p);
+
+    return service ? service->api_key : (struct config_list){0};
+}
+
 bool provider_needs_url(const struct provider *p)
 {
     return p->base_url == NULL;
+}
+
+bool provider_needs_key(const struct provider *p)
+{
+    return p->needs_token;
+}
+
+bool provider_takes_keys(const struct provider *p)
+{
+    return p->needs_token || p->takes_keys;
+}
+
+bool provider_has_key(const struct provider *p)
+{
+    return provider_keys(p).n > 0;
+}
+
+const struct provider *provider_at(size_t i)
+{
+    return i < sizeof(providers) / sizeof(providers[0]) ? &providers[i] : NULL;
 }

@@ -3,6 +3,7 @@
 #ifndef AERIE_UPSTREAM_PROVIDER_H
 #define AERIE_UPSTREAM_PROVIDER_H
 
+#include "config/config.h"
 #include "reply.h"
 
 /* An answer made here, without a network. The state is in memory that the call owns, all-zero
@@ -26,18 +27,28 @@ struct provider {
     const char *name;     /* in the API and in the database */
     const char *greeting; /* the first thing that people see of a turn */
     const char *base_url; /* used when the agent has no URL; NULL: it needs one */
+    /* Where the configuration's keys and base URL for it are, a struct config_service in struct
+     * config; 0: nowhere. */
+    size_t service;
+    const char *models_path; /* behind the base URL; NULL: it has no list of models */
     bool needs_token;
     bool hides_auth; /* a wrong key is answered as a bad request, of which only the body tells */
+    bool takes_keys; /* a team's, though it may do without; who needs a token takes them, too */
     const char *key_header; /* carries the key, bare; NULL: Authorization does, as a bearer token */
     struct provider_header headers[PROVIDER_HEADERS_MAX]; /* in each request; name NULL: none */
-    unsigned max_retries; /* before the first byte of text; 0 where asking twice acts twice */
-    unsigned max_idle_s;  /* connections idle longer are not used again */
+    bool may_repeat;                                      /* asking twice does not act twice */
+    unsigned max_idle_s; /* connections idle longer are not used again */
     /* Fills the URL (at most url->max_bytes) and the JSON body. An error ends the call. */
     struct error (*write_request)(const struct upstream_prompt *prompt, struct str base_url,
                                   struct buf *url, struct buf *body);
     const struct reader_type *reader;
     const struct builtin_type *builtin;
 };
+
+/* "" : it needs one from the agent. */
+struct str provider_base_url(const struct provider *p);
+/* The configuration's keys for it. */
+struct config_list provider_keys(const struct provider *p);
 
 extern const struct builtin_type echo_type;
 extern const struct reader_type anthropic_reader_type;

@@ -3,23 +3,21 @@
  * the loop. */
 #include "upstream/upstream.h"
 
+#include "auth.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "post.h"
-#include "provider.h"
 #include "room.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define URL_MAX_BYTES     4096
-#define BODY_MAX_BYTES    (8 * 1024 * 1024)
-#define RESOLVER_THREADS  4
-#define RESOLVER_QUEUE    256
-#define SPARE_TEXT_BYTES  4096
-#define RETRY_BASE_MS     500
-#define RETRY_AFTER_MAX_S 10
+#define URL_MAX_BYTES    4096
+#define BODY_MAX_BYTES   (8 * 1024 * 1024)
+#define RESOLVER_THREADS 4
+#define RESOLVER_QUEUE   256
+#define SPARE_TEXT_BYTES 4096
 /* After [DONE]: how long the body may take to end, so that the connection can be used again. */
 #define DONE_WAIT_MS 40
 
@@ -35,7 +33,9 @@ struct upstream_transfer {
     struct timer whole;     /* the longest a call may take */
     struct timer pause; /* to the next try, the next piece, or the end of a body that should end */
     struct flush flush;
-    unsigned n_retries;
+    uint32_t tried;  /* keys that failed since the last wait, a bit each */
+    signed char key; /* the one in use; -1: they all rest */
+    unsigned char n_waits;
     bool is_telling, is_built, is_finishing_body;
     max_align_t reader[]; /* of the provider's reader or builtin */
 };
@@ -175,12 +175,16 @@ static struct error judge_status(const struct upstream_transfer *t)
 
     if (status > 201 && status < 300)
         return ERROR(ERR_EMPTY_REPLY, status, "The agent answered without a reply.");
-    if (status == 401 || status == 403)
+    switch ((int)auth_status(status)) {
+    case OK:
+        return NO_ERROR;
+    case ERR_PROVIDER_AUTH:
         return ERROR(ERR_PROVIDER_AUTH, status, "The agent refused the token it was shown.");
-    if (status == 429)
-        return ERROR(ERR_PROVIDER_RATE_LIMITED,
-                     t->post.retry_after_s > 0 ? t->post.retry_after_s : 0,
-                     "The agent is asked too often. Please try again later.");
+    case ERR_PROVIDER_RATE_LIMITED:
+        return auth_limited(t->post.retry_after_s > 0 ? (uint64_t)t->post.retry_after_s * 1000 : 0);
+    default:
+        break;
+    }
     if (status == 404)
         return ERROR(ERR_PROVIDER_ERROR, status,
                      "The agent's address answered 404: is the workflow active, are the URL and "
@@ -191,9 +195,7 @@ static struct error judge_status(const struct upstream_transfer *t)
     if (status >= 300 && status < 400)
         return ERROR(ERR_PROVIDER_ERROR, status,
                      "The agent's address redirects, which is not followed.");
-    if (status < 200 || status >= 300)
-        return ERROR(ERR_PROVIDER_ERROR, status, "The agent reported an error.");
-    return NO_ERROR;
+    return ERROR(ERR_PROVIDER_ERROR, status, "The agent reported an error.");
 }
 
 /* After the body's end. Takes what the reader still holds. */
@@ -247,63 +249,116 @@ static struct error judge(struct upstream_transfer *t)
     return judge_body(t, err);
 }
 
-/* ---- trying again ---- */
+/* ---- whose turn it is, and trying again ---- */
 
-static bool is_worth_retrying(const struct upstream_transfer *t, struct error err)
+static uint64_t now_ms(const struct upstream_transfer *t)
 {
-    if (t->n_retries >= t->provider->max_retries || t->reply.text_bytes > 0)
-        return false;
-    switch ((int)err.status) {
-    case ERR_PROVIDER_UNREACHABLE:
-        return true;
-    case ERR_PROVIDER_RATE_LIMITED:
-        return err.code <= RETRY_AFTER_MAX_S;
-    case ERR_PROVIDER_ERROR:
-        return err.code >= 500 && err.code < 600;
-    default:
-        return false;
-    }
+    return loop_now_ms(client_loop(t->room->client));
 }
 
-/* Exponential backoff with full jitter, or as long as the provider said. */
-static uint64_t retry_wait_ms(const struct upstream_transfer *t)
+/* Tells the table of keys how the try ended. False: another one would end alike. */
+static bool note_failure(struct upstream_transfer *t, struct error err)
 {
-    uint64_t limit = (uint64_t)RETRY_BASE_MS << t->n_retries;
+    struct key_ring ring = auth_ring(t->prompt);
+    enum key_fault fault;
+
+    if (t->key < 0)
+        return true; /* they all rest */
+    if (is_error(t->start_err))
+        return false;
+    if (!auth_fault(err, &fault))
+        return false;
+    keys_note(&ring, t->key, fault, t->post.retry_after_s, now_ms(t));
+    t->tried |= UINT32_C(1) << t->key;
+    return true;
+}
+
+/* Exponential backoff with full jitter. */
+static uint64_t backoff_ms(unsigned n_waits)
+{
+    const struct config_upstream *limits = &config()->upstream;
+    uint64_t most = limits->backoff_ms << n_waits;
     uint32_t random;
 
-    if (t->post.retry_after_s > 0 && t->post.retry_after_s <= RETRY_AFTER_MAX_S)
-        return (uint64_t)t->post.retry_after_s * 1000;
+    if (most > limits->backoff_max_ms)
+        most = limits->backoff_max_ms;
     crypto_random(&random, sizeof(random));
-    return random % (limit + 1);
+    return random % (most + 1);
+}
+
+/* After a wait: a random one, on top of what the provider or all its keys ask for. False: that is
+ * too long, or there were enough; *err tells how long it is. */
+static bool plan_wait(struct upstream_transfer *t, struct error *err, uint64_t *wait_ms)
+{
+    const struct config_upstream *limits = &config()->upstream;
+    struct key_ring ring = auth_ring(t->prompt);
+    uint64_t rest_ms = keys_rest_ms(&ring, now_ms(t)), told_ms = rest_ms;
+
+    if (rest_ms > 0)
+        *err = auth_limited(rest_ms); /* whatever the last key said: one will be let in again */
+    else if (err->status == ERR_PROVIDER_AUTH)
+        return false;
+    else if (t->post.retry_after_s > 0)
+        told_ms = (uint64_t)t->post.retry_after_s * 1000;
+    if (t->n_waits >= limits->retries || told_ms > limits->backoff_max_ms)
+        return false;
+    *wait_ms = told_ms + backoff_ms(t->n_waits);
+    return true;
 }
 
 static void start_attempt(struct upstream_transfer *t);
 
-static void on_retry(struct timer *timer)
+/* Providers that must not be asked twice have no pool, but the one key. */
+static void choose_key(struct upstream_transfer *t)
 {
-    start_attempt(container_of(timer, struct upstream_transfer, pause));
+    struct key_ring ring = auth_ring(t->prompt);
+
+    t->key = 0;
+    if (t->provider->may_repeat)
+        t->key = (signed char)keys_choose(&ring, t->tried, now_ms(t));
 }
 
-static void retry(struct upstream_transfer *t)
+static void on_retry(struct timer *timer)
 {
-    uint64_t wait_ms = retry_wait_ms(t);
+    struct upstream_transfer *t = container_of(timer, struct upstream_transfer, pause);
+
+    choose_key(t);
+    start_attempt(t);
+}
+
+static bool tell_status(struct upstream_transfer *t, const char *text)
+{
+    return !t->call->on_status || tell(t, t->call->on_status, str_from(text));
+}
+
+static void ask_with_another_key(struct upstream_transfer *t, struct error why)
+{
+    timer_stop(&t->pause); /* of the body that should have ended */
+    post_end(&t->post);
+    drop_reader(t);
+    log_debug("upstream: %s: %s (%d), trying another key", t->provider->name,
+              status_row(why.status)->name, why.code);
+    if (tell_status(t, "The model provider is busy. Trying another key..."))
+        start_attempt(t);
+}
+
+static void ask_later(struct upstream_transfer *t, struct error why, uint64_t wait_ms)
+{
     char text[96];
-    int len;
 
     post_end(&t->post);
     drop_reader(t);
-    t->n_retries++;
-    log_info("upstream: %s failed, try %u in %u ms", t->provider->name, t->n_retries + 1,
-             (unsigned)wait_ms);
+    t->n_waits++;
+    t->tried = 0;
+    log_debug("upstream: %s: %s (%d), trying again in %u ms", t->provider->name,
+              status_row(why.status)->name, why.code, (unsigned)wait_ms);
     timer_start(&t->pause, wait_ms, on_retry);
-    if (!t->call->on_status)
-        return;
     if (wait_ms < 1000)
-        len = snprintf(text, sizeof(text), "The model provider is busy. Trying again...");
+        snprintf(text, sizeof(text), "The model provider is busy. Trying again...");
     else
-        len = snprintf(text, sizeof(text), "The model provider is busy. Trying again in %u s...",
-                       (unsigned)((wait_ms + 999) / 1000));
-    tell(t, t->call->on_status, (struct str){text, (size_t)len});
+        snprintf(text, sizeof(text), "The model provider is busy. Trying again in %u s...",
+                 (unsigned)((wait_ms + 500) / 1000));
+    (void)!tell_status(t, text); /* may free t */
 }
 
 /* ---- the steps of a call ---- */
@@ -311,11 +366,20 @@ static void retry(struct upstream_transfer *t)
 static void conclude(struct upstream_transfer *t)
 {
     struct error err = judge(t);
+    uint64_t wait_ms;
 
-    if (is_worth_retrying(t, err))
-        retry(t);
-    else
+    if (!is_error(err) || !t->provider->may_repeat || t->reply.text_bytes > 0 ||
+        !note_failure(t, err)) {
         finish_with_text(t, err);
+        return;
+    }
+    choose_key(t);
+    if (t->key >= 0)
+        ask_with_another_key(t, err);
+    else if (plan_wait(t, &err, &wait_ms))
+        ask_later(t, err, wait_ms);
+    else
+        finish(t, err);
 }
 
 /* The reply is complete, or has failed, and the body's end did not come. */
@@ -354,66 +418,37 @@ static void on_whole_deadline(struct timer *timer)
     finish_with_text(t, ERROR(ERR_PROVIDER_TIMEOUT, 0, "The agent took too long to answer."));
 }
 
-/* The key the way the provider wants it, and what else each of its requests says. bearer: memory
- * for a header's value. Returns how many. */
-static size_t write_headers(const struct provider *p, struct str key, struct buf *bearer,
-                            struct fetch_header headers[static PROVIDER_HEADERS_MAX + 1])
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < PROVIDER_HEADERS_MAX && p->headers[i].name; i++)
-        headers[n++] =
-            (struct fetch_header){str_from(p->headers[i].name), str_from(p->headers[i].value)};
-    if (key.len == 0)
-        return n;
-    if (p->key_header) {
-        headers[n++] = (struct fetch_header){str_from(p->key_header), key};
-    } else {
-        buf_reserve(bearer, sizeof("Bearer ") + key.len); /* once: growing would leave a copy */
-        buf_append_str(bearer, STR("Bearer "));
-        buf_append_str(bearer, key);
-        headers[n++] = (struct fetch_header){STR("Authorization"), buf_str(bearer)};
-    }
-    return n;
-}
-
-static void wipe(struct buf *b)
-{
-    if (b->data)
-        explicit_bzero(b->data, b->cap);
-    buf_deinit(b);
-}
-
 static struct error send_request(struct upstream_transfer *t)
 {
     const struct upstream_prompt *prompt = t->prompt;
-    struct str base = prompt->url.len > 0 ? prompt->url : str_from(t->provider->base_url);
+    struct str base = auth_base_url(prompt);
     struct buf url = {.max_bytes = URL_MAX_BYTES}, body = {.max_bytes = BODY_MAX_BYTES};
-    struct buf bearer = {0};
-    struct fetch_header headers[PROVIDER_HEADERS_MAX + 1];
-    struct post_request rq = {.body = &body,
-                              .headers = headers,
-                              .wants_all = t->provider->hides_auth,
-                              .max_idle_s = t->provider->max_idle_s};
+    struct post_request rq = {
+        .body = &body, .wants_all = t->provider->hides_auth, .max_idle_s = t->provider->max_idle_s};
+    struct key_ring ring = auth_ring(prompt);
+    struct auth_headers headers = {0};
     struct error err;
 
     if (base.len == 0)
         return ERROR(ERR_PROVIDER_UNREACHABLE, 0,
                      "The agent has no URL: an admin needs to set it.");
-    if (t->provider->needs_token && prompt->token.len == 0)
-        return ERROR(ERR_PROVIDER_AUTH, 0, "The agent has no key: an admin needs to set one.");
-    if (str_has_control(prompt->token))
-        return ERROR(ERR_PROVIDER_AUTH, 0, "The agent's token holds control characters.");
-    err = t->provider->write_request(prompt, base, &url, &body);
+    err = auth_check(prompt);
+    if (!is_error(err) && t->key < 0)
+        err = auth_limited(keys_rest_ms(&ring, now_ms(t)));
+    if (!is_error(err))
+        err = auth_write(&headers, t->provider, &ring, t->key);
+    if (!is_error(err))
+        err = t->provider->write_request(prompt, base, &url, &body);
     rq.url = buf_str(&url);
-    rq.n_headers = write_headers(t->provider, prompt->token, &bearer, headers);
-    if (!is_error(err) && (url.failed || body.failed || bearer.failed))
+    rq.headers = headers.list;
+    rq.n_headers = headers.n;
+    if (!is_error(err) && (url.failed || body.failed))
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!is_error(err))
         err = post_start(t->room->client, &t->post, &rq);
     if (err.status == ERR_INVALID)
         err = ERROR(ERR_PROVIDER_UNREACHABLE, 0, "The agent's URL is not valid.");
-    wipe(&bearer);
+    auth_wipe(&headers);
     buf_deinit(&url);
     buf_deinit(&body);
     return err;
@@ -421,7 +456,8 @@ static struct error send_request(struct upstream_transfer *t)
 
 static void start_attempt(struct upstream_transfer *t)
 {
-    t->post = (struct post){.on_body = on_post_body, .on_progress = on_post_progress};
+    t->post = (struct post){
+        .on_body = on_post_body, .on_progress = on_post_progress, .retry_after_s = -1};
     t->reply.state = REPLY_OPEN;
     t->reply.err = NO_ERROR;
     t->reply.is_cut = t->reply.lacks_end = false;
@@ -504,10 +540,12 @@ void upstream_start(struct upstream_call *call, struct flow *f,
     call->transfer = t;
     list_push(&room->calls, &t->link);
     timer_start(&t->whole, config()->upstream.total_seconds * 1000, on_whole_deadline);
-    if (provider->builtin)
+    if (provider->builtin) {
         start_builtin(t);
-    else
-        start_attempt(t);
+        return;
+    }
+    choose_key(t);
+    start_attempt(t);
 }
 
 struct error upstream_open(void)
@@ -517,6 +555,8 @@ struct error upstream_open(void)
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return ERROR(ERR_INTERNAL, 0, "libcurl cannot be started");
     err = egress_open();
+    if (!is_error(err) && !keys_open())
+        err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!is_error(err)) {
         resolver_workers = workers_new("resolver", RESOLVER_THREADS, RESOLVER_QUEUE);
         if (!resolver_workers)
@@ -531,6 +571,7 @@ void upstream_close(void)
 {
     workers_free(resolver_workers);
     resolver_workers = NULL;
+    keys_close();
     egress_close();
     curl_global_cleanup();
 }

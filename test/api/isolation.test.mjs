@@ -16,6 +16,7 @@ before(async () => {
   await aerie.admin.ask(mine.chat, 'secret words');
   mine.messages = await aerie.admin.messages(mine.chat);
   mine.key = (await aerie.admin.post(`/api/agents/${mine.agent.id}/api-keys`, {})).json;
+  mine.providerKey = (await aerie.admin.post('/api/team/provider-keys', { provider: 'openai', key: 'sk-0123456789' })).json;
   mine.user = await aerie.user();
 });
 after(() => aerie?.stop());
@@ -78,6 +79,8 @@ test('another_teams_ids_look_like_missing_ones_on_every_route', async () => {
   for (const [method, path, kind, options] of routes) await looksMissing(theirs, method, path, kind, options);
   await looksMissing(theirs, 'DELETE', (id) => `/api/agents/${mine.agent.id}/api-keys/${id}`, 'key');
   await looksMissing(theirs, 'DELETE', (id) => `/chatbots/${mine.agent.id}/api-keys/${id}`, 'key');
+  await looksMissing(theirs, 'DELETE', (id) => `/api/team/provider-keys/${id}`, 'providerKey');
+  await looksMissing(theirs, 'GET', (id) => `/api/providers/openai_compatible/models?agent_id=${id}`, 'agent');
 });
 
 test('a_colleagues_chat_looks_missing_to_users_and_to_admins', async () => {

@@ -45,6 +45,14 @@ STATEMENT(AGENT_LIST_OF_CREATOR, SQL_READ, NULL,
           "is_active, created_at, updated_at FROM agents "
           "WHERE team_id = $1 AND created_by = $2 ORDER BY created_at, id LIMIT $3 OFFSET $4",
           NULL)
+/* What prompt_of_agent() takes. */
+STATEMENT(AGENT_PROMPT, SQL_READ, NULL,
+          "SELECT a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config, "
+          "(SELECT json_object_agg(p.id, p.sealed_key) FROM provider_keys p WHERE p.team_id = a.team_id "
+          "AND p.provider = a.provider) FROM agents a WHERE a.team_id = $1 AND a.id = $2",
+          "SELECT a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config, "
+          "(SELECT json_group_object(p.id, p.sealed_key) FROM provider_keys p WHERE p.team_id = a.team_id "
+          "AND p.provider = a.provider) FROM agents a WHERE a.team_id = $1 AND a.id = $2")
 STATEMENT(AGENT_SET_AVATAR, SQL_WRITE, NULL,
           "UPDATE agents SET avatar = $3, updated_at = $4 WHERE team_id = $1 AND id = $2 "
           "RETURNING id, team_id, created_by, name, description, provider, webhook_url, "

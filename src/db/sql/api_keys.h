@@ -14,10 +14,19 @@ STATEMENT(KEY_BY_PREFIX, SQL_READ, "a key names its team",
           "SELECT k.id, k.team_id, k.agent_id, k.key_hash, k.scopes, k.expires_at, k.revoked_at IS NOT NULL, "
           "k.last_used_at, k.created_at, t.is_active, a.is_active, a.name, EXISTS (SELECT 1 FROM agents n "
           "WHERE n.team_id = a.team_id AND n.name = a.name AND n.id <> a.id), a.created_at, "
-          "a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config "
+          "a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config, "
+          "(SELECT json_object_agg(p.id, p.sealed_key) FROM provider_keys p WHERE p.team_id = a.team_id "
+          "AND p.provider = a.provider) "
           "FROM api_keys k JOIN teams t ON t.id = k.team_id "
           "JOIN agents a ON a.id = k.agent_id AND a.team_id = k.team_id WHERE k.prefix = $1",
-          NULL)
+          "SELECT k.id, k.team_id, k.agent_id, k.key_hash, k.scopes, k.expires_at, k.revoked_at IS NOT NULL, "
+          "k.last_used_at, k.created_at, t.is_active, a.is_active, a.name, EXISTS (SELECT 1 FROM agents n "
+          "WHERE n.team_id = a.team_id AND n.name = a.name AND n.id <> a.id), a.created_at, "
+          "a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config, "
+          "(SELECT json_group_object(p.id, p.sealed_key) FROM provider_keys p WHERE p.team_id = a.team_id "
+          "AND p.provider = a.provider) "
+          "FROM api_keys k JOIN teams t ON t.id = k.team_id "
+          "JOIN agents a ON a.id = k.agent_id AND a.team_id = k.team_id WHERE k.prefix = $1")
 /* $3, here and in KEY_LIST: with the revoked ones too */
 STATEMENT(KEY_COUNT, SQL_READ, NULL,
           "SELECT count(*) FROM api_keys WHERE team_id = $1 AND agent_id = $2 AND (revoked_at IS NULL OR $3)",

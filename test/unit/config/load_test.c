@@ -199,6 +199,60 @@ static void the_names_of_older_programs_work(void **state)
     config_free(&c);
 }
 
+static void expect_pool(const struct config_list *pool, const char *joined)
+{
+    struct buf text = {0};
+
+    for (size_t i = 0; i < pool->n; i++)
+        buf_printf(&text, "%.*s ", STR_ARG(pool->items[i]));
+    assert_str(buf_str(&text), joined);
+    buf_deinit(&text);
+}
+
+/* One source's names give one pool; a later source's replaces it. */
+static void provider_keys_are_pools(void **state)
+{
+    struct buf many = {0};
+    struct config c;
+
+    (void)state;
+    assert_false(is_error(load("{\"ai_services\":{\"openai_api_key\":[\"a\",\"b\"],"
+                               "\"groq_api_key_2\":\"c\",\"gemini_api_key\":\"d\"}}",
+                               "GROQ_API_KEY=e,f\nAI_SERVICES__GROQ_API_KEY_1=e\n"
+                               "AI_SERVICES__GROQ_API_KEY_99=g\nAI_SERVICES__GROQ_API_KEY_3=\n",
+                               "AI_SERVICES__GEMINI_API_KEY=", &c)));
+    expect_pool(&c.ai_services.openai.api_key, "a b ");
+    expect_pool(&c.ai_services.groq.api_key, "e f g ");
+    expect_pool(&c.ai_services.gemini.api_key, "");
+    config_free(&c);
+    for (int i = 0; i < 33; i++)
+        buf_printf(&many, "%sk%d", i ? "," : "OPENAI_API_KEY=", i);
+    buf_append(&many, "\n", 2);
+    expect_error(NULL, many.data, NULL,
+                 ".env:1: OPENAI_API_KEY: more than 32 keys for one provider");
+    expect_error(NULL, NULL, "SERVER__PORT_1=3",
+                 "environment: unknown key SERVER__PORT_1; did you mean SERVER__PORT?");
+    expect_error(NULL, NULL, "AI_SERVICES__OPENAI_BASE_URL=api.openai.com",
+                 "environment: AI_SERVICES__OPENAI_BASE_URL: \"api.openai.com\" is not accepted, "
+                 "expected a URL like https://api.example.com/v1");
+    buf_deinit(&many);
+}
+
+static void provider_keys_are_printed_masked(void **state)
+{
+    struct buf text = {0};
+    struct config c;
+
+    (void)state;
+    assert_false(is_error(load(NULL, NULL, "OPENAI_API_KEY=sk-one,sk-two", &c)));
+    config_print(&c, false, &text);
+    config_print(&c, true, &text);
+    assert_false(str_contains(buf_str(&text), STR("sk-")));
+    assert_true(str_contains(buf_str(&text), STR("[\"********\",\"********\"]")));
+    buf_deinit(&text);
+    config_free(&c);
+}
+
 static void a_sample_of_each_older_program_loads(void **state)
 {
     static const char config_json[] =
@@ -208,8 +262,9 @@ static void a_sample_of_each_older_program_loads(void **state)
         "\"callback\":{\"retry_attempts\":3,\"retry_delay_seconds\":3}}";
     static const char dotenv[] =
         "MONGO_URI=mongodb://x\nEMAIL__GMAIL_FROM_EMAIL=a@b.c\nEMAIL__GMAIL_APP_PASSWORD=p\n"
-        "AI_SERVICES__OPEN_ROUTER_API_KEY_1=k\nAI_SERVICES__GROQ_API_KEY=k\n"
-        "SUPABASE_URL=u\nSUPABASE_KEY=k\nOPENROUTER_API_KEY=k\n"
+        "AI_SERVICES__OPEN_ROUTER_API_KEY_1=k1\nAI_SERVICES__OPEN_ROUTER_API_KEY_2=k2\n"
+        "AI_SERVICES__GROQ_API_KEY=g\nAI_SERVICES__GEMINI_API_KEY=e\n"
+        "SUPABASE_URL=u\nSUPABASE_KEY=k\nOPENROUTER_API_KEY=k3\n"
         "DATABASE_URL=postgresql+asyncpg://username:password@localhost:5432/database_name\n";
     char log[4096];
     struct config c;
@@ -226,6 +281,9 @@ static void a_sample_of_each_older_program_loads(void **state)
     assert_str(c.email.url, "smtps://smtp.gmail.com:465");
     assert_str(c.email.user, "a@b.c");
     assert_str(c.email.password, "p");
+    expect_pool(&c.ai_services.openrouter.api_key, "k1 k2 k3 ");
+    expect_pool(&c.ai_services.groq.api_key, "g ");
+    expect_pool(&c.ai_services.gemini.api_key, "e ");
     n = read(fds[0], log, sizeof(log) - 1);
     assert_true(n > 0);
     log[n] = '\0';
@@ -445,6 +503,8 @@ int main(void)
         IN_DIRECTORY(json_types_are_taken_as_they_are),
         IN_DIRECTORY(dotenv_knows_quotes_comments_and_export),
         IN_DIRECTORY(the_names_of_older_programs_work),
+        IN_DIRECTORY(provider_keys_are_pools),
+        IN_DIRECTORY(provider_keys_are_printed_masked),
         IN_DIRECTORY(a_sample_of_each_older_program_loads),
         IN_DIRECTORY(mail_servers_are_told_with_their_port),
         IN_DIRECTORY(database_urls_are_put_in_normal_form),

@@ -252,6 +252,8 @@ static void tell_all(unsigned n)
 
 static int open_loop(void **state)
 {
+    static const struct str token = {"token", 5};
+
     (void)state;
     harness_open();
     test_config.upstream.first_byte_seconds = test_config.upstream.idle_seconds = 60;
@@ -260,7 +262,8 @@ static int open_loop(void **state)
     message = (struct upstream_message){.role = STR("user"), .content = STR("Hello")};
     prompt = (struct upstream_prompt){.provider = provider_find(STR("n8n")),
                                       .url = str_from(url),
-                                      .token = STR("token"),
+                                      .tokens = &token,
+                                      .n_tokens = 1,
                                       .messages = &message,
                                       .n_messages = 1};
     assert_false(is_error(loop_init(&loop, 0)));

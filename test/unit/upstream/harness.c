@@ -136,6 +136,9 @@ void harness_open(void)
                      .event_bytes = 256 * 1024,
                      .reply_bytes = 1024 * 1024,
                      .error_wait_ms = 50,
+                     .retries = 2,
+                     .backoff_ms = 20,
+                     .backoff_max_ms = 2000,
                      .idle_connections = 4,
                      .dns_cache_seconds = 10},
         .egress = {.allow = {.items = allowed, .n = 1}},
@@ -199,6 +202,7 @@ static void call_step(struct flow *f)
     struct asker *a = f->state;
 
     if (a->what->fetch) {
+        watch(a, true);
         fetch_start(&a->fetch, f, &a->arena, a->what->fetch);
         return;
     }
@@ -257,6 +261,7 @@ static void on_turn(uv_prepare_t *handle)
 
 void ask(const struct ask *what, struct outcome *out)
 {
+    struct str token = str_from(what->token);
     struct asker a = {.what = what, .out = out, .n_left = what->n_calls ? what->n_calls : 1};
     uint64_t began;
 
@@ -269,7 +274,8 @@ void ask(const struct ask *what, struct outcome *out)
     a.prompt = (struct upstream_prompt){
         .provider = provider_find(str_from(what->provider ? what->provider : "n8n")),
         .url = str_from(what->url),
-        .token = str_from(what->token),
+        .tokens = what->tokens ? what->tokens : &token,
+        .n_tokens = what->tokens ? what->n_tokens : token.len > 0,
         .model = str_from(what->model),
         .config = str_from(what->config),
         .system_prompt = STR("You are helpful."),

@@ -63,6 +63,8 @@ int harness_tear_down(void **state);
 
 struct ask {
     const char *provider, *url, *token, *model, *config, *content;
+    const struct str *tokens; /* in place of token */
+    size_t n_tokens;
     const struct fetch_request *fetch; /* this, and no call */
     unsigned cancel_at_turn;           /* fail the flow at the n-th turn of the loop; 0: never */
     unsigned cancel_at_piece;          /* from on_text */

@@ -78,6 +78,7 @@ static void one_value_survives_every_allocation(void **state)
 
 static void a_model_survives_every_allocation(void **state)
 {
+    static const struct str keys[] = {{"key-1", 5}, {"key-2", 5}};
     struct answer a = {
         .bytes = STR("HTTP/1.1 200 OK\r\nContent-Length: 91\r\n\r\n"
                      "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n"
@@ -89,6 +90,8 @@ static void a_model_survives_every_allocation(void **state)
     sweep_answer("events", &a,
                  &(struct ask){.provider = "openai_compatible",
                                .model = "m",
+                               .tokens = keys,
+                               .n_tokens = 2,
                                .config = "{\"temperature\":0.5,\"stop\":[\"a\"]}"},
                  "Hi");
 }
@@ -103,6 +106,24 @@ static void a_name_survives_every_allocation(void **state)
     snprintf(name, sizeof(name), "http://localhost:%u/x", server.port);
     print_message("name: %lu allocations failed\n",
                   sweep(&(struct ask){.url = name, .watch = allocs_watch}, "hi"));
+    server_stop(&server);
+}
+
+static void a_fetch_survives_every_allocation(void **state)
+{
+    struct answer a = {.bytes = STR("HTTP/1.1 500 No\r\nContent-Length: 6\r\n\r\nno, no"),
+                       .piece_bytes = 40};
+    struct fetch_request rq = {.body = STR("{}"),
+                               .headers = {{STR("x-api-key"), STR("k")}, {STR("X"), STR("")}},
+                               .n_headers = 2,
+                               .max_bytes = 100};
+
+    (void)state;
+    server_start(&server, &a, 1);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/x", server.port);
+    rq.url = str_from(url);
+    print_message("fetch: %lu allocations failed\n",
+                  sweep(&(struct ask){.fetch = &rq, .watch = allocs_watch}, "no, no"));
     server_stop(&server);
 }
 
@@ -124,6 +145,7 @@ int main(void)
         UPSTREAM_TEST(one_value_survives_every_allocation),
         UPSTREAM_TEST(a_model_survives_every_allocation),
         UPSTREAM_TEST(a_name_survives_every_allocation),
+        UPSTREAM_TEST(a_fetch_survives_every_allocation),
         UPSTREAM_TEST(the_echo_survives_every_allocation),
     };
 
