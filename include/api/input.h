@@ -27,6 +27,12 @@ struct input {
     bool is_null;
 };
 
+/* Is there a value? */
+static inline bool input_is_set(const struct input *in)
+{
+    return in->is_given && !in->is_null;
+}
+
 struct input_field {
     const char *name;
     enum input_kind kind;

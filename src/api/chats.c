@@ -196,11 +196,6 @@ static const struct input_field change_fields[] = {
      .offset = offsetof(struct one_chat, title)},
 };
 
-static bool is_set(const struct input *in)
-{
-    return in->is_given && !in->is_null;
-}
-
 static void create_read(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -219,8 +214,8 @@ static void create_store(struct flow *f)
     db_query(&s->write, f, &req->arena, SQL_CHAT_ADD,
              DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->id)),
                      db_uuid(s->agent_id.text),
-                     db_text(is_set(&s->title) ? s->title.text : STR("New chat")),
-                     db_json(is_set(&s->metadata) ? s->metadata.text : STR("{}")),
+                     db_text(input_is_set(&s->title) ? s->title.text : STR("New chat")),
+                     db_json(input_is_set(&s->metadata) ? s->metadata.text : STR("{}")),
                      db_time(clock_wall_us())));
 }
 
@@ -288,12 +283,13 @@ static void change_store(struct flow *f)
     struct request *req = request_of(f);
     struct one_chat *s = req->state;
 
-    db_query(&s->write, f, &req->arena, SQL_CHAT_UPDATE,
-             DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->id)),
-                     db_text(is_set(&s->title) ? s->title.text : STR_NONE),
-                     db_json(is_set(&s->metadata) ? s->metadata.text : STR_NONE),
-                     is_set(&s->is_archived) ? db_bool(s->is_archived.number != 0) : db_null(),
-                     db_time(clock_wall_us())));
+    db_query(
+        &s->write, f, &req->arena, SQL_CHAT_UPDATE,
+        DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->id)),
+                db_text(input_is_set(&s->title) ? s->title.text : STR_NONE),
+                db_json(input_is_set(&s->metadata) ? s->metadata.text : STR_NONE),
+                input_is_set(&s->is_archived) ? db_bool(s->is_archived.number != 0) : db_null(),
+                db_time(clock_wall_us())));
 }
 
 static void remove_store(struct flow *f)

@@ -48,20 +48,15 @@ static struct id new_chat(const struct turn_request *turn)
     return id;
 }
 
-static bool is_set(const struct input *in)
-{
-    return in->is_given && !in->is_null;
-}
-
 void talk_aim(struct turn_request *turn, const struct input *session_id,
               const struct input *agent_id, const struct input *model)
 {
     turn->kind = TURN_ANSWER;
     turn->names_session = true;
-    turn->model = is_set(model) ? model->text : STR("");
-    if (is_set(agent_id))
+    turn->model = input_is_set(model) ? model->text : STR("");
+    if (input_is_set(agent_id))
         (void)id_parse(agent_id->text, &turn->agent_id);
-    turn->is_new_chat = !is_set(session_id);
+    turn->is_new_chat = !input_is_set(session_id);
     if (turn->is_new_chat)
         turn->chat_id = new_chat(turn);
     else

@@ -260,6 +260,31 @@ static void what_every_turn_used_is_counted_once_in_memory_and_in_the_table(void
     assert_nothing_held();
 }
 
+static void what_is_stored_twice_is_counted_once(void **state)
+{
+    struct turn_request r = {.team_id = team_id, .owner_id = user_id, .chat_id = chat_id, .content = STR("hi")};
+    const struct usage usage = {.total_tokens = 7};
+    struct usage_account account = {.team_id = team_id, .owner_id = user_id, .agent_id = agent_id, .provider = STR("echo")};
+    struct db_arg args[USAGE_ARGS];
+    struct turn_log *log = NULL;
+    int64_t before;
+
+    (void)state;
+    must(turn_start(&r, &log));
+    while (turn_log_phase(log) != TURN_LOG_CLOSED || log->turn)
+        sweep_turn(&loop);
+    before = tokens_of_today();
+    account.reply_id = log->reply_id;
+    usage_args(&account, &usage, args);
+    run(SQL_USAGE_ADD, args, USAGE_ARGS); /* as after a commit whose outcome was not known */
+    assert_int_equal(tokens_of_today(), before);
+    account.reply_id = id_v7();
+    usage_args(&account, &usage, args);
+    run(SQL_USAGE_ADD, args, USAGE_ARGS); /* of a reply that was deleted meanwhile */
+    assert_int_equal(tokens_of_today(), before + 7);
+    turn_log_unref(log);
+}
+
 static void set_config(const char *agent_config)
 {
     run(SQL_AGENT_UPDATE,
@@ -622,6 +647,7 @@ int main(void)
         cmocka_unit_test(a_shutdown_at_any_moment_stores_the_part_as_interrupted),
         cmocka_unit_test(a_turn_that_makes_its_chat_leaves_none_without_a_message),
         cmocka_unit_test(what_every_turn_used_is_counted_once_in_memory_and_in_the_table),
+        cmocka_unit_test(what_is_stored_twice_is_counted_once),
         cmocka_unit_test(on_disconnect_decides_about_a_turn_that_nobody_reads),
         cmocka_unit_test(a_second_message_is_refused_while_the_first_is_answered),
         cmocka_unit_test(the_same_key_joins_the_turn_and_another_body_is_refused),
