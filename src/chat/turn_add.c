@@ -129,7 +129,7 @@ static struct str title_of(struct arena *a, struct str content)
 static void write_messages(struct flow *f)
 {
     struct turn *t = turn_of(f);
-    int64_t now_us = clock_wall_us();
+    int64_t now_us = t->log->created_us != 0 ? t->log->created_us : clock_wall_us();
     bool has_key = t->log->idempotency_key.len > 0;
     struct db_arg key_reply = has_key ? turn_reply_arg(t) : db_uuid(STR_NONE);
     struct db_arg key = db_text(t->log->idempotency_key);
@@ -183,9 +183,9 @@ static void write_messages(struct flow *f)
     else
         calls[n++] = (struct db_call){SQL_CHAT_TOUCH, touch, 3};
     calls[n++] = (struct db_call){SQL_MESSAGE_IS_STORED, stored, 2};
+    t->log->created_us = now_us; /* the same when it is written again */
     db_batch(&t->write, f, &t->arena, calls, n);
     t->n_adds = (unsigned)n;
-    t->log->created_us = now_us;
 }
 
 static const struct step add_steps[] = {STEP(write_messages), STEP_END};
