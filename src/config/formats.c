@@ -187,6 +187,17 @@ static bool accept_not_empty(struct arena *a, struct str value, struct str *out)
     return str_trim(value).len > 0;
 }
 
+/* Without the slash at its end: paths are put behind it. */
+static bool accept_base_url(struct arena *a, struct str value, struct str *out)
+{
+    (void)a;
+    while (str_ends_with(value, STR("/")))
+        value.len--;
+    *out = value;
+    return value.len == 0 || str_starts_with_nocase(value, STR("http://")) ||
+           str_starts_with_nocase(value, STR("https://"));
+}
+
 /* asyncpg says ?ssl=require where libpq says ?sslmode=require. */
 static void put_libpq_query(struct buf *out, struct str query)
 {
@@ -251,6 +262,7 @@ static bool accept_database_url(struct arena *a, struct str value, struct str *o
     return false;
 }
 
+const struct config_format format_base_url = {"an http or https URL", accept_base_url};
 const struct config_format format_cidr = {"an address or network like 10.0.0.0/8", accept_cidr};
 const struct config_format format_database_url = {
     "sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host/name",
