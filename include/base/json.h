@@ -33,6 +33,7 @@ void json_str(struct json *j,
               struct str value); /* valid UTF-8; written escaped (RFC 8259 section 7) */
 void json_str_or_null(struct json *j, struct str value); /* ptr NULL: null */
 void json_int(struct json *j, int64_t value);
+void json_number(struct json *j, double value); /* to 9 digits; what is no number: null */
 void json_bool(struct json *j, bool value);
 void json_null(struct json *j);
 void json_raw(struct json *j, struct str json); /* already JSON; "" is written as null */

@@ -101,6 +101,24 @@ struct config_egress {
     struct config_list allow; /* CIDRs and host names inside that may be reached */
 };
 
+struct config_documents {
+    uint64_t per_team, chunks; /* documents a team, chunks a document */
+    uint64_t chunk_chars, chunk_overlap;
+    uint64_t text_bytes; /* of what is in a document */
+    uint64_t threads, queue; /* that read HTML and cut */
+    struct str pdftotext;    /* the program */
+    uint64_t pdf_processes, pdf_seconds, pdf_memory_bytes;
+    uint64_t search_seconds;
+};
+
+struct config_embeddings {
+    struct str base_url; /* "" : no provider */
+    struct str api_key, model;
+    uint64_t dimensions; /* 0: the model's own */
+    uint64_t batch;      /* chunks a request */
+    uint64_t answer_bytes, timeout_seconds, tries;
+};
+
 struct config_turn {
     uint64_t checkpoint_ms, checkpoint_bytes;
     uint64_t keep_ms;      /* an ended turn's log stays for late readers */
@@ -134,6 +152,8 @@ struct config {
     struct config_upstream upstream;
     struct config_egress egress;
     struct config_email email;
+    struct config_documents documents;
+    struct config_embeddings embeddings;
     struct config_turn turn;
     struct config_callback callback;
     struct config_sites sites;

@@ -10,7 +10,7 @@
 #include "loop/loop.h"
 
 /* ---- arguments: $1, $2 … ---- */
-enum db_type { DB_NULL, DB_TEXT, DB_INT, DB_BOOL, DB_UUID, DB_TIME, DB_JSON };
+enum db_type { DB_NULL, DB_TEXT, DB_INT, DB_BOOL, DB_UUID, DB_TIME, DB_JSON, DB_BYTES };
 struct db_arg {
     enum db_type type;
     struct str text;
@@ -22,6 +22,7 @@ struct db_arg {
 struct db_arg db_text(struct str s); /* ptr NULL: NULL */
 struct db_arg db_uuid(struct str s); /* ptr NULL or "": NULL */
 struct db_arg db_json(struct str s); /* ptr NULL: NULL */
+struct db_arg db_bytes(struct str s); /* bytea, BLOB; ptr NULL: NULL */
 struct db_arg db_int(int64_t n);
 struct db_arg db_bool(bool b);
 struct db_arg db_time(int64_t wall_us); /* INT64_MIN: NULL */
@@ -29,7 +30,7 @@ struct db_arg db_null(void);
 
 /* ---- results ---- */
 struct db_cell {
-    struct str text; /* TEXT, UUID, JSON; ptr NULL when NULL */
+    struct str text; /* TEXT, UUID, JSON, BYTES; ptr NULL when NULL */
     int64_t number;  /* INT, BOOL (0 or 1), TIME (µs since 1970) */
     bool is_null;
 };

@@ -28,7 +28,8 @@ enum body_kind {
     BODY_NONE,  /* any body is read within limits.body_bytes and ignored */
     BODY_JSON,  /* application/json, else 415; "" is left to the handler */
     BODY_FORM,  /* JSON or application/x-www-form-urlencoded */
-    BODY_UPLOAD /* multipart/form-data, up to limits.upload_bytes and the form around it */
+    BODY_UPLOAD, /* multipart/form-data, up to limits.upload_bytes and the form around it */
+    BODY_JSON_OR_UPLOAD, /* either, up to the same bound */
 };
 
 struct route_doc;

@@ -4,6 +4,7 @@
 #include "api/input.h"
 #include "api/origin.h"
 #include "base/json.h"
+#include "document/search.h"
 #include "upstream/upstream.h"
 
 #define MAX_DELAY_MS      60000
@@ -21,6 +22,11 @@ static const struct known_member numbers[] = {
     {"context_messages", "config.context_messages", 0, MAX_MESSAGES},
     {"delay_ms", "config.delay_ms", 0, MAX_DELAY_MS},
     {"grace_seconds", "config.grace_seconds", 1, MAX_GRACE_SECONDS},
+};
+
+static const struct known_member knowledge_numbers[] = {
+    {"match_count", "config.knowledge.match_count", 1, DOCUMENT_HITS_MAX},
+    {"max_chars", "config.knowledge.max_chars", 1, MAX_CHARS},
 };
 
 static void check_number(struct request *req, const struct known_member *m, yyjson_val *value)
@@ -51,6 +57,25 @@ static bool is_list_of_texts(yyjson_val *value)
     return true;
 }
 
+/* true, false, or how to search. */
+static void check_knowledge(struct request *req, yyjson_val *knowledge)
+{
+    yyjson_val *threshold = json_member(knowledge, "match_threshold");
+
+    if (!knowledge || yyjson_is_null(knowledge) || yyjson_is_bool(knowledge))
+        return;
+    if (!yyjson_is_obj(knowledge)) {
+        input_wrong(req, "config.knowledge", "must be true, false or an object");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(knowledge_numbers) / sizeof(knowledge_numbers[0]); i++)
+        check_number(req, &knowledge_numbers[i], json_member(knowledge, knowledge_numbers[i].name));
+    if (threshold && !yyjson_is_null(threshold) &&
+        !(yyjson_is_num(threshold) && yyjson_get_num(threshold) >= 0 &&
+          yyjson_get_num(threshold) <= 1))
+        input_wrong(req, "config.knowledge.match_threshold", "must be a number between 0 and 1");
+}
+
 void agent_check_config(struct request *req, struct str config, struct id *fallback)
 {
     yyjson_val *root = NULL, *value;
@@ -63,6 +88,7 @@ void agent_check_config(struct request *req, struct str config, struct id *fallb
     }
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         check_number(req, &numbers[i], json_member(root, numbers[i].name));
+    check_knowledge(req, json_member(root, "knowledge"));
     value = json_member(root, "fallback_agent_id");
     if (value && !yyjson_is_null(value) && !id_parse(json_text(value), fallback))
         input_wrong(req, "config.fallback_agent_id",

@@ -6,6 +6,7 @@
 #include "chat/hub.h"
 #include "chat/turn.h"
 #include "db/db.h"
+#include "db/search.h"
 #include "doc.h"
 #include "message_json.h"
 
@@ -13,6 +14,7 @@
 
 #define DEFAULT_MESSAGES 50
 #define METADATA_BYTES   16384
+#define MAX_WORDS        256
 
 /* ---- GET /api/chats ---- */
 
@@ -54,33 +56,6 @@ static void list_query(struct flow *f)
         db_batch(&s->feed, f, &req->arena, feed, 2);
 }
 
-static bool is_word_byte(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c & 0x80);
-}
-
-/* The words of a search, each quoted, so that none is an operator of FTS5. PostgreSQL reads the
- * quotes as spaces. */
-static struct str quote_words(struct arena *a, struct str text)
-{
-    char *out = arena_alloc(a, text.len * 3 + 1);
-    size_t len = 0;
-
-    for (size_t i = 0; out && i < text.len;) {
-        if (!is_word_byte(text.ptr[i])) {
-            i++;
-            continue;
-        }
-        if (len > 0)
-            out[len++] = ' ';
-        out[len++] = '"';
-        while (i < text.len && is_word_byte(text.ptr[i]))
-            out[len++] = text.ptr[i++];
-        out[len++] = '"';
-    }
-    return (struct str){out, len};
-}
-
 static void list_search(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -89,7 +64,7 @@ static void list_search(struct flow *f)
 
     if (s->search.len == 0)
         return;
-    words = quote_words(&req->arena, s->search);
+    words = db_search_words(&req->arena, s->search, " ", MAX_WORDS);
     if (!words.ptr)
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
     else if (words.len > 0)

@@ -257,6 +257,24 @@ static void build_prompt(struct flow *f)
     s->prompt.n_messages = s->in.n_messages;
 }
 
+static void find_knowledge(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+
+    s->knowledge = knowledge_find(f, &s->arena, &s->v1.auth.caller.team_id, &s->prompt);
+}
+
+/* Their protocol has no place for sources, nor for a word about a search that fell short. */
+static void take_knowledge(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+    size_t n_before = utf8_length(s->prompt.system_prompt);
+    struct str sources;
+
+    (void)knowledge_take(s->knowledge, &sources);
+    s->in.n_chars += utf8_length(s->prompt.system_prompt) - n_before;
+}
+
 static void on_text(struct upstream_call *call, struct str text)
 {
     struct completion *s = call->state;
@@ -468,6 +486,8 @@ const struct step completions_steps[] = {
     STEP(take_rate),      /* 429 */
     STEP(read_body),      /* 400, 404 */
     STEP(build_prompt),
+    STEP(find_knowledge),
+    STEP(take_knowledge),
     STEP(ask_agent), /* ends with the last token, or with the client */
     STEP(send_rest), /* to a client that reads slowly */
     STEP(answer),

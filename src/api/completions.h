@@ -2,6 +2,7 @@
 #ifndef AERIE_SRC_API_COMPLETIONS_H
 #define AERIE_SRC_API_COMPLETIONS_H
 
+#include "chat/knowledge.h"
 #include "chat/prompt.h"
 #include "completion_input.h"
 #include "upstream/upstream.h"
@@ -12,6 +13,7 @@ struct completion {
     struct request *req;
     struct completion_input in;
     struct upstream_prompt prompt;
+    struct knowledge *knowledge; /* in the arena; NULL: none is wanted */
     struct arena arena; /* what the agent is told; goes when it begins to answer */
     struct subflow ask, save;
     struct db_query usage;

@@ -100,7 +100,7 @@ struct route_doc {
     const struct input_field *body;
     size_t n_body;
     const char *requires;        /* a field that the table does not require, but this route does */
-    const struct schema *schema; /* of a body that no table reads */
+    const struct schema *schema; /* of a body that no table reads; of the form, where JSON is taken too */
     const char *example;         /* a body, as JSON */
     const struct member *query, *headers;
     const struct member *path;  /* parameters of the path that are no ids */

@@ -212,12 +212,17 @@ static bool needs_body(const struct route *r)
     return r->doc->requires || r->doc->schema || r->body == BODY_UPLOAD;
 }
 
-static void write_body_schema(struct json *j, struct schema_set *set, const struct route_doc *doc)
+static bool takes_upload(const struct route *r)
 {
-    if (doc->schema)
-        openapi_reference(j, set, doc->schema, false);
+    return r->body == BODY_UPLOAD || r->body == BODY_JSON_OR_UPLOAD;
+}
+
+static void write_body_schema(struct json *j, struct schema_set *set, const struct route *r)
+{
+    if (r->doc->schema && !takes_upload(r))
+        openapi_reference(j, set, r->doc->schema, false);
     else
-        openapi_fields(j, doc, false);
+        openapi_fields(j, r->doc, false);
 }
 
 static const struct schema upload_schema = {"Upload", .members = MEMBERS({"file", DOC_FILE})};
@@ -233,13 +238,14 @@ static void pair_body(struct json *j, struct schema_set *set, const struct route
     json_pair_bool(j, "required", needs_body(r));
     json_key(j, "content");
     json_begin_object(j);
-    if (r->body == BODY_UPLOAD) {
+    if (takes_upload(r)) {
         begin_content(j, "multipart/form-data");
         openapi_reference(j, set, doc->schema ? doc->schema : &upload_schema, false);
         json_end_object(j);
-    } else {
+    }
+    if (r->body != BODY_UPLOAD) {
         begin_content(j, "application/json");
-        write_body_schema(j, set, doc);
+        write_body_schema(j, set, r);
         if (doc->example)
             json_pair_raw(j, "example", str_from(doc->example));
         json_end_object(j);

@@ -11,6 +11,7 @@
 #include "chats.h"
 #include "completions.h"
 #include "docs.h"
+#include "documents.h"
 #include "export.h"
 #include "health.h"
 #include "history.h"
@@ -139,6 +140,22 @@ static const struct route routes[] = {
      "Change a user's role, name or access", &users_update_doc},
     {HTTP_DELETE, "/api/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_delete_steps,
      "Delete a user", &users_delete_doc},
+
+    /* By an admin's token or an API key: the steps of team_door.h are their door. */
+    {HTTP_GET, "/api/v1/documents", WHO_ANYONE, BODY_NONE, sizeof(struct documents),
+     documents_list_steps, "List the team's documents", &documents_list_doc},
+    {HTTP_POST, "/api/v1/documents", WHO_ANYONE, BODY_JSON_OR_UPLOAD,
+     sizeof(struct document_upload), document_upload_steps,
+     "Add a document to the team's knowledge", &document_upload_doc},
+    {HTTP_POST, "/api/v1/documents/search", WHO_ANYONE, BODY_JSON,
+     sizeof(struct document_search_call), document_search_call_steps, "Search the team's documents",
+     &document_search_call_doc},
+    {HTTP_GET, "/api/v1/documents/{id}", WHO_ANYONE, BODY_NONE, sizeof(struct documents),
+     documents_get_steps, "Read a document's state", &documents_get_doc},
+    {HTTP_DELETE, "/api/v1/documents/{id}", WHO_ANYONE, BODY_NONE, sizeof(struct documents),
+     documents_delete_steps, "Delete a document", &documents_delete_doc},
+    {HTTP_POST, "/api/v1/documents/{id}/embed", WHO_ANYONE, BODY_NONE, sizeof(struct documents),
+     documents_embed_steps, "Embed again what of a document is not", &documents_embed_doc},
 
     {HTTP_POST, "/api/v1/register", WHO_ANYONE, BODY_JSON, sizeof(struct site_registration),
      sites_register_steps, "Register a WordPress site, which is called back", &sites_register_doc},

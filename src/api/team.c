@@ -4,12 +4,14 @@
 #include "answer.h"
 #include "base/clock.h"
 #include "doc.h"
+#include "upstream/upstream.h"
 
 #include <stddef.h>
 
-#define SETTINGS_BYTES 16384
-#define MOST_USERS     1000000000
-#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+#define SETTINGS_BYTES  16384
+#define MOST_USERS      1000000000
+#define MOST_DIMENSIONS 16384
+#define COUNT(array)    (sizeof(array) / sizeof((array)[0]))
 
 enum team_column {
     TEAM_ID,
@@ -85,6 +87,26 @@ static void read_default_agent(struct request *req, yyjson_val *value)
         input_wrong(req, "settings.default_agent_id", "must be the id of an agent of this team");
 }
 
+/* Who makes the embeddings of the team's documents. */
+static void check_embeddings(struct request *req, yyjson_val *own)
+{
+    yyjson_val *url = json_member(own, "base_url"), *model = json_member(own, "model");
+    yyjson_val *dimensions = json_member(own, "dimensions");
+
+    if (!own || yyjson_is_null(own))
+        return;
+    if (!yyjson_is_obj(own))
+        input_wrong(req, "settings.embeddings", "must be an object");
+    if (url && (!yyjson_is_str(url) || is_error(egress_check_url(json_text(url)))))
+        input_wrong(req, "settings.embeddings.base_url",
+                    "must be an http or https URL that may be called");
+    if (model && (json_text(model).len == 0 || str_has_control(json_text(model))))
+        input_wrong(req, "settings.embeddings.model", "must be a model's name");
+    if (dimensions && (!yyjson_is_uint(dimensions) || yyjson_get_uint(dimensions) == 0 ||
+                       yyjson_get_uint(dimensions) > MOST_DIMENSIONS))
+        input_wrong(req, "settings.embeddings.dimensions", "must be between 1 and 16384");
+}
+
 /* The settings that Aerie itself obeys must be of their type; others are the team's own. */
 static void check_settings(struct request *req, struct str text)
 {
@@ -106,6 +128,7 @@ static void check_settings(struct request *req, struct str text)
     if (verified && !yyjson_is_null(verified) && !yyjson_is_bool(verified))
         input_wrong(req, "settings.require_verified_email", "must be true or false");
     read_default_agent(req, json_member(root, "default_agent_id"));
+    check_embeddings(req, json_member(root, "embeddings"));
 }
 
 static void read_team(struct flow *f)

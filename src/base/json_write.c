@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 void json_write_value(struct buf *out, yyjson_val *val)
@@ -141,6 +142,15 @@ void json_int(struct json *j, int64_t value)
 {
     comma(j);
     buf_printf(j->buf, "%lld", (long long)value);
+}
+
+void json_number(struct json *j, double value)
+{
+    comma(j);
+    if (isfinite(value))
+        buf_printf(j->buf, "%.9g", value);
+    else
+        buf_append_str(j->buf, STR("null"));
 }
 
 void json_bool(struct json *j, bool value)

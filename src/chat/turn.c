@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "chat/event.h"
 #include "chat/hub.h"
+#include "chat/knowledge.h"
 #include "chat/streams.h"
 #include "config/config.h"
 #include "room.h"
@@ -43,6 +44,29 @@ static void open_log(struct flow *f)
            t->request->names_session ? id_str(&t->log->chat_id) : STR(""));
     if (atomic_load(&t->log->n_readers) == 0)
         turn_apply_policy(t);
+}
+
+/* ---- the team's documents ---- */
+
+static void find_knowledge(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+
+    t->knowledge = knowledge_find(f, &t->arena, &t->log->team_id, &t->prompt);
+}
+
+static void take_knowledge(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    struct str sources;
+    const char *warning = knowledge_take(t->knowledge, &sources);
+
+    if (warning)
+        notify(t, "warning", str_from(warning), STR(""));
+    if (sources.len > 0)
+        t->sources = arena_copy(t->log->memory, sources);
+    if (t->knowledge)
+        t->prompt_chars = usage_prompt_chars(&t->prompt);
 }
 
 /* ---- the answer ---- */
@@ -128,6 +152,7 @@ static void ask_fallback(struct flow *f)
     words = arena_printf(&t->arena, "Asking %.*s instead", STR_ARG(name));
     notify(t, "warning", words.ptr ? words : STR("Asking another agent instead"), STR(""));
     t->has_fallen_back = true;
+    t->sources = STR(""); /* the other agent was not told */
     t->provider = t->prompt.provider;
     t->prompt_chars = usage_prompt_chars(&t->prompt);
     t->log->model = arena_copy(t->log->memory, t->prompt.model);
@@ -170,8 +195,10 @@ static const struct step turn_steps[] = {
     STEP(turn_add_messages), /* committed before anyone sees an event, and before anyone is asked */
     STEP(turn_add_again_if_unknown),
     STEP(open_log),
-    STEP(ask_agent),    /* ends with the last token */
-    STEP(ask_fallback), /* or, where it failed before the first, with another agent's */
+    STEP(find_knowledge),
+    STEP(take_knowledge), /* into the prompt; the turn goes on without if need be */
+    STEP(ask_agent),      /* ends with the last token */
+    STEP(ask_fallback),   /* or, where it failed before the first, with another agent's */
     STEP(require_answer),
     STEP_ALWAYS(settle),
     STEP_ALWAYS(await_checkpoint),

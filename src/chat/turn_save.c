@@ -8,7 +8,8 @@
 
 #define SAVE_RETRY_MS 200
 
-/* Who answered, where that is not the chat's own agent, and why the reply is not whole; ptr NULL:
+/* Who answered, where that is not the chat's own agent, why the reply is not whole, and what it was
+ * told of the documents; ptr NULL:
  * no memory. */
 static struct str make_metadata(const struct turn *t)
 {
@@ -25,6 +26,8 @@ static struct str make_metadata(const struct turn *t)
         json_pair_str(&j, "message", str_from(event_detail(&t->outcome)));
         json_end_object(&j);
     }
+    if (t->sources.len > 0)
+        json_pair_raw(&j, "sources", t->sources);
     json_end_object(&j);
     return out->failed ? STR_NONE : arena_copy(t->log->memory, buf_str(out));
 }

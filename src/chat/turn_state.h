@@ -29,6 +29,8 @@ struct turn {
     struct prompt_policy policy;
     struct upstream_prompt prompt;
     size_t prompt_chars;
+    struct knowledge *knowledge; /* in the arena; NULL: none is wanted */
+    struct str sources;          /* of the reply, JSON, in the log's memory; "" : none */
     struct id agent_id; /* who answers */
     const struct provider *provider;
     struct quota quota;

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "config/config.h"
 #include "db/db.h"
+#include "document/document.h"
 #include "http/http.h"
 #include "upstream/upstream.h"
 
@@ -248,6 +249,8 @@ static struct error open_db(struct server *server)
     if (n_applied > 0)
         log_info("db: %d migrations applied", n_applied);
     if (!is_error(err))
+        err = db_run(server->db, &arena, SQL_DOCUMENTS_INTERRUPTED, NULL, 0, &result);
+    if (!is_error(err))
         err = db_run(server->db, &arena, SQL_REPLIES_INTERRUPTED, NULL, 0, &result);
     if (!is_error(err) && result.n_changed > 0)
         log_warn("chat: %lld replies were cut by an earlier end and are marked interrupted",
@@ -271,6 +274,18 @@ static void close_upstream(struct server *server)
 {
     (void)server;
     upstream_close();
+}
+
+static struct error open_document(struct server *server)
+{
+    (void)server;
+    return document_open();
+}
+
+static void close_document(struct server *server)
+{
+    (void)server;
+    document_close();
 }
 
 static struct error open_account(struct server *server)
@@ -325,8 +340,9 @@ static const struct room {
     struct error (*open)(struct server *server);
     void (*close)(struct server *server);
 } rooms[] = {
-    {open_db, close_db},     {open_upstream, close_upstream}, {open_account, close_account},
-    {open_chat, close_chat}, {open_api, close_api},           {open_http, close_http},
+    {open_db, close_db},           {open_upstream, close_upstream}, {open_document, close_document},
+    {open_account, close_account}, {open_chat, close_chat},         {open_api, close_api},
+    {open_http, close_http},
 };
 #define N_ROOMS (sizeof(rooms) / sizeof(rooms[0]))
 

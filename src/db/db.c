@@ -28,6 +28,11 @@ struct db_arg db_json(struct str s)
     return (struct db_arg){.type = s.ptr ? DB_JSON : DB_NULL, .text = s};
 }
 
+struct db_arg db_bytes(struct str s)
+{
+    return (struct db_arg){.type = s.ptr ? DB_BYTES : DB_NULL, .text = s};
+}
+
 struct db_arg db_int(int64_t n)
 {
     return (struct db_arg){.type = DB_INT, .number = n};
@@ -117,7 +122,8 @@ void db_task_fail(struct db_task *t, enum status status, int code, const char *f
 /* ---- tasks ---- */
 static bool has_text(const struct db_arg *arg)
 {
-    return arg->type == DB_TEXT || arg->type == DB_UUID || arg->type == DB_JSON;
+    return arg->type == DB_TEXT || arg->type == DB_UUID || arg->type == DB_JSON ||
+           arg->type == DB_BYTES;
 }
 
 /* A batch that only reads may run beside the writer. */
@@ -148,7 +154,8 @@ struct db_task *db_task_new(const struct db_call *calls, size_t n_calls, struct 
 
             if (!has_text(in))
                 continue;
-            if (in->text.len > 0 && memchr(in->text.ptr, 0, in->text.len)) {
+            if (in->type != DB_BYTES && in->text.len > 0 &&
+                memchr(in->text.ptr, 0, in->text.len)) {
                 *why = ERROR(ERR_BAD_REQUEST, 0, "text holds U+0000");
                 return NULL;
             }

@@ -10,7 +10,7 @@
 /* ---- a task: one operation with a copy of its arguments, in one block of memory ---- */
 struct db_task_call {
     enum sql sql;
-    struct db_arg *args; /* texts end with a NUL that len does not count, and hold none */
+    struct db_arg *args; /* texts end with a NUL that len does not count; all but DB_BYTES hold none */
     size_t n_args;
     void *rows; /* the driver's: sqlite_rows or PGresult; NULL when there are none */
 };

@@ -49,8 +49,8 @@ static struct error pg_run(struct db *db, struct db_task *t)
         err = revive(p);
         if (is_error(err))
             return err;
-        res = PQexecParams(p->blocking, sql_table[call->sql].pg, n_params, NULL, args.values, NULL,
-                           NULL, 1);
+        res = PQexecParams(p->blocking, sql_table[call->sql].pg, n_params, NULL, args.values,
+                           args.lengths, args.formats, 1);
         if (PQresultStatus(res) == PGRES_TUPLES_OK || PQresultStatus(res) == PGRES_COMMAND_OK) {
             call->rows = res;
             return NO_ERROR;

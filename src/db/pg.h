@@ -22,9 +22,10 @@ struct error pg_open_error(PGconn *pg); /* why a connection could not be made, i
 /* ---- pg_decode.c ---- */
 #define PG_ARGS_MAX       64
 #define PG_ARG_TEXT_BYTES 32
-/* A task's arguments as libpq wants them: text format. */
+/* A task's arguments as libpq wants them: text format, and binary for bytes. */
 struct pg_args {
     const char *values[PG_ARGS_MAX];
+    int lengths[PG_ARGS_MAX], formats[PG_ARGS_MAX];
     char texts[PG_ARGS_MAX][PG_ARG_TEXT_BYTES];
 };
 void pg_args_set(struct pg_args *out, const struct db_arg *args, size_t n);

@@ -1,5 +1,5 @@
-/* Between our types and PostgreSQL's: arguments as text, results from binary, errors without
- * values. */
+/* Between our types and PostgreSQL's: arguments as text (bytes as they are), results from binary,
+ * errors without values. */
 #include "db/pg.h"
 
 #include "base/clock.h"
@@ -15,6 +15,7 @@
 /* pg_type.dat's numbers */
 enum pg_oid {
     OID_BOOL = 16,
+    OID_BYTEA = 17,
     OID_NAME = 19,
     OID_INT8 = 20,
     OID_INT2 = 21,
@@ -37,6 +38,8 @@ void pg_args_set(struct pg_args *out, const struct db_arg *args, size_t n)
         char *text = out->texts[i];
 
         out->values[i] = text;
+        out->lengths[i] = 0;
+        out->formats[i] = 0;
         switch (arg->type) {
         case DB_NULL:
             out->values[i] = NULL;
@@ -45,6 +48,11 @@ void pg_args_set(struct pg_args *out, const struct db_arg *args, size_t n)
         case DB_UUID:
         case DB_JSON:
             out->values[i] = arg->text.ptr;
+            break;
+        case DB_BYTES:
+            out->values[i] = arg->text.ptr;
+            out->lengths[i] = (int)arg->text.len;
+            out->formats[i] = 1;
             break;
         case DB_INT:
             snprintf(text, PG_ARG_TEXT_BYTES, "%" PRId64, arg->number);
@@ -124,6 +132,7 @@ static struct error decode_cell(struct arena *arena, Oid type, const char *bytes
     case OID_JSONB:
         out->text = str_skip(raw, 1); /* the first byte is the format's version */
         return NO_ERROR;
+    case OID_BYTEA:
     case OID_TEXT:
     case OID_VARCHAR:
     case OID_BPCHAR:

@@ -80,10 +80,10 @@ static bool send_call(struct pg_conn *c, const struct db_task_call *call)
     /* Arguments past the text's last one are for SQLite's. */
     pg_args_set(&args, call->args, (size_t)n_params);
     if (c->is_prepared[call->sql])
-        return PQsendQueryPrepared(c->pg, sql_table[call->sql].name, n_params, args.values, NULL,
-                                   NULL, 1) == 1;
-    return PQsendQueryParams(c->pg, sql_table[call->sql].pg, n_params, NULL, args.values, NULL,
-                             NULL, 1) == 1;
+        return PQsendQueryPrepared(c->pg, sql_table[call->sql].name, n_params, args.values,
+                                   args.lengths, args.formats, 1) == 1;
+    return PQsendQueryParams(c->pg, sql_table[call->sql].pg, n_params, NULL, args.values,
+                             args.lengths, args.formats, 1) == 1;
 }
 
 static bool send_task(struct pg_conn *c, struct pg_batch *b, struct db_task *t)

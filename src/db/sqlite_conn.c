@@ -183,6 +183,8 @@ static int bind_arg(sqlite3_stmt *stmt, int index, const struct db_arg *arg)
     case DB_JSON:
         return sqlite3_bind_text64(stmt, index, arg->text.ptr, arg->text.len, SQLITE_STATIC,
                                    SQLITE_UTF8);
+    case DB_BYTES:
+        return sqlite3_bind_blob64(stmt, index, arg->text.ptr, arg->text.len, SQLITE_STATIC);
     }
     return SQLITE_MISUSE;
 }
@@ -226,7 +228,7 @@ static void add_row(struct sqlite_conn *c, sqlite3_stmt *stmt, int n_columns)
             cell.number = sqlite3_column_int64(stmt, i);
             break;
         default: {
-            const void *text = sqlite3_column_text(stmt, i);
+            const void *text = sqlite3_column_text(stmt, i); /* a BLOB's bytes as they are */
 
             cell.text.len = (size_t)sqlite3_column_bytes(stmt, i);
             if (!text)

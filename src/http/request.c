@@ -180,6 +180,7 @@ static struct str media_type(const struct request *req)
 static bool takes_media_type(enum body_kind kind, struct str type)
 {
     bool is_json = str_eq_nocase(type, STR("application/json"));
+    bool is_upload = str_eq_nocase(type, STR("multipart/form-data"));
 
     switch (kind) {
     case BODY_NONE:
@@ -189,7 +190,9 @@ static bool takes_media_type(enum body_kind kind, struct str type)
     case BODY_FORM:
         return is_json || str_eq_nocase(type, STR("application/x-www-form-urlencoded"));
     case BODY_UPLOAD:
-        return str_eq_nocase(type, STR("multipart/form-data"));
+        return is_upload;
+    case BODY_JSON_OR_UPLOAD:
+        return is_json || is_upload;
     }
     return false;
 }
@@ -198,8 +201,9 @@ static size_t max_body_of(const struct route *route)
 {
     const struct config_limits *limits = &config()->limits;
 
-    return route->body == BODY_UPLOAD ? limits->upload_bytes + UPLOAD_FORM_BYTES
-                                      : limits->body_bytes;
+    bool is_upload = route->body == BODY_UPLOAD || route->body == BODY_JSON_OR_UPLOAD;
+
+    return is_upload ? limits->upload_bytes + UPLOAD_FORM_BYTES : limits->body_bytes;
 }
 
 /* What holds for every request, whatever its route. */

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { ROLE, sql } from './postgres.mjs';
+import { ROLE, sql, sqlBeside } from './postgres.mjs';
 
 export const kind = process.env.AERIE_TEST_DB ?? 'sqlite';
 
@@ -13,7 +13,7 @@ function portOf(name) {
   return Number(port);
 }
 
-/** {kind, env, url, query(sql), drop()}. query speaks SQL to the database itself, around the server. */
+/** {kind, env, url, query(sql), drop(), and for PostgreSQL hold(sql): statements of one transaction, run beside}. query speaks SQL to the database itself, around the server. */
 export function freshDatabase(folder) {
   if (kind === 'sqlite') {
     const file = join(folder, 'test.db');
@@ -41,6 +41,7 @@ print("\\n".join("|".join("" if v is None else str(v) for v in r) for r in rows)
     name,
     env: { DATABASE_URL: url, ...(kind === 'pgbouncer' ? { DATABASE__PREPARED_STATEMENTS: 'false' } : {}) },
     query: (statement) => sql(pgPort, name, statement),
+    hold: (statements) => sqlBeside(pgPort, name, statements),
     drop() {
       sql(pgPort, 'postgres', `drop database if exists ${name} with (force)`);
     },

@@ -1,6 +1,6 @@
 // PostgreSQL and PgBouncer for the tests: started in a temporary folder on free ports, as an unprivileged user when the
 // caller is root, and gone without a trace afterwards.
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -136,6 +136,13 @@ ignore_startup_parameters = extra_float_digits
   };
 }
 
+const psqlArguments = (port, database, statement) => ['-X', '-h', '127.0.0.1', '-p', String(port), '-U', ROLE, '-d', database, '-Atqc', statement];
+
 export function sql(port, database, statement) {
-  return execFileSync(findTool('psql'), ['-X', '-h', '127.0.0.1', '-p', String(port), '-U', ROLE, '-d', database, '-Atqc', statement], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+  return execFileSync(findTool('psql'), psqlArguments(port, database, statement), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+}
+
+/** The same, while the test goes on; the statements are one transaction. */
+export function sqlBeside(port, database, statements) {
+  return new Promise((resolve, reject) => execFile(findTool('psql'), psqlArguments(port, database, statements), (error) => (error ? reject(error) : resolve())));
 }

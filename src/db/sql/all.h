@@ -2,6 +2,7 @@
 #include "db/sql/agents.h"
 #include "db/sql/api_keys.h"
 #include "db/sql/chats.h"
+#include "db/sql/documents.h"
 #include "db/sql/idempotency.h"
 #include "db/sql/mail_tokens.h"
 #include "db/sql/mails.h"

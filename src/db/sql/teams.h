@@ -27,6 +27,7 @@ STATEMENT(TEAM_LOCK, SQL_WRITE, NULL, "SELECT id FROM teams WHERE id = $1 FOR NO
           "SELECT id FROM teams WHERE id = $1")
 STATEMENT(TEAM_SET_ACTIVE, SQL_WRITE, NULL,
           "UPDATE teams SET is_active = $2, updated_at = $3 WHERE id = $1", NULL)
+STATEMENT(TEAM_SETTINGS_GET, SQL_READ, NULL, "SELECT settings FROM teams WHERE id = $1", NULL)
 /* What is NULL stays; changes nothing when another team has the slug, or when it is the one that registrations
  * without a team go to: the operator gives it. */
 STATEMENT(TEAM_UPDATE, SQL_WRITE, NULL,

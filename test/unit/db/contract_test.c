@@ -78,6 +78,24 @@ static void values_of_every_type_come_back_as_they_were(struct harness *h)
     call_free(&c);
 }
 
+static void bytes_come_back_as_they_were(struct harness *h)
+{
+    char bytes[1000];
+    struct call c;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)i; /* every byte there is */
+    call_run(h, &c, SQL_BYTES_BACK,
+             DB_ARGS(db_bytes((struct str){bytes, sizeof(bytes)}), db_text(STR("beside")),
+                     db_bytes(STR_NONE)));
+    assert_int_equal(c.err.status, OK);
+    assert_int_equal(db_get_text(c.query.result, 0, 0).len, sizeof(bytes));
+    assert_memory_equal(db_get_text(c.query.result, 0, 0).ptr, bytes, sizeof(bytes));
+    assert_true(str_eq(db_get_text(c.query.result, 0, 1), STR("beside")));
+    assert_true(db_is_null(c.query.result, 0, 2));
+    call_free(&c);
+}
+
 static void nulls_come_back_as_nulls(struct harness *h)
 {
     struct call c;
@@ -472,6 +490,7 @@ static void a_blocking_statement_tells_its_error(struct harness *h)
     X(a_write_is_seen_by_a_read_begun_after_its_end)                                               \
     X(an_argument_that_lacks_is_an_error)                                                          \
     X(arguments_go_by_their_number)                                                                \
+    X(bytes_come_back_as_they_were)                                                                \
     X(changed_and_returned_rows_are_told)                                                          \
     X(leaving_waits_for_what_is_in_flight)                                                         \
     X(nulls_come_back_as_nulls)                                                                    \

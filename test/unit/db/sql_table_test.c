@@ -107,7 +107,7 @@ static void every_statement_is_understood_by_sqlite(void **state)
 
 static bool is_decoded(Oid type)
 {
-    static const Oid known[] = {16,  19,   20,   21,   23,   25,   114,
+    static const Oid known[] = {16,  17,   19,   20,   21,   23,   25,  114,
                                 705, 1042, 1043, 1184, 2278, 2950, 3802};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {

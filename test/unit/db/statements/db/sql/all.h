@@ -16,6 +16,7 @@ STATEMENT(THING_NAME_RETURNING, SQL_WRITE, "test",
           "INSERT INTO things (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id, name", NULL)
 STATEMENT(THING_GET, SQL_READ, "test",
           "SELECT id, name, n, flag, uid, at, doc FROM things WHERE id = $1", NULL)
+STATEMENT(BYTES_BACK, SQL_READ, "test", "SELECT $1::bytea, $2::text, $3::bytea", "SELECT $1, $2, $3")
 STATEMENT(THING_LIST, SQL_READ, "test", "SELECT id, name FROM things ORDER BY id", NULL)
 /* The parameters come in another order than their numbers, and the second is not there. */
 STATEMENT(THING_FIND, SQL_READ, "test", "SELECT id FROM things WHERE name = $2 AND id >= $1", NULL)

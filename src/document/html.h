@@ -1,0 +1,13 @@
+/* The text of an HTML document, by libxml2's parser. Any thread, after xmlInitParser(). */
+#ifndef AERIE_SRC_DOCUMENT_HTML_H
+#define AERIE_SRC_DOCUMENT_HTML_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* Appends what people read: headings as "# …", items as "- …"; no scripts, styles or navigation.
+ * Nothing is fetched. ERR_INVALID (nested too deep), ERR_TOO_LARGE (past out's bound) or
+ * ERR_NO_MEMORY. */
+struct error html_to_text(struct str html, struct buf *out, struct buf *title) MUST_CHECK;
+
+#endif

@@ -1,0 +1,127 @@
+/* HTML and text to chunks, on threads: each document is a job with memory of its own. */
+#include "document/read.h"
+
+#include "base/id.h"
+#include "base/json.h"
+#include "config/config.h"
+#include "html.h"
+#include "text.h"
+
+#include <libxml/parser.h>
+
+#define BUSY_SECONDS    2
+#define MAX_TITLE_BYTES 2000
+#define TOO_LONG        "The text of this document is longer than this server takes"
+#define NO_TEXT         "There is no text in this document"
+
+/* Set once, before the loops run. */
+static struct workers *workers;
+
+/* ---- on a thread ---- */
+
+static struct error plain_text(struct document_read *r, struct buf *out)
+{
+    struct buf text = {.max_bytes = out->max_bytes};
+    struct error err = html_to_text(r->data, &text, &r->title);
+
+    if (!is_error(err))
+        text_normalise(buf_str(&text), out);
+    buf_deinit(&text);
+    return err;
+}
+
+static struct error cut(struct document_read *r, struct str text)
+{
+    const struct config_documents *c = &config()->documents;
+    struct chunker chunker = {
+        .text = text, .max_chars = c->chunk_chars, .overlap_chars = c->chunk_overlap};
+    struct json j = {.buf = &r->chunks};
+    struct str chunk;
+
+    json_begin_array(&j);
+    while (chunker_next(&chunker, &chunk)) {
+        struct id id = id_v7();
+
+        if (++r->n_chunks > c->chunks)
+            return ERROR(ERR_TOO_LARGE, 0, TOO_LONG);
+        json_begin_object(&j);
+        json_pair_str(&j, "id", id_str(&id));
+        json_pair_str(&j, "content", chunk);
+        json_end_object(&j);
+    }
+    json_end_array(&j);
+    r->n_chars = utf8_length(text);
+    if (r->n_chunks == 0)
+        return ERROR(ERR_INVALID, 0, NO_TEXT);
+    return r->chunks.failed ? ERROR(ERR_NO_MEMORY, 0, NULL) : NO_ERROR;
+}
+
+static void run_job(struct work *w)
+{
+    struct document_read *r = container_of(w, struct document_read, work);
+    struct buf text = {.max_bytes = config()->documents.text_bytes};
+
+    if (r->kind == DOCUMENT_IS_HTML)
+        r->err = plain_text(r, &text);
+    else
+        text_normalise(r->data, &text);
+    if (!is_error(r->err) && text.failed)
+        r->err = ERROR(ERR_TOO_LARGE, 0, TOO_LONG);
+    if (!is_error(r->err))
+        r->err = cut(r, buf_str(&text));
+    buf_deinit(&text);
+}
+
+/* ---- on the loop ---- */
+
+static void on_job_done(struct work *w)
+{
+    struct document_read *r = container_of(w, struct document_read, work);
+
+    op_end(&r->op, r->err);
+}
+
+static void cancel_job(struct op *op)
+{
+    struct document_read *r = container_of(op, struct document_read, op);
+
+    /* What runs already ends by itself: the text is bounded. */
+    if (workers_cancel(workers, &r->work))
+        op_end(op, ERROR(ERR_CANCELED, 0, NULL));
+}
+
+void document_read_start(struct document_read *r, struct flow *f, struct str data,
+                         enum document_kind kind)
+{
+    r->data = data;
+    r->kind = kind;
+    buf_init(&r->title, MAX_TITLE_BYTES);
+    op_begin(&r->op, f, cancel_job);
+    if (!workers_submit(workers, &r->work, run_job, on_job_done))
+        op_end(&r->op, ERROR(ERR_BUSY, BUSY_SECONDS, "Too many documents at once, try again soon"));
+}
+
+void document_read_deinit(struct document_read *r)
+{
+    buf_deinit(&r->title);
+    buf_deinit(&r->chunks);
+}
+
+/* ---- the room ---- */
+
+struct error document_open(void)
+{
+    const struct config_documents *c = &config()->documents;
+
+    xmlInitParser();
+    workers = workers_new("documents", (unsigned)c->threads, c->queue);
+    return workers ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, "no threads for documents");
+}
+
+void document_close(void)
+{
+    if (workers)
+        workers_free(workers);
+    workers = NULL;
+    xmlCleanupParser();
+}
