@@ -462,11 +462,9 @@ static void check_usage(struct flow *f)
 }
 
 const struct step completions_steps[] = {
-    STEP(load_key),       /* 401 */
-    STEP(check_key),      /* 401, 403 */
-    STEP(v1_check_scope), /* 403 */
-    STEP(take_rate),      /* 429 */
-    STEP(read_body),      /* 400, 404 */
+    STEP(v1_check_key), /* 401, 403, 429 */
+    STEP(take_rate),    /* 429 */
+    STEP(read_body),    /* 400, 404 */
     STEP(build_prompt),
     STEP(ask_agent), /* ends with the last token, or with the client */
     STEP(send_rest), /* to a client that reads slowly */
@@ -485,5 +483,4 @@ const struct route_doc completions_doc = {
     .example = "{\"model\": \"Parrot\", \"messages\": [{\"role\": \"user\", \"content\": "
                "\"Hello\"}]}",
     .error = &v1_error_schema,
-    .takes_key = true,
 };
