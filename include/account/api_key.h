@@ -17,4 +17,8 @@ void api_key_new(struct api_key *out);
 /* False: not of that shape, so nobody's. */
 bool api_key_read(struct str text, struct api_key *out);
 
+/* What a key may do: "chat", "documents", "admin:read". */
+bool api_key_is_scope(struct str word);
+#define API_KEY_SCOPES "chat, documents or admin:read" /* for sentences */
+
 #endif

@@ -7,10 +7,14 @@
 /* The word of a route's row. */
 enum who {
     WHO_ANYONE,
+    WHO_KEY,     /* its steps ask for an API key */
+    WHO_VISITOR, /* a widget's visitor, from pages of the agent's origins; no account counts */
     WHO_USER,
-    WHO_SOCKET, /* a user, who may bring the token as the query's "token": a page cannot give a
-                   WebSocket header lines. Only our own pages and allowed ones may */
-    WHO_ADMIN
+    WHO_USER_OR_KEY, /* the first step, a team_door, lets keys in */
+    WHO_SOCKET,      /* a user, who may bring the token as the query's "token": a page cannot give a
+                        WebSocket header lines. Only our own pages and allowed ones may */
+    WHO_ADMIN,
+    WHO_ADMIN_OR_KEY, /* likewise */
 };
 
 /* In the request's arena; request->caller. NULL where nobody was named (WHO_ANYONE without a

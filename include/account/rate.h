@@ -6,6 +6,7 @@
 
 enum rate_kind {
     RATE_AGENT_MESSAGES,
+    RATE_AGENT_SESSIONS,
     RATE_KEY_USE, /* how often an API key's last use is noted */
     RATE_LOGIN_ACCOUNT,
     RATE_LOGIN_ADDRESS,
@@ -14,7 +15,10 @@ enum rate_kind {
     RATE_REGISTER_ADDRESS,
     RATE_SIGNATURE, /* each signed call is good once */
     RATE_USER_MESSAGES,
+    RATE_VISITOR_ADDRESS, /* messages of all visitors behind one */
     RATE_VISITOR_MESSAGES,
+    RATE_VISITOR_SESSIONS,
+    RATE_WRONG_KEYS,
 };
 
 /* Counts one take of key: 0, or, counting nothing, the seconds to wait. Whoever stays within limit
@@ -30,6 +34,8 @@ struct rate_state {
 };
 unsigned rate_take_and_tell(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms,
                             struct rate_state *state);
+/* What rate_take() would answer, counting nothing. */
+unsigned rate_wait(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms);
 
 struct error rate_open(void) MUST_CHECK; /* main thread, before any other call */
 void rate_close(void);

@@ -48,6 +48,10 @@ struct input_field {
 bool input_read(struct request *req, const struct input_field *fields, size_t n,
                 void *base) MUST_CHECK;
 
+/* A text that stands deeper in the body than the table reaches, held to the same rules. text: valid
+ * UTF-8, copied. */
+void input_take_text(struct request *req, const struct input_field *field, struct str text,
+                     struct input *out);
 /* A wrong field that the table cannot tell: a row of the 422, which the caller then fails with; out
  * of memory, the flow has failed. */
 void input_wrong(struct request *req, const char *field, const char *message);
@@ -63,6 +67,8 @@ bool input_page(struct request *req, int64_t *limit, int64_t *offset) MUST_CHECK
 bool input_query_int(struct request *req, const char *name, int64_t min, int64_t max,
                      int64_t fallback, int64_t *out) MUST_CHECK;
 bool input_query_bool(struct request *req, const char *name, bool fallback, bool *out) MUST_CHECK;
+/* An id of the query, in the arena; ptr NULL when absent. False: the flow has failed with 422. */
+bool input_query_id(struct request *req, const char *name, struct str *out) MUST_CHECK;
 /* Path parameter i as an id. What is no UUID cannot exist: the flow fails with 404 and the sentence
  * given. */
 bool input_path_id(struct request *req, unsigned i, const char *not_found,

@@ -64,10 +64,11 @@ struct config_limits {
     uint64_t head_seconds, body_min_bytes_per_second, idle_seconds, write_seconds;
     uint64_t pipeline_bytes, output_bytes;
     uint64_t json_depth, message_chars;
-    uint64_t login_per_minute, login_per_account, register_per_minute;
+    uint64_t login_per_minute, login_per_account, register_per_minute, wrong_keys_per_minute;
     uint64_t mail_per_minute, mail_per_account;
     uint64_t messages_per_minute, visitor_messages_per_minute, agent_messages_per_minute;
     uint64_t reply_tokens, tokens_per_day;
+    uint64_t visitor_sessions_per_minute, agent_sessions_per_minute;
     uint64_t connections, connections_per_address, streams_per_team, streams;
     uint64_t websocket_message_bytes, websocket_ping_seconds, websocket_pong_seconds;
 };
@@ -119,6 +120,11 @@ struct config_embeddings {
     uint64_t answer_bytes, timeout_seconds, tries;
 };
 
+/* Chats of people without an account. */
+struct config_sessions {
+    uint64_t keep_days; /* idle ones go after it; 0: they stay */
+};
+
 struct config_turn {
     uint64_t checkpoint_ms, checkpoint_bytes;
     uint64_t keep_ms;      /* an ended turn's log stays for late readers */
@@ -154,6 +160,7 @@ struct config {
     struct config_email email;
     struct config_documents documents;
     struct config_embeddings embeddings;
+    struct config_sessions sessions;
     struct config_turn turn;
     struct config_callback callback;
     struct config_sites sites;

@@ -32,6 +32,9 @@ enum body_kind {
     BODY_JSON_OR_UPLOAD, /* either, up to the same bound */
 };
 
+/* What a page from another origin may do with an answer. */
+enum cors { CORS_UNDECIDED, CORS_REFUSED, CORS_WITHOUT_CREDENTIALS, CORS_WITH_CREDENTIALS };
+
 struct route_doc;
 
 /* One row of the route table. */
@@ -63,7 +66,7 @@ struct request {
     struct loop *loop;
     struct conn *conn;
     struct arena arena;
-    const struct route *route; /* NULL: none matched */
+    const struct route *route; /* NULL: none matched; of a preflight: the one it asks about */
     enum http_method method;   /* HEAD is routed as GET; is_head tells */
     bool is_head;
     struct str path, query;              /* raw */
@@ -80,6 +83,7 @@ struct request {
     bool fails_at_eof; /* a step may set it: the end of the client's bytes is its leaving, as for
                           streams */
     bool is_secure;    /* the client spoke TLS (X-Forwarded-Proto from a trusted proxy) */
+    enum cors cors;    /* a step may decide; otherwise the hook does */
     void *state;       /* route->state_bytes, zeroed */
     void *caller;      /* who calls: the room above's */
     struct field_error *field_errors;
@@ -154,8 +158,8 @@ struct http_hooks {
     /* After the head was read and a route found, before any body: who calls? An error is answered
      * at once. */
     struct error (*on_head)(struct request *req);
-    /* May this Origin call this path from a browser? For CORS answers. */
-    bool (*allows_origin)(struct request *req, struct str origin);
+    /* What may a page of this origin do with the answer, where no step decided? */
+    enum cors (*cors)(struct request *req, struct str origin);
 };
 struct http_server;
 /* Main thread. Binds nothing yet, checks the address. */

@@ -37,3 +37,13 @@ bool api_key_read(struct str text, struct api_key *out)
     complete(out);
     return true;
 }
+
+bool api_key_is_scope(struct str word)
+{
+    static const char *const scopes[] = {"admin:read", "chat", "documents"};
+
+    for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++)
+        if (str_eq(word, str_from(scopes[i])))
+            return true;
+    return false;
+}

@@ -48,14 +48,20 @@ static void make_key(enum rate_kind kind, struct str key, char out[KEY_LEN])
     memcpy(out, sum, KEY_LEN);
 }
 
-/* The entry of key, made when there is none; NULL: no memory. Under the lock. */
-static struct entry *find_or_add(struct shard *s, const char key[KEY_LEN])
+/* The entry of key; NULL: none. Under the lock. */
+static struct entry *find(const struct shard *s, const char key[KEY_LEN])
 {
     struct map_node *found = map_find(&s->map, (struct str){key, KEY_LEN});
-    struct entry *e;
 
-    if (found) {
-        e = container_of(found, struct entry, node);
+    return found ? container_of(found, struct entry, node) : NULL;
+}
+
+/* The same, made when there is none; NULL: no memory. */
+static struct entry *find_or_add(struct shard *s, const char key[KEY_LEN])
+{
+    struct entry *e = find(s, key);
+
+    if (e) {
         list_remove(&e->link);
         list_push(&s->recent, &e->link);
         return e;
@@ -75,16 +81,22 @@ static struct entry *find_or_add(struct shard *s, const char key[KEY_LEN])
     return e;
 }
 
-/* 0 and counted, or the milliseconds until one more fits. */
-static uint64_t take(struct entry *e, uint64_t limit, uint64_t window_ms, uint64_t now_ms)
+/* 0, or the milliseconds until one more fits. */
+static uint64_t wait_of(const struct entry *e, uint64_t limit, uint64_t window_ms, uint64_t now_ms)
 {
     uint64_t now = now_ms * limit, empty_at = e->empty_at > now ? e->empty_at : now;
     uint64_t filled = empty_at - now + window_ms, room = window_ms * limit;
 
-    if (filled > room)
-        return (filled - room + limit - 1) / limit;
-    e->empty_at = empty_at + window_ms;
-    return 0;
+    return filled > room ? (filled - room + limit - 1) / limit : 0;
+}
+
+static uint64_t take(struct entry *e, uint64_t limit, uint64_t window_ms, uint64_t now_ms)
+{
+    uint64_t now = now_ms * limit, wait_ms = wait_of(e, limit, window_ms, now_ms);
+
+    if (wait_ms == 0)
+        e->empty_at = (e->empty_at > now ? e->empty_at : now) + window_ms;
+    return wait_ms;
 }
 
 static void tell(const struct entry *e, uint64_t limit, uint64_t window_ms, uint64_t now_ms,
@@ -103,6 +115,21 @@ unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t
     return rate_take_and_tell(kind, key, limit, window_ms, &state);
 }
 
+static bool is_off(uint64_t limit)
+{
+    return limit == 0 || limit > MOST_LIMIT;
+}
+
+static struct shard *shard_of(const char short_key[KEY_LEN])
+{
+    return &shards[(unsigned char)short_key[0] % N_SHARDS];
+}
+
+static unsigned seconds(uint64_t ms)
+{
+    return (unsigned)((ms + 999) / 1000);
+}
+
 unsigned rate_take_and_tell(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms,
                             struct rate_state *state)
 {
@@ -112,11 +139,11 @@ unsigned rate_take_and_tell(enum rate_kind kind, struct str key, uint64_t limit,
     struct entry *e;
 
     *state = (struct rate_state){0};
-    if (limit == 0 || limit > MOST_LIMIT)
+    if (is_off(limit))
         return 0;
     state->limit = state->remaining = limit;
     make_key(kind, key, short_key);
-    s = &shards[(unsigned char)short_key[0] % N_SHARDS];
+    s = shard_of(short_key);
     pthread_mutex_lock(&s->lock);
     e = find_or_add(s, short_key);
     /* Without memory nobody is refused: the request has its own chance to fail. */
@@ -125,7 +152,26 @@ unsigned rate_take_and_tell(enum rate_kind kind, struct str key, uint64_t limit,
         tell(e, limit, window_ms, now_ms, state);
     }
     pthread_mutex_unlock(&s->lock);
-    return (unsigned)((wait_ms + 999) / 1000);
+    return seconds(wait_ms);
+}
+
+unsigned rate_wait(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms)
+{
+    uint64_t now_ms = clock_mono_ms(), wait_ms = 0;
+    char short_key[KEY_LEN];
+    struct entry *e;
+    struct shard *s;
+
+    if (is_off(limit))
+        return 0;
+    make_key(kind, key, short_key);
+    s = shard_of(short_key);
+    pthread_mutex_lock(&s->lock);
+    e = find(s, short_key);
+    if (e)
+        wait_ms = wait_of(e, limit, window_ms, now_ms);
+    pthread_mutex_unlock(&s->lock);
+    return seconds(wait_ms);
 }
 
 struct error rate_open(void)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "config/seal.h"
 #include "doc.h"
+#include "team_door.h"
 
 #include <stddef.h>
 
@@ -144,7 +145,8 @@ static void answer_page(struct flow *f)
 }
 
 const struct step agents_list_steps[] = {
-    STEP(read_page), /* 422 */
+    STEP(team_door_admin_read), /* 401, 403 */
+    STEP(read_page),            /* 422 */
     STEP(load_page),
     STEP(answer_page),
     STEP_END,
@@ -228,10 +230,9 @@ static void answer_agent(struct flow *f)
 }
 
 const struct step agents_get_steps[] = {
-    STEP(load_agent),
-    STEP(require_agent), /* 404 */
-    STEP(answer_agent),
-    STEP_END,
+    STEP(team_door_admin_read),                      /* 401, 403 */
+    STEP(load_agent),           STEP(require_agent), /* 404 */
+    STEP(answer_agent),         STEP_END,
 };
 const struct route_doc agents_get_doc = {TAG_AGENTS, ANSWERS({200, &agent_schema})};
 

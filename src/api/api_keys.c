@@ -3,16 +3,18 @@
 #include "api_keys.h"
 
 #include "account/revocation.h"
+#include "agent_check.h"
 #include "answer.h"
 #include "base/clock.h"
+#include "base/rfc3339.h"
 #include "doc.h"
-#include "rfc3339.h"
 
 #include <stddef.h>
 
-#define NO_KEY     "API key not found"
-#define MAX_SCOPES 20
-#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+#define NO_KEY      "API key not found"
+#define MAX_SCOPES  20
+#define MAX_ORIGINS 100
+#define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
 
 enum key_column {
     KEY_ID,
@@ -20,6 +22,7 @@ enum key_column {
     KEY_NAME,
     KEY_PREFIX,
     KEY_SCOPES,
+    KEY_ALLOWED_ORIGINS,
     KEY_EXPIRES_AT,
     KEY_LAST_USED_AT,
     KEY_CREATED_AT,
@@ -73,7 +76,8 @@ static void load_page(struct flow *f)
 
 #define KEY_MEMBERS                                                                                \
     {"id", DOC_ID}, {"agent_id", DOC_ID}, {"name", DOC_TEXT | DOC_NULL}, {"prefix", DOC_TEXT},     \
-        {"scopes", DOC_TEXT | DOC_LIST}, {"expires_at", DOC_TIME | DOC_NULL},                      \
+        {"scopes", DOC_TEXT | DOC_LIST}, {"allowed_origins", DOC_TEXT | DOC_LIST},                 \
+        {"expires_at", DOC_TIME | DOC_NULL},                                                       \
     {                                                                                              \
         "created_at", DOC_TIME                                                                     \
     }
@@ -91,6 +95,7 @@ static void write_row(struct json *j, const struct db_result *r, size_t row)
     json_pair_str_or_null(j, "name", db_get_text(r, row, KEY_NAME));
     json_pair_str(j, "prefix", db_get_text(r, row, KEY_PREFIX));
     json_pair_raw(j, "scopes", db_get_text(r, row, KEY_SCOPES));
+    json_pair_raw(j, "allowed_origins", db_get_text(r, row, KEY_ALLOWED_ORIGINS));
     pair_time_or_null(j, "expires_at", db_get_int(r, row, KEY_EXPIRES_AT),
                       db_is_null(r, row, KEY_EXPIRES_AT));
     pair_time_or_null(j, "last_used_at", db_get_int(r, row, KEY_LAST_USED_AT),
@@ -174,21 +179,10 @@ const struct route_doc chatbots_keys_list_doc = {
 static const struct input_field key_fields[] = {
     {"name", INPUT_LINE, false, true, 0, 100, offsetof(struct api_keys, name), NULL},
     {"scopes", INPUT_LINES, false, false, 1, MAX_SCOPES, offsetof(struct api_keys, scopes), NULL},
+    {"allowed_origins", INPUT_LINES, false, false, 0, MAX_ORIGINS,
+     offsetof(struct api_keys, allowed_origins), NULL},
     {"expires_at", INPUT_LINE, false, true, 1, 40, offsetof(struct api_keys, expires_at), NULL},
 };
-
-/* Small letters, digits and the joints between them. */
-static bool is_scope(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == ':' || c == '_' ||
-              c == '-' || c == '.'))
-            return false;
-    }
-    return s.len > 0 && s.len <= 50;
-}
 
 static void check_scopes(struct request *req, struct str text)
 {
@@ -202,9 +196,9 @@ static void check_scopes(struct request *req, struct str text)
     }
     yyjson_arr_foreach(root, i, n, item)
     {
-        if (is_scope(json_text(item)))
+        if (api_key_is_scope(json_text(item)))
             continue;
-        input_wrong(req, "scopes", "must hold words such as chat");
+        input_wrong(req, "scopes", "must hold " API_KEY_SCOPES);
         return;
     }
 }
@@ -221,11 +215,23 @@ static void read_key(struct flow *f)
     s->expires_us = INT64_MIN;
     if (s->scopes.is_given)
         check_scopes(req, s->scopes.text);
+    if (s->allowed_origins.is_given)
+        agent_check_origins(req, s->allowed_origins.text);
     if (s->expires_at.text.ptr &&
         (!rfc3339_parse(s->expires_at.text, &s->expires_us) || s->expires_us <= s->now_us))
         input_wrong(req, "expires_at", "must be a time to come, such as 2030-01-31T12:00:00Z");
     if (request_has_field_errors(req))
         flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
+}
+
+static struct str scopes_of(const struct api_keys *s)
+{
+    return s->scopes.is_given ? s->scopes.text : STR("[\"chat\"]");
+}
+
+static struct str origins_of(const struct api_keys *s)
+{
+    return s->allowed_origins.is_given ? s->allowed_origins.text : STR("[]");
 }
 
 static void add_key(struct flow *f)
@@ -241,8 +247,8 @@ static void add_key(struct flow *f)
              DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id)), db_uuid(id_str(&s->key_id)),
                      db_text(s->name.text.len > 0 ? s->name.text : STR_NONE),
                      db_text(str_from(s->key.prefix)), db_text(str_from(s->key.hash)),
-                     db_json(s->scopes.is_given ? s->scopes.text : STR("[\"chat\"]")),
-                     db_time(s->expires_us), user_arg(req), db_time(s->now_us)));
+                     db_json(scopes_of(s)), db_time(s->expires_us), user_arg(req),
+                     db_time(s->now_us), db_json(origins_of(s))));
 }
 
 static const struct schema new_key_schema = {
@@ -262,7 +268,8 @@ static void write_new_key(struct json *j, const struct api_keys *s)
     json_pair_str_or_null(j, "name", s->name.text.len > 0 ? s->name.text : STR_NONE);
     json_pair_str(j, "api_key", str_from(s->key.text));
     json_pair_str(j, "prefix", str_from(s->key.prefix));
-    json_pair_raw(j, "scopes", s->scopes.is_given ? s->scopes.text : STR("[\"chat\"]"));
+    json_pair_raw(j, "scopes", scopes_of(s));
+    json_pair_raw(j, "allowed_origins", origins_of(s));
     pair_time_or_null(j, "expires_at", s->expires_us, s->expires_us == INT64_MIN);
     json_pair_time(j, "created_at", s->now_us);
     json_end_object(j);

@@ -7,7 +7,7 @@
 #include "db/db.h"
 
 struct api_keys {
-    struct input name, scopes, expires_at;
+    struct input name, scopes, allowed_origins, expires_at;
     struct db_query query, count, agent;
     struct id agent_id, key_id;
     struct api_key key;

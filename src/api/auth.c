@@ -26,6 +26,18 @@ static struct str credentials(struct request *req)
     return STR("");
 }
 
+struct str api_key_sent(const struct request *req)
+{
+    struct str header = request_header(req, "authorization"), bearer;
+
+    if (str_starts_with_nocase(header, STR("Bearer "))) {
+        bearer = str_trim(str_skip(header, 7));
+        if (str_starts_with(bearer, STR("eck_")))
+            return bearer;
+    }
+    return request_header(req, "x-api-key");
+}
+
 static bool is_unsafe(enum http_method m)
 {
     return m != HTTP_GET && m != HTTP_HEAD && m != HTTP_OPTIONS;
@@ -73,11 +85,24 @@ static bool is_listed(const struct origin *o)
     return false;
 }
 
-bool api_allows_origin(struct request *req, struct str origin)
+static bool is_ours(struct request *req, struct str origin)
 {
     struct origin o;
 
     return origin_parse(origin, &o) && (is_own(req, &o) || is_listed(&o));
+}
+
+enum cors api_cors(struct request *req, struct str origin)
+{
+    unsigned who = req->route ? req->route->who : WHO_ANYONE;
+    bool is_preflight = req->method == HTTP_OPTIONS;
+    bool takes_key = who == WHO_KEY || who == WHO_USER_OR_KEY || who == WHO_ADMIN_OR_KEY;
+
+    if (who == WHO_VISITOR)
+        return CORS_WITHOUT_CREDENTIALS;
+    if (is_ours(req, origin))
+        return CORS_WITH_CREDENTIALS;
+    return is_preflight && takes_key ? CORS_WITHOUT_CREDENTIALS : CORS_REFUSED;
 }
 
 bool api_is_from_our_page(struct request *req)
@@ -86,7 +111,7 @@ bool api_is_from_our_page(struct request *req)
     struct origin o;
 
     if (origin.ptr)
-        return api_allows_origin(req, origin);
+        return is_ours(req, origin);
     if (referer.ptr)
         return origin_of_url(referer, &o) && (is_own(req, &o) || is_listed(&o));
     return true;
@@ -107,28 +132,47 @@ static struct caller *find_caller(struct request *req, struct str token, struct 
     return out;
 }
 
+/* May the steps still let an API key in? */
+static bool brings_key(const struct request *req)
+{
+    unsigned who = req->route->who;
+
+    return (who == WHO_USER_OR_KEY || who == WHO_ADMIN_OR_KEY) && api_key_sent(req).ptr != NULL;
+}
+
+static bool is_for_admins(const struct route *route)
+{
+    return route->who == WHO_ADMIN || route->who == WHO_ADMIN_OR_KEY;
+}
+
 struct error api_on_head(struct request *req)
 {
     struct str token = credentials(req);
     struct error err = NO_ERROR;
     struct caller *who;
 
+    if (req->route && req->route->who == WHO_VISITOR)
+        return NO_ERROR;
     if (is_unsafe(req->method) && is_by_cookie(req) && !api_is_from_our_page(req))
         return ERROR(ERR_FORBIDDEN, 0, "This origin may not call with cookies");
     /* The same-origin policy does not hold for WebSockets (RFC 6455 section 10.2). */
     if (is_for_sockets(req) && request_header(req, "origin").ptr &&
-        !api_allows_origin(req, request_header(req, "origin")))
+        !is_ours(req, request_header(req, "origin")))
         return ERROR(ERR_FORBIDDEN, 0, "This origin may not open a WebSocket here");
     who = token.ptr ? find_caller(req, token, &err) : NULL;
     if (is_error(err))
         return err;
     req->caller = who;
-    if (!req->route || req->route->who == WHO_ANYONE)
+    if (!req->route || req->route->who < WHO_USER)
+        return NO_ERROR;
+    if (who && is_for_admins(req->route) && !who->is_admin)
+        req->caller = NULL; /* a key may have more to say */
+    if (!req->caller && brings_key(req))
         return NO_ERROR;
     if (!who)
         return ERROR(ERR_UNAUTHORIZED, 0,
                      token.ptr ? "The token is not valid or has expired" : "Not authenticated");
-    if (req->route->who == WHO_ADMIN && !who->is_admin)
+    if (!req->caller)
         return ERROR(ERR_FORBIDDEN, 0, "Admin privileges required");
     return NO_ERROR;
 }

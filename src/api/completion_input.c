@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "doc.h"
+#include "message_content.h"
 #include "v1.h"
 
 static bool fail(struct request *req, struct error err)
@@ -57,40 +58,6 @@ static bool read_options(struct request *req, yyjson_val *root, struct completio
                      &out->wants_usage);
 }
 
-/* Text, or a list of text parts, a line each. ptr NULL: the flow has failed. */
-static struct str read_content(struct request *req, struct arena *a, yyjson_val *val, size_t i)
-{
-    struct buf text = {.max_bytes = config()->limits.body_bytes};
-    struct str out = STR_NONE;
-    yyjson_arr_iter parts;
-    yyjson_val *part;
-
-    if (yyjson_is_str(val))
-        return json_text(val);
-    if (!yyjson_arr_iter_init(val, &parts)) {
-        (void)refuse_message(req, i, "The content must be text, or a list of text parts");
-        return STR_NONE;
-    }
-    while ((part = yyjson_arr_iter_next(&parts))) {
-        struct str piece = json_text(json_member(part, "text"));
-
-        if (!yyjson_equals_str(json_member(part, "type"), "text") || !piece.ptr) {
-            (void)refuse_message(req, i, "Agents read text only: this part is something else");
-            buf_deinit(&text);
-            return STR_NONE;
-        }
-        if (text.len > 0)
-            buf_append_char(&text, '\n');
-        buf_append_str(&text, piece);
-    }
-    if (!text.failed)
-        out = arena_copy(a, text.len > 0 ? buf_str(&text) : STR(""));
-    buf_deinit(&text);
-    if (!out.ptr)
-        (void)fail(req, ERROR(ERR_NO_MEMORY, 0, NULL));
-    return out;
-}
-
 static bool is_system(struct str role)
 {
     return str_eq(role, STR("system")) || str_eq(role, STR("developer"));
@@ -104,6 +71,7 @@ static bool read_message(struct request *req, struct arena *a, yyjson_val *val, 
     struct str role = json_text(json_member(val, "role")), content;
     yyjson_val *said = json_member(val, "content");
     bool is_assistant = str_eq(role, STR("assistant"));
+    struct error err;
     size_t n_chars;
 
     if (str_eq(role, STR("tool")) || str_eq(role, STR("function")))
@@ -112,9 +80,9 @@ static bool read_message(struct request *req, struct arena *a, yyjson_val *val, 
         return refuse_message(req, i, "The role must be system, developer, user or assistant");
     if (is_assistant && (!said || yyjson_is_null(said)))
         return true;
-    content = read_content(req, a, said, i);
-    if (!content.ptr)
-        return false;
+    err = message_content_read(a, said, &content);
+    if (is_error(err))
+        return err.status == ERR_INVALID ? refuse_message(req, i, err.detail) : fail(req, err);
     n_chars = utf8_length(content);
     if (!is_assistant && n_chars > config()->limits.message_chars)
         return refuse_length(req, i);

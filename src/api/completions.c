@@ -480,11 +480,9 @@ static void check_usage(struct flow *f)
 }
 
 const struct step completions_steps[] = {
-    STEP(load_key),       /* 401 */
-    STEP(check_key),      /* 401, 403 */
-    STEP(v1_check_scope), /* 403 */
-    STEP(take_rate),      /* 429 */
-    STEP(read_body),      /* 400, 404 */
+    STEP(v1_check_key), /* 401, 403, 429 */
+    STEP(take_rate),    /* 429 */
+    STEP(read_body),    /* 400, 404 */
     STEP(build_prompt),
     STEP(find_knowledge),
     STEP(take_knowledge),
@@ -505,5 +503,4 @@ const struct route_doc completions_doc = {
     .example = "{\"model\": \"Parrot\", \"messages\": [{\"role\": \"user\", \"content\": "
                "\"Hello\"}]}",
     .error = &v1_error_schema,
-    .takes_key = true,
 };

@@ -107,7 +107,9 @@ struct route_doc {
     const struct schema *error; /* NULL: {"detail"}; these routes may answer in both shapes */
     bool is_paged;              /* limit and offset; X-Total-Count */
     bool takes_key;             /* an API key opens it, though its row says anyone */
-    const char *about;          /* what the summary leaves out; Markdown */
+    bool takes_access_token;    /* a user's token opens it, though its row speaks of keys */
+    bool takes_visitor_token;
+    const char *about; /* what the summary leaves out; Markdown */
 };
 #define DOC_BODY(fields) .body = (fields), .n_body = sizeof(fields) / sizeof((fields)[0])
 #define DOC_ERRORS(...)                                                                            \

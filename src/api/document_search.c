@@ -2,6 +2,7 @@
 #include "answer.h"
 #include "config/config.h"
 #include "documents.h"
+#include "team_door.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -113,7 +114,7 @@ static void search(struct flow *f)
     struct request *req = request_of(f);
     struct document_search_call *s = req->state;
 
-    s->search.team_id = s->door.team_id;
+    s->search.team_id = caller_of(req)->team_id;
     s->search.arena = &req->arena;
     s->search.query = s->query.text;
     s->search.max_hits =
@@ -184,9 +185,8 @@ static void answer(struct flow *f)
 }
 
 const struct step document_search_call_steps[] = {
-    STEP(team_door_load),            /* 401, 403 */
-    STEP(team_door_check_documents), /* 401, 403 */
-    STEP(read_search),               /* 400, 422 */
+    STEP(team_door_documents), /* 401, 403 */
+    STEP(read_search),         /* 400, 422 */
     STEP(search),
     STEP(answer),
     STEP_END,
@@ -196,5 +196,4 @@ const struct route_doc document_search_call_doc = {
     ANSWERS({200, &search_schema}),
     .schema = &search_body_schema,
     .example = "{\"query\": \"How do I return a parcel?\", \"match_count\": 3}",
-    .takes_key = true,
 };

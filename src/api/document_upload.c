@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "config/config.h"
+#include "team_door.h"
 
 #include <stddef.h>
 
@@ -144,7 +145,7 @@ static void find_same(struct flow *f)
     s->hash = crypto_hex(&req->arena, (struct str){(const char *)sum, sizeof(sum)});
     if (s->hash.ptr)
         db_query(&s->find, f, &req->arena, SQL_DOCUMENT_FIND_HASH,
-                 DB_ARGS(team_door_arg(req), db_text(s->hash)));
+                 DB_ARGS(team_arg(req), db_text(s->hash)));
     else
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
 }
@@ -204,7 +205,7 @@ static void store(struct flow *f)
     struct request *req = request_of(f);
     struct document_upload *s = req->state;
     struct str metadata = s->metadata.text.len > 0 ? s->metadata.text : STR("{}");
-    struct db_arg team = team_door_arg(req), id = db_uuid(id_str(&s->id));
+    struct db_arg team = team_arg(req), id = db_uuid(id_str(&s->id));
     struct db_arg document[] = {team,
                                 id,
                                 db_text(choose_title(s)),
@@ -253,7 +254,7 @@ static void embed(struct flow *f)
 
     if (!s->is_new && str_eq(db_get_text(s->row, 0, DOCUMENT_STATUS), STR("ready")))
         return;
-    s->embed.team_id = s->door.team_id;
+    s->embed.team_id = caller_of(req)->team_id;
     s->embed.document_id = s->id;
     s->embed.arena = &req->arena;
     flow_try(f, &s->embed_flow, document_embed_steps, &s->embed);
@@ -265,7 +266,7 @@ static void load_stored(struct flow *f)
     struct document_upload *s = req->state;
 
     db_query(&s->find, f, &req->arena, SQL_DOCUMENT_GET,
-             DB_ARGS(team_door_arg(req), db_uuid(id_str(&s->id))));
+             DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
 }
 
 static void answer(struct flow *f)
@@ -286,9 +287,8 @@ static void release(struct flow *f)
 }
 
 const struct step document_upload_steps[] = {
-    STEP(team_door_load),            /* 401, 403 */
-    STEP(team_door_check_documents), /* 401, 403 */
-    STEP(read_upload),               /* 400, 413, 415, 422 */
+    STEP(team_door_documents), /* 401, 403 */
+    STEP(read_upload),         /* 400, 413, 415, 422 */
     STEP(find_same),
     STEP(take_same),
     STEP(read_pdf),     /* 413, 422, 503 */
@@ -308,7 +308,6 @@ const struct route_doc document_upload_doc = {
     DOC_BODY(fields),
     .schema = &form_schema,
     .example = "{\"title\": \"Returns\", \"content\": \"Returns are free within thirty days.\"}",
-    .takes_key = true,
     .about =
         "Text, Markdown, HTML or PDF, told by its content. `status` is `failed`, with the reason "
         "in `error`, when the embedding provider did not do its part.",

@@ -2,6 +2,7 @@
 #include "documents.h"
 
 #include "answer.h"
+#include "team_door.h"
 
 #define NOT_FOUND "Document not found"
 
@@ -56,9 +57,9 @@ static void load_list(struct flow *f)
 
     if (!input_page(req, &s->limit, &s->offset))
         return;
-    db_query(&s->count, f, &req->arena, SQL_DOCUMENT_COUNT, DB_ARGS(team_door_arg(req)));
+    db_query(&s->count, f, &req->arena, SQL_DOCUMENT_COUNT, DB_ARGS(team_arg(req)));
     db_query(&s->query, f, &req->arena, SQL_DOCUMENT_LIST,
-             DB_ARGS(team_door_arg(req), db_int(s->limit), db_int(s->offset)));
+             DB_ARGS(team_arg(req), db_int(s->limit), db_int(s->offset)));
 }
 
 static void answer_list(struct flow *f)
@@ -77,9 +78,8 @@ static void answer_list(struct flow *f)
 }
 
 const struct step documents_list_steps[] = {
-    STEP(team_door_load),            /* 401, 403 */
-    STEP(team_door_check_documents), /* 401, 403 */
-    STEP(load_list),                 /* 422 */
+    STEP(team_door_documents), /* 401, 403 */
+    STEP(load_list),           /* 422 */
     STEP(answer_list),
     STEP_END,
 };
@@ -87,7 +87,6 @@ const struct route_doc documents_list_doc = {
     TAG_DOCUMENTS,
     ANSWERS({200, &document_schema, .is_list = true}),
     .is_paged = true,
-    .takes_key = true,
 };
 
 /* ---- one document ---- */
@@ -106,7 +105,7 @@ static void load_one(struct flow *f)
     struct documents *s = req->state;
 
     db_query(&s->query, f, &req->arena, SQL_DOCUMENT_GET,
-             DB_ARGS(team_door_arg(req), db_uuid(id_str(&s->id))));
+             DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
 }
 
 static void answer_one(struct flow *f)
@@ -118,9 +117,8 @@ static void answer_one(struct flow *f)
 }
 
 const struct step documents_get_steps[] = {
-    STEP(team_door_load),            /* 401, 403 */
-    STEP(team_door_check_documents), /* 401, 403 */
-    STEP(read_id),                   /* 404 */
+    STEP(team_door_documents), /* 401, 403 */
+    STEP(read_id),             /* 404 */
     STEP(load_one),
     STEP(answer_one), /* 404 */
     STEP_END,
@@ -128,7 +126,6 @@ const struct step documents_get_steps[] = {
 const struct route_doc documents_get_doc = {
     TAG_DOCUMENTS,
     ANSWERS({200, &document_schema}),
-    .takes_key = true,
 };
 
 static void remove_one(struct flow *f)
@@ -137,7 +134,7 @@ static void remove_one(struct flow *f)
     struct documents *s = req->state;
 
     db_query(&s->query, f, &req->arena, SQL_DOCUMENT_REMOVE,
-             DB_ARGS(team_door_arg(req), db_uuid(id_str(&s->id))));
+             DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
 }
 
 static void answer_removed(struct flow *f)
@@ -152,9 +149,8 @@ static void answer_removed(struct flow *f)
 }
 
 const struct step documents_delete_steps[] = {
-    STEP(team_door_load),            /* 401, 403 */
-    STEP(team_door_check_documents), /* 401, 403 */
-    STEP(read_id),                   /* 404 */
+    STEP(team_door_documents), /* 401, 403 */
+    STEP(read_id),             /* 404 */
     STEP(remove_one),
     STEP(answer_removed), /* 404 */
     STEP_END,
@@ -162,7 +158,6 @@ const struct step documents_delete_steps[] = {
 const struct route_doc documents_delete_doc = {
     TAG_DOCUMENTS,
     ANSWERS({204}),
-    .takes_key = true,
 };
 
 /* ---- POST /api/v1/documents/{id}/embed ---- */
@@ -176,7 +171,7 @@ static void embed(struct flow *f)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NOT_FOUND));
         return;
     }
-    s->embed.team_id = s->door.team_id;
+    s->embed.team_id = caller_of(req)->team_id;
     s->embed.document_id = s->id;
     s->embed.arena = &req->arena;
     flow_try(f, &s->embed_flow, document_embed_steps, &s->embed);
@@ -190,9 +185,8 @@ static void release(struct flow *f)
 }
 
 const struct step documents_embed_steps[] = {
-    STEP(team_door_load),            /* 401, 403 */
-    STEP(team_door_check_documents), /* 401, 403 */
-    STEP(read_id),                   /* 404 */
+    STEP(team_door_documents), /* 401, 403 */
+    STEP(read_id),             /* 404 */
     STEP(load_one),
     STEP(embed),    /* 404 */
     STEP(load_one), /* its status tells how it went */
@@ -203,6 +197,5 @@ const struct step documents_embed_steps[] = {
 const struct route_doc documents_embed_doc = {
     TAG_DOCUMENTS,
     ANSWERS({200, &document_schema}),
-    .takes_key = true,
     .about = "When the provider fails, the document's `status` is `failed`.",
 };

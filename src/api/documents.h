@@ -9,10 +9,8 @@
 #include "document/embed.h"
 #include "document/read.h"
 #include "document/search.h"
-#include "team_door.h"
 
 struct documents {
-    struct team_door door;
     struct id id;
     struct db_query query, count;
     int64_t limit, offset;
@@ -29,7 +27,6 @@ extern const struct step documents_embed_steps[];
 extern const struct route_doc documents_embed_doc;
 
 struct document_upload {
-    struct team_door door;
     struct input title, content, content_type, metadata;
     struct str data, declared_type, file_name, hash;
     enum document_kind kind;
@@ -46,7 +43,6 @@ extern const struct step document_upload_steps[];
 extern const struct route_doc document_upload_doc;
 
 struct document_search_call {
-    struct team_door door;
     struct input query, match_count;
     struct document_search search;
     struct subflow search_flow;

@@ -390,6 +390,16 @@ static bool is_lost(const struct input_field *field, const struct input *in)
            !in->text.ptr;
 }
 
+void input_take_text(struct request *req, const struct input_field *field, struct str text,
+                     struct input *out)
+{
+    take_string(req, field, text, out);
+    if (is_lost(field, out))
+        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else if (request_has_field_errors(req))
+        flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
+}
+
 bool input_read(struct request *req, const struct input_field *fields, size_t n, void *base)
 {
     struct str type = request_header(req, "content-type");
@@ -454,6 +464,25 @@ bool input_query_bool(struct request *req, const char *name, bool fallback, bool
     input_wrong(req, name, "must be true or false");
     flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
     return false;
+}
+
+bool input_query_id(struct request *req, const char *name, struct str *out)
+{
+    struct str text = request_query(req, name);
+    struct id id;
+
+    *out = STR_NONE;
+    if (!text.ptr)
+        return true;
+    if (!id_parse(text, &id)) {
+        input_wrong(req, name, "must be a UUID");
+        flow_fail(&req->flow, ERROR(ERR_INVALID, 0, NULL));
+        return false;
+    }
+    *out = arena_copy(&req->arena, id_str(&id));
+    if (!out->ptr)
+        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
+    return out->ptr != NULL;
 }
 
 bool input_path_id(struct request *req, unsigned i, const char *not_found, struct id *out)

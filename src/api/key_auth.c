@@ -9,6 +9,8 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "caller_origin.h"
+#include "config/config.h"
 #include "signature.h"
 
 #include <stdlib.h>
@@ -17,9 +19,11 @@
 #define MINUTE_US  (60 * INT64_C(1000000))
 #define MAX_DEPTH  8
 #define NO_KEY     "No API key was sent: it belongs into Authorization: Bearer, or X-API-Key"
+#define FLOODED    "Too many wrong API keys came from this address; wait a moment"
 #define WRONG_KEY  "The API key is not valid, has expired or was revoked"
 #define AGENT_OFF  "The agent of this API key is switched off"
 #define NEEDS_MORE "The API key does not have the scope that this call needs"
+#define OTHER_PAGE "This page's origin is not in the allowed_origins of the API key"
 
 /* ---- the last use ---- */
 
@@ -72,43 +76,46 @@ static void note_use(const struct key_caller *caller)
 
 /* ---- the steps ---- */
 
-/* ptr NULL: none. */
-static struct str sent_key(const struct request *req)
+static uint64_t wrong_keys(void)
 {
-    struct str header = request_header(req, "authorization");
-
-    if (str_starts_with_nocase(header, STR("Bearer ")))
-        return str_trim(str_skip(header, 7));
-    return request_header(req, "x-api-key");
+    return config()->limits.wrong_keys_per_minute;
 }
 
-bool key_auth_find(struct flow *f, struct key_auth *a, struct str text)
+/* Guesses are counted, not calls: a busy server with the right key never waits. */
+static void refuse(struct key_auth *a)
 {
-    struct request *req = request_of(f);
+    (void)!rate_take(RATE_WRONG_KEYS, a->req->address_group, wrong_keys(), MINUTE_MS);
+    flow_fail(&a->sub.flow, ERROR(ERR_UNAUTHORIZED, 0, WRONG_KEY));
+}
+
+static void load_key(struct flow *f)
+{
+    struct key_auth *a = f->state;
+    unsigned wait_s = rate_wait(RATE_WRONG_KEYS, a->req->address_group, wrong_keys(), MINUTE_MS);
+    struct str prefix;
     struct api_key key;
 
-    if (!api_key_read(text, &key))
-        return false;
-    a->text = text;
-    a->hash = arena_copy(&req->arena, str_from(key.hash));
+    if (wait_s > 0) {
+        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, FLOODED));
+        return;
+    }
+    if (!a->sent.ptr) {
+        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, NO_KEY));
+        return;
+    }
+    if (!api_key_read(a->sent, &key)) {
+        refuse(a);
+        return;
+    }
+    a->hash = arena_copy(&a->req->arena, str_from(key.hash));
+    prefix = str_from(key.prefix);
     if (a->hash.ptr)
-        db_query(&a->query, f, &req->arena, SQL_KEY_BY_PREFIX,
-                 DB_ARGS(db_text(str_from(key.prefix))));
+        db_query(&a->query, f, &a->req->arena, SQL_KEY_BY_PREFIX, DB_ARGS(db_text(prefix)));
     else
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
-    return true;
 }
 
-void load_key(struct flow *f)
-{
-    struct request *req = request_of(f);
-    struct str sent = sent_key(req);
-
-    if (!sent.ptr || !key_auth_find(f, req->state, sent))
-        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, sent.ptr ? WRONG_KEY : NO_KEY));
-}
-
-bool key_auth_is_in_force(const struct key_auth *a)
+static bool is_in_force(const struct key_auth *a)
 {
     const struct db_result *row = a->query.result;
 
@@ -122,48 +129,96 @@ bool key_auth_is_in_force(const struct key_auth *a)
                            db_get_int(row, 0, BY_KEY_CREATED_AT));
 }
 
-void check_key(struct flow *f)
+static void check_key(struct flow *f)
 {
-    struct request *req = request_of(f);
-    struct key_auth *a = req->state;
+    struct key_auth *a = f->state;
     const struct db_result *row = a->query.result;
     struct key_caller *who = &a->caller;
     struct error err = NO_ERROR;
 
-    if (!key_auth_is_in_force(a) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &who->team_id) ||
+    if (!is_in_force(a) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &who->team_id) ||
         !id_parse(db_get_text(row, 0, BY_KEY_AGENT_ID), &who->agent_id) ||
         !id_parse(db_get_text(row, 0, BY_KEY_ID), &who->key_id)) {
-        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, WRONG_KEY));
+        refuse(a);
         return;
     }
-    who->scopes = db_get_text(row, 0, BY_KEY_SCOPES);
     who->row = row;
+    if (!a->scope) {
+        note_use(who);
+        return;
+    }
     if (!db_get_bool(row, 0, BY_KEY_AGENT_ACTIVE))
         err = ERROR(ERR_FORBIDDEN, 0, AGENT_OFF);
-    else if (req->method == HTTP_POST)
-        err = signature_check(req, a->text, db_get_text(row, 0, BY_KEY_AGENT_CONFIG));
+    else if (a->req->method == HTTP_POST)
+        err = signature_check(a->req, a->sent, db_get_text(row, 0, BY_KEY_AGENT_CONFIG));
     if (is_error(err))
         flow_fail(f, err);
     else
         note_use(who);
 }
 
-bool key_needs_scope(struct request *req, const char *scope)
+/* A key that is for pages says for which; servers send no Origin, and pass. */
+static void check_page(struct flow *f)
 {
-    const struct key_auth *a = req->state;
+    struct key_auth *a = f->state;
+    struct str origins = db_get_text(a->caller.row, 0, BY_KEY_ALLOWED_ORIGINS);
+    struct str origin = caller_origin(a->req);
+
+    if (!a->scope || !origin.ptr || str_eq(origins, STR("[]")))
+        return;
+    if (caller_origin_is_in(a->req, origin, origins)) {
+        a->req->cors = CORS_WITHOUT_CREDENTIALS;
+        return;
+    }
+    a->req->cors = CORS_REFUSED;
+    flow_fail(f, ERROR(ERR_FORBIDDEN, 0, OTHER_PAGE));
+}
+
+static void check_scope(struct flow *f)
+{
+    struct key_auth *a = f->state;
     yyjson_val *root = NULL, *item;
     size_t i, n;
-    struct error err = json_read(&req->arena, a->caller.scopes, MAX_DEPTH, &root);
+    struct error err;
 
+    if (!a->scope)
+        return;
+    err = json_read(&a->req->arena, db_get_text(a->caller.row, 0, BY_KEY_SCOPES), MAX_DEPTH, &root);
     if (is_error(err)) {
-        flow_fail(&req->flow, err);
-        return false;
+        flow_fail(f, err);
+        return;
     }
     yyjson_arr_foreach(root, i, n, item)
     {
-        if (yyjson_equals_str(item, scope))
-            return true;
+        if (yyjson_equals_str(item, a->scope))
+            return;
     }
-    flow_fail(&req->flow, ERROR(ERR_FORBIDDEN, 0, NEEDS_MORE));
-    return false;
+    flow_fail(f, ERROR(ERR_FORBIDDEN, 0, NEEDS_MORE));
+}
+
+static const struct step key_steps[] = {
+    STEP(load_key),    /* 401, 429 */
+    STEP(check_key),   /* 401; 403: the agent is switched off */
+    STEP(check_page),  /* 403 */
+    STEP(check_scope), /* 403 */
+    STEP_END,
+};
+
+static void prepare(struct key_auth *a, struct request *req, struct str sent, const char *scope)
+{
+    *a = (struct key_auth){.req = req, .sent = sent, .scope = scope};
+}
+
+void key_auth_start(struct key_auth *a, struct flow *f, struct request *req, struct str sent,
+                    const char *scope)
+{
+    prepare(a, req, sent, scope);
+    flow_call(f, &a->sub, key_steps, a);
+}
+
+void key_auth_try(struct key_auth *a, struct flow *f, struct request *req, struct str sent,
+                  const char *scope)
+{
+    prepare(a, req, sent, scope);
+    flow_try(f, &a->sub, key_steps, a);
 }

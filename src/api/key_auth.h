@@ -1,5 +1,5 @@
-/* Who calls with an API key. For routes of WHO_ANYONE: a key is told from its row in the database,
- * not from the head alone, so the hook that settles users lets these calls pass. */
+/* Who calls with an API key. A key is told from its row in the database, not from the head alone,
+ * so the hook that settles users lets these calls pass. */
 #ifndef AERIE_SRC_API_KEY_AUTH_H
 #define AERIE_SRC_API_KEY_AUTH_H
 
@@ -14,6 +14,7 @@ enum key_auth_column {
     BY_KEY_AGENT_ID,
     BY_KEY_HASH,
     BY_KEY_SCOPES,
+    BY_KEY_ALLOWED_ORIGINS,
     BY_KEY_EXPIRES_AT,
     BY_KEY_IS_REVOKED,
     BY_KEY_LAST_USED_AT,
@@ -29,27 +30,28 @@ enum key_auth_column {
 
 struct key_caller {
     struct id team_id, agent_id, key_id;
-    struct str scopes;           /* a JSON array of words */
     const struct db_result *row; /* of KEY_BY_PREFIX: the key's agent is in it */
 };
 
-/* The first member of a route's state, all-zero; filled by the two steps, which come first in its
- * table: load_key, then check_key. */
+/* In the request's state or arena, all-zero. */
 struct key_auth {
-    struct key_caller caller;
+    struct subflow sub;
+    struct key_caller caller; /* once it has ended well */
+    struct request *req;
+    struct str sent;
+    const char *scope;
     struct db_query query;
-    struct str text; /* the key as it was sent */
-    struct str hash;
+    struct str hash; /* of the key that was sent */
 };
 
-void load_key(struct flow *f);  /* 401 */
-void check_key(struct flow *f); /* 401; 403: the agent is switched off */
-/* For a key that comes otherwise than in the head: reads its row. False: no text of that shape can
- * be a key. */
-bool key_auth_find(struct flow *f, struct key_auth *a, struct str key) MUST_CHECK;
-/* Afterwards: is it one that somebody may use now? */
-bool key_auth_is_in_force(const struct key_auth *a);
-/* Does the key have this scope? If not, the flow has failed with 403. */
-bool key_needs_scope(struct request *req, const char *scope) MUST_CHECK;
+/* From a step, one operation: settles whose key it is and whether it has the scope. sent ptr NULL:
+ * none was; scope NULL: only whose key it is is asked. Ends with ERR_UNAUTHORIZED; ERR_FORBIDDEN: no such scope,
+ * another page than the key's, or its agent is switched off; ERR_RATE_LIMITED: too many wrong keys
+ * from this address. */
+void key_auth_start(struct key_auth *a, struct flow *f, struct request *req, struct str sent,
+                    const char *scope);
+/* The same, but the operation ends well and a->sub.flow.err tells how it went. */
+void key_auth_try(struct key_auth *a, struct flow *f, struct request *req, struct str sent,
+                  const char *scope);
 
 #endif

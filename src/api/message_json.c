@@ -64,6 +64,16 @@ const struct schema reply_schema = {
         {"usage", DOC_OBJECT | DOC_OPTIONAL, &usage_schema}, {"metadata", DOC_OBJECT}),
 };
 
+const struct schema response_schema = {
+    "Response",
+    .members = MEMBERS({"response", DOC_TEXT}, {"message_id", DOC_ID}),
+};
+const struct schema visitor_message_schema = {
+    "VisitorMessage",
+    .members = MEMBERS({"id", DOC_ID}, {"role", DOC_TEXT, .values = "user|assistant|system"},
+                       {"content", DOC_TEXT}, {"status", DOC_TEXT, .values = STATUSES},
+                       {"timestamp", DOC_TIME}),
+};
 const struct schema talk_reply_schema = {
     "TalkReply",
     .members = MEMBERS({"message_id", DOC_ID}, {"session_id", DOC_ID}, {"reply", DOC_TEXT},
@@ -146,12 +156,23 @@ static void write_as_talk(struct json *j, struct arena *a, const struct reply *r
     json_end_object(j);
 }
 
+static void write_as_response(struct json *j, const struct reply *r)
+{
+    json_begin_object(j);
+    json_pair_str(j, "response", r->content);
+    json_pair_str(j, "message_id", r->id);
+    json_end_object(j);
+}
+
 static void write_reply(struct json *j, struct arena *a, enum reply_shape shape,
                         const struct reply *r)
 {
     switch (shape) {
     case REPLY_MESSAGE:
         write_as_message(j, r);
+        return;
+    case REPLY_RESPONSE:
+        write_as_response(j, r);
         return;
     case REPLY_TALK:
         write_as_talk(j, a, r);

@@ -44,6 +44,7 @@ struct message_view {
 void message_view_open(struct message_view *v, const struct db_result *rows, size_t row,
                        const struct id *user_id);
 void message_view_close(struct message_view *v);
+extern const struct schema response_schema, visitor_message_schema;
 extern const struct schema message_schema, chat_schema, reply_schema, talk_reply_schema,
     usage_schema;
 void message_write(struct json *j, const struct db_result *rows, size_t row,
@@ -53,8 +54,9 @@ void chat_write(struct json *j, const struct db_result *chats, size_t row,
                 const struct db_result *messages);
 /* What a client that waited for the whole reply gets. */
 enum reply_shape {
-    REPLY_MESSAGE, /* …/messages: as a message of the chat */
-    REPLY_TALK,    /* /api/chat: reply, session_id, usage.tokens */
+    REPLY_MESSAGE,  /* …/messages: as a message of the chat */
+    REPLY_RESPONSE, /* in a session: response, message_id */
+    REPLY_TALK,     /* /api/chat: reply, session_id, usage.tokens */
 };
 void reply_write(struct json *j, struct arena *a, enum reply_shape shape,
                  const struct db_result *rows, size_t row, const struct id *owner_id);

@@ -69,18 +69,10 @@ static void list_read(struct flow *f)
 {
     struct request *req = request_of(f);
     struct messages_list *s = req->state;
-    struct str before = request_query(req, "before");
-    struct id id;
 
-    if (!input_path_id(req, 0, "Chat not found", &s->chat_id) ||
-        !input_query_int(req, "limit", 1, 200, 50, &s->limit))
-        return;
-    if (before.ptr && !id_parse(before, &id)) {
-        request_field_error(req, "before", "must be the id of a message");
-        flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
-        return;
-    }
-    s->before = before.ptr ? arena_copy(&req->arena, id_str(&id)) : STR_NONE;
+    if (input_path_id(req, 0, "Chat not found", &s->chat_id) &&
+        input_query_int(req, "limit", 1, 200, 50, &s->limit))
+        (void)!input_query_id(req, "before", &s->before);
 }
 
 static void list_query(struct flow *f)
@@ -222,7 +214,7 @@ static void check_chat(struct flow *f)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
 }
 
-static void attach(struct flow *f)
+void watch_attach(struct flow *f)
 {
     struct request *req = request_of(f);
     struct watch_turn *s = req->state;
@@ -234,7 +226,7 @@ static void attach(struct flow *f)
         follow_sse(&s->follow, f, req, s->log, n);
 }
 
-static void attach_answer(struct flow *f)
+void watch_answer(struct flow *f)
 {
     struct request *req = request_of(f);
 
@@ -243,7 +235,7 @@ static void attach_answer(struct flow *f)
 }
 
 const struct step chats_stream_steps[] = {
-    STEP(find_turn), STEP(check_chat), STEP(attach), STEP(attach_answer), STEP_END,
+    STEP(find_turn), STEP(check_chat), STEP(watch_attach), STEP(watch_answer), STEP_END,
 };
 const struct route_doc chats_stream_doc = {
     TAG_MESSAGES,
@@ -254,7 +246,7 @@ const struct route_doc chats_stream_doc = {
                         .about = "The last event that the client has: it goes on after that"}),
 };
 
-static void stop(struct flow *f)
+void watch_stop(struct flow *f)
 {
     struct request *req = request_of(f);
     struct watch_turn *s = req->state;
@@ -267,7 +259,7 @@ static void stop(struct flow *f)
 const struct step chats_stop_steps[] = {
     STEP(find_turn),
     STEP(check_chat),
-    STEP(stop),
+    STEP(watch_stop),
     STEP_END,
 };
 const struct route_doc chats_stop_doc = {

@@ -27,6 +27,11 @@ struct watch_turn {
     struct follow follow;
     struct db_query chat;
 };
+/* The steps once the log is there, or is known not to be: the events from where the reader left
+ * off, or 204; and the stop. */
+void watch_attach(struct flow *f);
+void watch_answer(struct flow *f);
+void watch_stop(struct flow *f);
 extern const struct step chats_stream_steps[];
 extern const struct step chats_stop_steps[];
 extern const struct route_doc messages_list_doc, messages_post_doc, chats_regenerate_doc,

@@ -43,16 +43,15 @@ static void answer_list(struct flow *f)
 }
 
 const struct step models_list_steps[] = {
-    STEP(load_key),       /* 401 */
-    STEP(check_key),      /* 401, 403 */
-    STEP(v1_check_scope), /* 403 */
-    STEP(answer_list),    STEP_ALWAYS(v1_answer_error), STEP_END,
+    STEP(v1_check_key), /* 401, 403, 429 */
+    STEP(answer_list),
+    STEP_ALWAYS(v1_answer_error),
+    STEP_END,
 };
 const struct route_doc models_list_doc = {
     TAG_OPENAI,
     ANSWERS({200, &models_schema}),
     .error = &v1_error_schema,
-    .takes_key = true,
 };
 
 static void answer_model(struct flow *f)
@@ -69,10 +68,8 @@ static void answer_model(struct flow *f)
 }
 
 const struct step models_get_steps[] = {
-    STEP(load_key),       /* 401 */
-    STEP(check_key),      /* 401, 403 */
-    STEP(v1_check_scope), /* 403 */
-    STEP(answer_model),   /* 404 */
+    STEP(v1_check_key), /* 401, 403, 429 */
+    STEP(answer_model), /* 404 */
     STEP_ALWAYS(v1_answer_error),
     STEP_END,
 };
@@ -81,5 +78,4 @@ const struct route_doc models_get_doc = {
     ANSWERS({200, &model_schema}),
     .path = MEMBERS({"id", DOC_TEXT, .about = "The agent's id, or its name"}),
     .error = &v1_error_schema,
-    .takes_key = true,
 };

@@ -80,10 +80,21 @@ static bool is_listed(const int *list, int status)
     return false;
 }
 
+static bool takes_key(const struct route *r)
+{
+    return r->who == WHO_KEY || r->who == WHO_USER_OR_KEY || r->who == WHO_ADMIN_OR_KEY ||
+           r->doc->takes_key;
+}
+
+static bool takes_access_token(const struct route *r)
+{
+    return r->who >= WHO_USER || r->doc->takes_access_token;
+}
+
 static bool may_fail_with(const struct route *r, int status)
 {
     const struct route_doc *doc = r->doc;
-    bool needs_caller = r->who != WHO_ANYONE || doc->takes_key;
+    bool needs_caller = takes_key(r) || takes_access_token(r) || doc->takes_visitor_token;
 
     switch (status) {
     case 400:
@@ -92,7 +103,8 @@ static bool may_fail_with(const struct route *r, int status)
     case 401:
         return needs_caller || is_listed(doc->errors, status);
     case 403: /* a cookie from another page */
-        return r->who == WHO_ADMIN || r->who == WHO_SOCKET || doc->takes_key || !is_safe(r);
+        return r->who == WHO_ADMIN || r->who == WHO_VISITOR || r->who == WHO_SOCKET ||
+               takes_key(r) || !is_safe(r);
     case 404:
         return has_params(r) || is_listed(doc->errors, status);
     case 413:
@@ -101,6 +113,8 @@ static bool may_fail_with(const struct route *r, int status)
     case 422:
         return doc->n_body > 0 || (doc->schema && !doc->error) || doc->query || doc->is_paged ||
                r->body == BODY_UPLOAD || is_listed(doc->errors, status);
+    case 429: /* wrong keys */
+        return takes_key(r) || is_listed(doc->errors, status);
     default:
         return is_listed(doc->errors, status);
     }
@@ -451,16 +465,18 @@ static void pair_security(struct json *j, const struct route *r)
 {
     json_key(j, "security");
     json_begin_array(j);
-    if (r->doc->takes_key) {
+    if (takes_key(r)) {
         write_scheme(j, "api_key");
         write_scheme(j, "api_key_header");
     }
-    if (r->who != WHO_ANYONE) {
+    if (takes_access_token(r)) {
         write_scheme(j, "access_token");
         write_scheme(j, "access_token_cookie");
     }
     if (r->who == WHO_SOCKET)
         write_scheme(j, "access_token_query");
+    if (r->doc->takes_visitor_token)
+        write_scheme(j, "visitor_token");
     json_end_array(j);
 }
 
@@ -594,6 +610,8 @@ static void pair_schemes(struct json *j)
                     "\"description\":\"An agent's API key\"}"},
         {"api_key_header", "{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
                            "\"description\":\"The same key in a header of its own\"}"},
+        {"visitor_token", "{\"type\":\"http\",\"scheme\":\"bearer\","
+                          "\"description\":\"What a widget's session gives its visitor\"}"},
     };
 
     json_key(j, "securitySchemes");

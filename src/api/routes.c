@@ -10,11 +10,13 @@
 #include "chat_socket.h"
 #include "chats.h"
 #include "completions.h"
+#include "db_status.h"
 #include "docs.h"
 #include "documents.h"
 #include "export.h"
 #include "health.h"
 #include "history.h"
+#include "key_chat.h"
 #include "login.h"
 #include "mailed.h"
 #include "messages.h"
@@ -26,6 +28,7 @@
 #include "talk.h"
 #include "team.h"
 #include "users.h"
+#include "widget.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -38,12 +41,12 @@ static const struct route routes[] = {
     {HTTP_GET, "/account/verify", WHO_ANYONE, BODY_NONE, 0, page_account_steps,
      "A page to confirm an address, for links in mails", &page_account_doc},
 
-    {HTTP_GET, "/api/agents", WHO_USER, BODY_NONE, sizeof(struct agents), agents_list_steps,
+    {HTTP_GET, "/api/agents", WHO_USER_OR_KEY, BODY_NONE, sizeof(struct agents), agents_list_steps,
      "List the team's agents", &agents_list_doc},
     {HTTP_POST, "/api/agents", WHO_ADMIN, BODY_JSON, sizeof(struct agents), agents_create_steps,
      "Create an agent", &agents_create_doc},
-    {HTTP_GET, "/api/agents/{id}", WHO_USER, BODY_NONE, sizeof(struct agents), agents_get_steps,
-     "Read an agent", &agents_get_doc},
+    {HTTP_GET, "/api/agents/{id}", WHO_USER_OR_KEY, BODY_NONE, sizeof(struct agents),
+     agents_get_steps, "Read an agent", &agents_get_doc},
     {HTTP_PUT, "/api/agents/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct agents), agents_update_steps,
      "Change the given fields of an agent", &agents_update_doc},
     {HTTP_DELETE, "/api/agents/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct agents),
@@ -80,12 +83,25 @@ static const struct route routes[] = {
     {HTTP_POST, "/api/auth/verify-email/resend", WHO_ANYONE, BODY_JSON, sizeof(struct ask_mail),
      mailed_resend_steps, "Ask for the mail that confirms an address again", &mailed_resend_doc},
 
-    {HTTP_POST, "/api/chat", WHO_USER, BODY_JSON, sizeof(struct talk), talk_steps,
-     "Send a message, in a new chat or one of one's own, and wait for the reply", &talk_doc},
+    {HTTP_POST, "/api/chat", WHO_KEY, BODY_JSON, sizeof(struct chat_call), chat_call_steps,
+     "Send a message, in one's own chat or in an API key's session, and wait for the reply",
+     &chat_call_doc},
+    {HTTP_POST, "/api/chat/session", WHO_KEY, BODY_JSON, sizeof(struct key_begin), key_begin_steps,
+     "Begin a session with an API key", &key_begin_doc},
     {HTTP_POST, "/api/chat/stream", WHO_USER, BODY_JSON, sizeof(struct talk), talk_stream_steps,
      "Send a message, in a new chat or one of one's own, and stream the reply", &talk_stream_doc},
+    {HTTP_POST, "/api/chat/widget", WHO_VISITOR, BODY_JSON, sizeof(struct widget_ask),
+     widget_ask_steps, "Send a visitor's message", &widget_ask_doc},
+    {HTTP_GET, "/api/chat/widget/messages", WHO_VISITOR, BODY_NONE, sizeof(struct widget_list),
+     widget_list_steps, "Read a page of a visitor's messages", &widget_list_doc},
+    {HTTP_POST, "/api/chat/widget/session", WHO_VISITOR, BODY_JSON, sizeof(struct widget_begin),
+     widget_begin_steps, "Begin a visitor's session", &widget_begin_doc},
+    {HTTP_POST, "/api/chat/widget/stop", WHO_VISITOR, BODY_JSON, sizeof(struct widget_watch),
+     widget_stop_steps, "Stop the reply to a visitor", &widget_stop_doc},
+    {HTTP_GET, "/api/chat/widget/stream", WHO_VISITOR, BODY_NONE, sizeof(struct widget_watch),
+     widget_stream_steps, "Attach to the running reply to a visitor", &widget_stream_doc},
     {HTTP_GET, "/api/chat/ws", WHO_SOCKET, BODY_NONE, sizeof(struct chat_socket), chat_socket_steps,
-     "The same over a WebSocket, message after message", &chat_socket_doc},
+     "One's own chats over a WebSocket, message after message", &chat_socket_doc},
 
     {HTTP_GET, "/api/chats", WHO_USER, BODY_NONE, sizeof(struct chats_list), chats_list_steps,
      "List and search one's own chats", &chats_list_doc},
@@ -118,7 +134,7 @@ static const struct route routes[] = {
     {HTTP_GET, "/api/providers/{name}/models", WHO_ADMIN, BODY_NONE, sizeof(struct provider_models),
      providers_models_steps, "List the models that a provider has", &providers_models_doc},
 
-    {HTTP_GET, "/api/team", WHO_ADMIN, BODY_NONE, sizeof(struct team), team_get_steps,
+    {HTTP_GET, "/api/team", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct team), team_get_steps,
      "Read one's team", &team_get_doc},
     {HTTP_PUT, "/api/team", WHO_ADMIN, BODY_JSON, sizeof(struct team), team_update_steps,
      "Change one's team", &team_update_doc},
@@ -130,32 +146,32 @@ static const struct route routes[] = {
      sizeof(struct provider_keys), provider_keys_delete_steps, "Delete a key for a model provider",
      &provider_keys_delete_doc},
 
-    {HTTP_GET, "/api/users", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_list_steps,
+    {HTTP_GET, "/api/users", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct users), users_list_steps,
      "List the team's users", &users_list_doc},
     {HTTP_GET, "/api/users/me", WHO_USER, BODY_NONE, sizeof(struct me), account_get_me_steps,
      "Read one's own account", &account_get_me_doc},
-    {HTTP_GET, "/api/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_get_steps,
-     "Read a user", &users_get_doc},
+    {HTTP_GET, "/api/users/{id}", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct users),
+     users_get_steps, "Read a user", &users_get_doc},
     {HTTP_PUT, "/api/users/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct users), users_update_steps,
      "Change a user's role, name or access", &users_update_doc},
     {HTTP_DELETE, "/api/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_delete_steps,
      "Delete a user", &users_delete_doc},
 
-    /* By an admin's token or an API key: the steps of team_door.h are their door. */
-    {HTTP_GET, "/api/v1/documents", WHO_ANYONE, BODY_NONE, sizeof(struct documents),
+    {HTTP_GET, "/api/v1/documents", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct documents),
      documents_list_steps, "List the team's documents", &documents_list_doc},
-    {HTTP_POST, "/api/v1/documents", WHO_ANYONE, BODY_JSON_OR_UPLOAD,
+    {HTTP_POST, "/api/v1/documents", WHO_ADMIN_OR_KEY, BODY_JSON_OR_UPLOAD,
      sizeof(struct document_upload), document_upload_steps,
      "Add a document to the team's knowledge", &document_upload_doc},
-    {HTTP_POST, "/api/v1/documents/search", WHO_ANYONE, BODY_JSON,
+    {HTTP_POST, "/api/v1/documents/search", WHO_ADMIN_OR_KEY, BODY_JSON,
      sizeof(struct document_search_call), document_search_call_steps, "Search the team's documents",
      &document_search_call_doc},
-    {HTTP_GET, "/api/v1/documents/{id}", WHO_ANYONE, BODY_NONE, sizeof(struct documents),
+    {HTTP_GET, "/api/v1/documents/{id}", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct documents),
      documents_get_steps, "Read a document's state", &documents_get_doc},
-    {HTTP_DELETE, "/api/v1/documents/{id}", WHO_ANYONE, BODY_NONE, sizeof(struct documents),
+    {HTTP_DELETE, "/api/v1/documents/{id}", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct documents),
      documents_delete_steps, "Delete a document", &documents_delete_doc},
-    {HTTP_POST, "/api/v1/documents/{id}/embed", WHO_ANYONE, BODY_NONE, sizeof(struct documents),
-     documents_embed_steps, "Embed again what of a document is not", &documents_embed_doc},
+    {HTTP_POST, "/api/v1/documents/{id}/embed", WHO_ADMIN_OR_KEY, BODY_NONE,
+     sizeof(struct documents), documents_embed_steps, "Embed again what of a document is not",
+     &documents_embed_doc},
 
     {HTTP_POST, "/api/v1/register", WHO_ANYONE, BODY_JSON, sizeof(struct site_registration),
      sites_register_steps, "Register a WordPress site, which is called back", &sites_register_doc},
@@ -183,6 +199,9 @@ static const struct route routes[] = {
     {HTTP_DELETE, "/chatbots/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE, sizeof(struct api_keys),
      api_keys_revoke_steps, "Revoke an API key", &chatbots_keys_revoke_doc},
 
+    {HTTP_GET, "/db-status", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct db_status), db_status_steps,
+     "Does the database answer, and what has the team in it?", &db_status_doc},
+
     {HTTP_GET, "/docs", WHO_ANYONE, BODY_NONE, 0, docs_swagger_steps, "The API in Swagger UI",
      &docs_page_doc},
 
@@ -208,21 +227,18 @@ static const struct route routes[] = {
     {HTTP_GET, "/users/{id}/chatbots", WHO_ADMIN, BODY_NONE, sizeof(struct agents),
      users_chatbots_steps, "List the agents that a user made, as chatbots", &users_chatbots_doc},
 
-    /* By API key: the steps load_key and check_key are their door. */
-    {HTTP_POST, "/v1/chat/completions", WHO_ANYONE, BODY_JSON, sizeof(struct completion),
+    {HTTP_POST, "/v1/chat/completions", WHO_KEY, BODY_JSON, sizeof(struct completion),
      completions_steps, "Ask an agent in OpenAI's protocol", &completions_doc},
-    {HTTP_GET, "/v1/models", WHO_ANYONE, BODY_NONE, sizeof(struct v1), models_list_steps,
+    {HTTP_GET, "/v1/models", WHO_KEY, BODY_NONE, sizeof(struct v1), models_list_steps,
      "The key's agent, as a list of models", &models_list_doc},
-    {HTTP_GET, "/v1/models/{id}", WHO_ANYONE, BODY_NONE, sizeof(struct v1), models_get_steps,
+    {HTTP_GET, "/v1/models/{id}", WHO_KEY, BODY_NONE, sizeof(struct v1), models_get_steps,
      "The key's agent, as a model", &models_get_doc},
 };
 
 const struct http_hooks *api_hooks(void)
 {
-    static const struct http_hooks hooks = {.routes = routes,
-                                            .n_routes = COUNT(routes),
-                                            .on_head = api_on_head,
-                                            .allows_origin = api_allows_origin};
+    static const struct http_hooks hooks = {
+        .routes = routes, .n_routes = COUNT(routes), .on_head = api_on_head, .cors = api_cors};
 
     return &hooks;
 }

@@ -353,7 +353,8 @@ static void add_team(struct flow *f)
                                       db_json(SCOPES),
                                       db_null(),
                                       user,
-                                      now};
+                                      now,
+                                      db_json(STR("[]"))};
     const struct db_call calls[] = {
         {SQL_TEAM_ADD, team_args, COUNT(team_args)},
         {SQL_SITE_ADD, site_args,
@@ -450,21 +451,23 @@ static void read_credentials(struct flow *f)
     struct request *req = request_of(f);
     struct site_validation *s = req->state;
 
-    if (input_read(req, validate_fields, COUNT(validate_fields), s) &&
-        !key_auth_find(f, &s->auth, s->api_key.text))
-        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, WRONG_CREDENTIALS));
+    if (input_read(req, validate_fields, COUNT(validate_fields), s))
+        key_auth_try(&s->auth, f, req, s->api_key.text, NULL);
 }
 
 static void answer_credentials(struct flow *f)
 {
     struct request *req = request_of(f);
     struct site_validation *s = req->state;
+    struct error err = s->auth.sub.flow.err;
     struct buf body = {0};
     struct json j = {.buf = &body};
 
-    if (!key_auth_is_in_force(&s->auth) ||
-        !str_eq_nocase(s->tenant_id.text, db_get_text(s->auth.query.result, 0, BY_KEY_TEAM_ID))) {
-        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, WRONG_CREDENTIALS));
+    if (err.status == ERR_UNAUTHORIZED ||
+        (!is_error(err) && !str_eq_nocase(s->tenant_id.text, id_str(&s->auth.caller.team_id))))
+        err = ERROR(ERR_UNAUTHORIZED, 0, WRONG_CREDENTIALS);
+    if (is_error(err)) {
+        flow_fail(f, err);
         return;
     }
     json_begin_object(&j);
@@ -475,8 +478,8 @@ static void answer_credentials(struct flow *f)
 }
 
 const struct step sites_validate_steps[] = {
-    STEP(read_credentials),   /* 422, 401 */
-    STEP(answer_credentials), /* 401 */
+    STEP(read_credentials),   /* 422 */
+    STEP(answer_credentials), /* 401, 429 */
     STEP_END,
 };
 static const struct schema valid_schema = {
@@ -486,7 +489,7 @@ static const struct schema valid_schema = {
 const struct route_doc sites_validate_doc = {
     TAG_SITES,
     ANSWERS({200, &valid_schema}),
-    DOC_ERRORS(401),
+    DOC_ERRORS(401, 429),
     DOC_BODY(validate_fields),
     .example = "{\"tenant_id\": \"123e4567-e89b-12d3-a456-426614174000\", "
                "\"api_key\": \"eck_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGh\"}",

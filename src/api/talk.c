@@ -65,7 +65,7 @@ void talk_aim(struct turn_request *turn, const struct input *session_id,
 
 /* ---- POST /api/chat, POST /api/chat/stream ---- */
 
-static const struct schema talk_schema = {
+const struct schema talk_schema = {
     "Talk",
     .members = MEMBERS({"message", DOC_TEXT, .min = 1, .max = 32000,
                         .about = "The operator may allow more or fewer characters"},
@@ -106,7 +106,7 @@ void talk_read(struct flow *f)
     talk_aim(turn, &s->session_id, &s->agent_id, &s->model);
 }
 
-static void answer_whole(struct flow *f)
+void talk_answer_whole(struct flow *f)
 {
     struct talk *s = request_of(f)->state;
 
@@ -121,22 +121,7 @@ static void answer_stream(struct flow *f)
     s->ask.mode = ASK_STREAM;
 }
 
-const struct step talk_steps[] = {
-    STEP(answer_whole),
-    STEP(ask_take_rate), /* 429 */
-    STEP(talk_read),     /* 422 */
-    ASK_STEPS,
-};
 #define TALK_EXAMPLE "{\"message\": \"Hello, how are you?\", \"session_id\": null}"
-const struct route_doc talk_doc = {
-    TAG_CHAT,
-    ANSWERS({200, &talk_reply_schema}),
-    DOC_ERRORS(404, 409, 429, 500, 502, 504),
-    .schema = &talk_schema,
-    .example = TALK_EXAMPLE,
-    .headers = ask_headers,
-    .about = "Another agent than the chat's is 409, as is a team without one.",
-};
 const struct step talk_stream_steps[] = {
     STEP(answer_stream),
     STEP(ask_take_rate), /* 429 */

@@ -9,11 +9,13 @@ struct talk {
     struct ask ask; /* first: its steps look here */
     struct input message, session_id, agent_id, model;
 };
-/* A step: reads the body into a struct talk that is the state. */
-void talk_read(struct flow *f);
-extern const struct step talk_steps[];
 extern const struct step talk_stream_steps[];
-extern const struct route_doc talk_doc, talk_stream_doc;
+extern const struct route_doc talk_stream_doc;
+extern const struct schema talk_schema;
+/* Steps of POST /api/chat, where a user calls. */
+void talk_answer_whole(struct flow *f);
+/* Reads the body into a struct talk that is the state. 422 */
+void talk_read(struct flow *f);
 
 /* What was said, to whom: turn for the chat session_id, or when that is not given for a new one.
  * Where the caller and the idempotency key are the same, so is the new chat, for at least the day

@@ -4,6 +4,7 @@
 #include "answer.h"
 #include "base/clock.h"
 #include "doc.h"
+#include "team_door.h"
 #include "upstream/upstream.h"
 
 #include <stddef.h>
@@ -72,6 +73,7 @@ static void answer_team(struct flow *f)
 }
 
 const struct step team_get_steps[] = {
+    STEP(team_door_admin_read), /* 401, 403 */
     STEP(load_team),
     STEP(answer_team),
     STEP_END,

@@ -1,62 +1,61 @@
-/* Two ways in for a team's own work. */
+/* Lets API keys in where people may go. */
 #include "team_door.h"
 
-#include "account/api_key.h"
-#include "account/caller.h"
-#include "api/input.h"
+#include "api/auth.h"
+#include "key_auth.h"
 
-#define NOBODY                                                                                     \
-    "An admin's token or an API key with the needed scope belongs into Authorization: Bearer"
+/* In the request's arena. */
+struct door {
+    struct subflow sub;
+    struct request *req;
+    const char *scope;
+    struct key_auth auth;
+};
 
-/* A token is never mistaken for a key: that has no dots. */
-static bool sends_key(const struct request *req)
+static void check_key(struct flow *f)
 {
-    struct str header = request_header(req, "authorization");
-    struct api_key key;
+    struct door *d = f->state;
 
-    if (request_header(req, "x-api-key").ptr && !caller_of(req))
-        return true;
-    return str_starts_with_nocase(header, STR("Bearer ")) &&
-           api_key_read(str_trim(str_skip(header, 7)), &key);
+    key_auth_start(&d->auth, f, d->req, api_key_sent(d->req), d->scope);
 }
 
-void team_door_load(struct flow *f)
+static void let_in(struct flow *f)
 {
-    struct request *req = request_of(f);
-    struct team_door *d = req->state;
-    const struct caller *who = caller_of(req);
+    struct door *d = f->state;
+    struct caller *who = arena_alloc(&d->req->arena, sizeof(*who));
 
-    d->is_by_key = sends_key(req);
-    if (d->is_by_key)
-        load_key(f);
-    else if (!who)
-        flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, NOBODY));
-    else if (!who->is_admin)
-        flow_fail(f, ERROR(ERR_FORBIDDEN, 0, "Admin privileges required"));
-    else
-        d->team_id = who->team_id;
-}
-
-static void check_scope(struct flow *f, const char *scope)
-{
-    struct request *req = request_of(f);
-    struct team_door *d = req->state;
-
-    if (!d->is_by_key)
+    if (!who) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
         return;
-    check_key(f);
-    if (!is_error(f->err) && key_needs_scope(req, scope))
-        d->team_id = d->key.caller.team_id;
+    }
+    *who = (struct caller){.team_id = d->auth.caller.team_id, .is_admin = true};
+    d->req->caller = who;
 }
 
-void team_door_check_documents(struct flow *f)
+static const struct step door_steps[] = {STEP(check_key), STEP(let_in), STEP_END};
+
+static void open_door(struct flow *f, const char *scope)
 {
-    check_scope(f, "documents");
+    struct request *req = request_of(f);
+    struct door *d;
+
+    if (req->caller)
+        return;
+    d = arena_alloc(&req->arena, sizeof(*d));
+    if (!d) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
+    *d = (struct door){.req = req, .scope = scope};
+    flow_call(f, &d->sub, door_steps, d);
 }
 
-struct db_arg team_door_arg(const struct request *req)
+void team_door_admin_read(struct flow *f)
 {
-    const struct team_door *d = req->state;
+    open_door(f, "admin:read");
+}
 
-    return db_uuid(id_str(&d->team_id));
+void team_door_documents(struct flow *f)
+{
+    open_door(f, "documents");
 }

@@ -1,22 +1,13 @@
-/* The door of routes that work for a whole team: an admin's token, or one of the team's API keys
- * with the scope that the route needs. */
+/* Routes that a person may call, or a program with one of the team's API keys: those of
+ * WHO_USER_OR_KEY and WHO_ADMIN_OR_KEY, whose tables begin with one of these steps. */
 #ifndef AERIE_SRC_API_TEAM_DOOR_H
 #define AERIE_SRC_API_TEAM_DOOR_H
 
-#include "key_auth.h"
+#include "http/http.h"
 
-/* The first member of a route's state, all-zero; filled by the two steps, which come first in its
- * table. Their routes are WHO_ANYONE: a key is told from its row in the database. */
-struct team_door {
-    struct key_auth key; /* first: load_key and check_key look here */
-    struct id team_id;
-    bool is_by_key;
-};
-
-void team_door_load(struct flow *f);            /* 401; 403: no admin's token */
-void team_door_check_documents(struct flow *f); /* 401, 403: the key lacks the scope "documents" */
-
-/* The team of the caller, behind the door. */
-struct db_arg team_door_arg(const struct request *req);
+/* Whom the head named passes. Otherwise an API key with the scope opens, and caller_of(req) is from
+ * then on an admin of its team who has no user_id. 401, 403, 429 */
+void team_door_admin_read(struct flow *f); /* what an admin sees: scope admin:read */
+void team_door_documents(struct flow *f);  /* the team's knowledge: scope documents */
 
 #endif

@@ -5,6 +5,7 @@
 #include "answer.h"
 #include "base/clock.h"
 #include "doc.h"
+#include "team_door.h"
 #include "user_json.h"
 
 #include <stddef.h>
@@ -51,7 +52,8 @@ static void answer_page(struct flow *f)
 }
 
 const struct step users_list_steps[] = {
-    STEP(read_page), /* 422 */
+    STEP(team_door_admin_read), /* 401, 403 */
+    STEP(read_page),            /* 422 */
     STEP(load_page),
     STEP(answer_page),
     STEP_END,
@@ -91,6 +93,7 @@ static void answer_one(struct flow *f)
 }
 
 const struct step users_get_steps[] = {
+    STEP(team_door_admin_read), /* 401, 403 */
     STEP(load_user),
     STEP(require_user), /* 404 */
     STEP(answer_one),

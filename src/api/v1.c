@@ -1,13 +1,17 @@
 /* What the routes for OpenAI's clients share. */
 #include "v1.h"
 
+#include "api/auth.h"
 #include "base/log.h"
 
 #define NO_MODEL "The model does not exist, or this API key may not use it"
 
-void v1_check_scope(struct flow *f)
+void v1_check_key(struct flow *f)
 {
-    (void)!key_needs_scope(request_of(f), "chat");
+    struct request *req = request_of(f);
+    struct v1 *v = req->state;
+
+    key_auth_start(&v->auth, f, req, api_key_sent(req), "chat");
 }
 
 bool v1_check_model(struct request *req, struct str model)

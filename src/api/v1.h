@@ -9,12 +9,12 @@
 
 /* The first member of these routes' states. */
 struct v1 {
-    struct key_auth auth; /* first: load_key and check_key look here */
-    const char *param;    /* the field that an error is about; NULL: none */
+    struct key_auth auth;
+    const char *param; /* the field that an error is about; NULL: none */
 };
 
-/* A step: may the key chat? 403 */
-void v1_check_scope(struct flow *f);
+/* The first step: who calls, and may the key chat? 401, 403, 429 */
+void v1_check_key(struct flow *f);
 /* Is it a name of the key's agent: its id, or its name where no other agent of the team has it? If
  * not, the flow has failed with 404. */
 bool v1_check_model(struct request *req, struct str model) MUST_CHECK;

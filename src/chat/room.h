@@ -11,8 +11,8 @@ struct housekeeping {
     struct timer timer;
     struct flow flow;
     struct arena arena;
-    struct db_query forget;
-    bool is_running;
+    struct db_query forget, sessions;
+    bool is_running, has_more;
 };
 void housekeeping_start(struct housekeeping *h);
 void housekeeping_stop(struct housekeeping *h);

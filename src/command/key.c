@@ -2,20 +2,53 @@
 #include "account/api_key.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/rfc3339.h"
 #include "command.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static struct error add_key(struct db *db, struct str agent, struct str name,
-                            const struct api_key *key, const struct id *id)
+/* What the operator said. */
+struct wish {
+    const char *agent, *name, *scope, *expires;
+};
+
+/* "chat,documents" as the JSON that is stored. */
+static struct error read_scopes(const char *text, struct buf *out)
 {
+    struct str rest = str_from(text ? text : "chat"), word;
+    struct json j = {.buf = out};
+
+    json_begin_array(&j);
+    while (str_next(&rest, ',', &word)) {
+        if (!api_key_is_scope(str_trim(word)))
+            return ERROR(ERR_INVALID, 0,
+                         "--scope must be " API_KEY_SCOPES ", or several with commas");
+        json_str(&j, str_trim(word));
+    }
+    json_end_array(&j);
+    return out->failed ? ERROR(ERR_NO_MEMORY, 0, NULL) : NO_ERROR;
+}
+
+static struct error read_expiry(const char *text, int64_t *us)
+{
+    *us = INT64_MIN;
+    if (text && (!rfc3339_parse(str_from(text), us) || *us <= clock_wall_us()))
+        return ERROR(ERR_INVALID, 0,
+                     "--expires must be a time to come, such as 2030-01-31T12:00:00Z");
+    return NO_ERROR;
+}
+
+static struct error add_key(struct db *db, const struct wish *wish, struct str scopes,
+                            int64_t expires_us, const struct api_key *key, const struct id *id)
+{
+    struct str name = wish->name ? str_from(wish->name) : STR_NONE;
     struct arena arena = {0};
     struct id agent_id;
     struct db_result r;
     struct error err;
 
-    if (!id_parse(agent, &agent_id))
+    if (!id_parse(str_from(wish->agent), &agent_id))
         return ERROR(ERR_INVALID, 0, "--agent must be an agent's id");
     if (!utf8_is_valid(name) || str_has_control(name))
         return ERROR(ERR_INVALID, 0, "--name must be text without control characters");
@@ -28,8 +61,8 @@ static struct error add_key(struct db *db, struct str agent, struct str name,
         err = db_run(db, &arena, SQL_KEY_ADD,
                      DB_ARGS(db_uuid(team), db_uuid(id_str(&agent_id)), db_uuid(id_str(id)),
                              db_text(name), db_text(str_from(key->prefix)),
-                             db_text(str_from(key->hash)), db_json(STR("[\"chat\"]")), db_null(),
-                             db_null(), db_time(clock_wall_us())),
+                             db_text(str_from(key->hash)), db_json(scopes), db_time(expires_us),
+                             db_null(), db_time(clock_wall_us()), db_json(STR("[]"))),
                      &r);
     }
     if (!is_error(err) && r.n_changed == 0)
@@ -58,10 +91,15 @@ static int print_key(const struct api_key *key, const struct id *id, bool as_jso
 
 int command_key(int argc, char **argv)
 {
-    const char *agent = NULL, *name = NULL;
+    struct wish wish = {0};
     bool as_json = false;
-    const struct command_option options[] = {
-        {"--agent", &agent, NULL}, {"--name", &name, NULL}, {"--json", NULL, &as_json}};
+    const struct command_option options[] = {{"--agent", &wish.agent, NULL},
+                                             {"--expires", &wish.expires, NULL},
+                                             {"--json", NULL, &as_json},
+                                             {"--name", &wish.name, NULL},
+                                             {"--scope", &wish.scope, NULL}};
+    struct buf scopes = {0};
+    int64_t expires_us;
     struct id id = id_v7();
     struct api_key key;
     struct error err;
@@ -69,13 +107,18 @@ int command_key(int argc, char **argv)
 
     if (argc < 2 || strcmp(argv[1], "create") != 0 ||
         !command_read_options(argc, argv, 2, options, sizeof(options) / sizeof(options[0])) ||
-        !command_require("--agent", agent))
+        !command_require("--agent", wish.agent))
         return command_usage(argv[0]);
-    err = command_open_db(&db);
-    if (is_error(err))
-        return command_fail(err);
-    api_key_new(&key);
-    err = add_key(db, str_from(agent), name ? str_from(name) : STR_NONE, &key, &id);
-    db_close(db);
+    err = read_scopes(wish.scope, &scopes);
+    if (!is_error(err))
+        err = read_expiry(wish.expires, &expires_us);
+    if (!is_error(err))
+        err = command_open_db(&db);
+    if (!is_error(err)) {
+        api_key_new(&key);
+        err = add_key(db, &wish, buf_str(&scopes), expires_us, &key, &id);
+        db_close(db);
+    }
+    buf_deinit(&scopes);
     return is_error(err) ? command_fail(err) : print_key(&key, &id, as_json);
 }

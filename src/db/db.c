@@ -517,3 +517,8 @@ const char *db_name(const struct db *db)
 {
     return db->driver->name;
 }
+
+const char *db_name_here(void)
+{
+    return db_name(current()->db);
+}

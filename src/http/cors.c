@@ -2,12 +2,20 @@
  * requests are obeyed is decided elsewhere. */
 #include "internal.h"
 
-static bool is_allowed(struct request *req, struct str origin)
+static enum cors decide(struct request *req, struct str origin)
 {
     const struct http_hooks *hooks = &req->conn->http->server->hooks;
 
-    return origin.len > 0 && !str_has_control(origin) && hooks->allows_origin &&
-           hooks->allows_origin(req, origin);
+    if (origin.len == 0 || str_has_control(origin))
+        return CORS_REFUSED;
+    if (req->cors == CORS_UNDECIDED && hooks->cors)
+        req->cors = hooks->cors(req, origin);
+    return req->cors;
+}
+
+static bool is_allowed(struct request *req, struct str origin)
+{
+    return decide(req, origin) >= CORS_WITHOUT_CREDENTIALS;
 }
 
 void cors_write(struct request *req, struct buf *out)
@@ -21,8 +29,9 @@ void cors_write(struct request *req, struct buf *out)
         return;
     buf_append_str(out, STR("Access-Control-Allow-Origin: "));
     buf_append_str(out, origin);
-    buf_append_str(out, STR("\r\nAccess-Control-Allow-Credentials: true\r\n"
-                            "Access-Control-Expose-Headers: X-Request-Id, X-Total-Count, "
+    if (decide(req, origin) == CORS_WITH_CREDENTIALS)
+        buf_append_str(out, STR("\r\nAccess-Control-Allow-Credentials: true"));
+    buf_append_str(out, STR("\r\nAccess-Control-Expose-Headers: X-Request-Id, X-Total-Count, "
                             "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, "
                             "X-RateLimit-Reset, X-RateLimit-Limit-Tokens, "
                             "X-RateLimit-Remaining-Tokens\r\n"));

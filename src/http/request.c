@@ -226,6 +226,18 @@ static struct error judge_lines(struct request *req, const struct parser_head *h
     return NO_ERROR;
 }
 
+/* A preflight asks about another request: that one's route says what pages may do. NULL: none. */
+static const struct route *find_asked_route(struct request *req)
+{
+    struct str asked = request_header(req, "access-control-request-method");
+
+    for (unsigned m = 0; m < N_HTTP_METHODS; m++)
+        if (str_eq(asked, str_from(http_method_name((enum http_method)m))))
+            return router_find(&req->conn->http->server->router, (enum http_method)m, req->path)
+                .route;
+    return NULL;
+}
+
 /* Sets req->route, or answers. False: answered. */
 static bool find_route(struct request *req, const char *method_name)
 {
@@ -254,6 +266,7 @@ static bool find_route(struct request *req, const char *method_name)
     }
     set_allow(req, match.methods);
     if (method == HTTP_OPTIONS) {
+        req->route = find_asked_route(req);
         cors_preflight(req, match.methods);
         response_empty(req, 204);
     } else {

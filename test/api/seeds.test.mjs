@@ -56,3 +56,14 @@ test('clients_of_chat_with_providers_work', async () => {
 
 test('clients_of_streaming_for_n8n_teams_work', () =>
   passes('3-streaming-n8n-teams.sh', { ...aerie.env, aerie: binaryPath(), webhook_url: upstream.url({}, '/webhook/test'), SECRET_KEY: 'a-secret-of-the-tests-long-enough-for-production' }));
+
+test('clients_of_chatbots_and_keys_work', async () => {
+  await aerie.admin.agent({ provider: 'echo' });
+  await passes('4-chatbots-and-keys.sh', { admin: aerie.admin.token });
+});
+
+test('clients_of_widget_sessions_work', async () => {
+  const agent = await aerie.admin.agent({ webhook_url: upstream.url() });
+  const key = await aerie.admin.post(`/api/agents/${agent.id}/api-keys`, {});
+  await passes('5-widget-sessions.sh', { api_key: key.json.api_key, assistant_id: agent.id });
+});

@@ -10,6 +10,7 @@
 #include "db/sql/provider_keys.h"
 #include "db/sql/refresh_tokens.h"
 #include "db/sql/revoked_tokens.h"
+#include "db/sql/sessions.h"
 #include "db/sql/sites.h"
 #include "db/sql/system.h"
 #include "db/sql/teams.h"

@@ -12,7 +12,8 @@ STATEMENT(TURN_LOAD_MESSAGES, SQL_READ, NULL,
           "  min(max(coalesce(json_extract(a.config, '$.context_messages'), 20), 1), 200) * 2 + 2"
           "  FROM chats o LEFT JOIN agents a ON a.id = o.agent_id WHERE o.id = $3), 0)")
 /* $1 team, $2 chat, $3 id, $4 role, $5 content, $6 status, $7 time, $8 NULL or the reply's id that the idempotency row must
- * name, $9 owner and $10 key of that row. Twice with one id is once. */
+ * name, $9 owner and $10 key of that row. Twice with one id is once. is_indexed 2: nobody searches in sessions,
+ * so their words stay out of the index. */
 STATEMENT(MESSAGE_ADD, SQL_WRITE, NULL,
           "INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at)"
           " SELECT $3::uuid, c.team_id, c.id, (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = c.id),"
@@ -20,9 +21,9 @@ STATEMENT(MESSAGE_ADD, SQL_WRITE, NULL,
           " AND ($8::uuid IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1::uuid"
           "  AND i.owner_id = $9::uuid AND i.key = $10::text AND i.reply_id = $8::uuid))"
           " ON CONFLICT (id) DO NOTHING",
-          "INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at)"
+          "INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at, is_indexed)"
           " SELECT $3, c.team_id, c.id, (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = c.id),"
-          " $4, $5, $6, $7 FROM chats c WHERE c.team_id = $1 AND c.id = $2"
+          " $4, $5, $6, $7, CASE WHEN c.user_id IS NULL THEN 2 ELSE 0 END FROM chats c WHERE c.team_id = $1 AND c.id = $2"
           " AND ($8 IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1"
           "  AND i.owner_id = $9 AND i.key = $10 AND i.reply_id = $8))"
           " ON CONFLICT (id) DO NOTHING")

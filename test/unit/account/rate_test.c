@@ -41,6 +41,20 @@ static void the_sixth_of_five_a_minute_waits(void **state)
     assert_int_equal(rate_take(RATE_LOGIN_ACCOUNT, STR("a"), 5, MINUTE), 0);
 }
 
+static void asking_for_the_wait_counts_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE), 0);
+        assert_int_equal(take("a"), 0);
+    }
+    assert_int_equal(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE), take("a"));
+    assert_true(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE) > 0);
+    assert_int_equal(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 0, MINUTE), 0);
+    assert_int_equal(rate_wait(RATE_LOGIN_ACCOUNT, STR("a"), 5, MINUTE), 0);
+}
+
 static void after_the_told_wait_one_passes(void **state)
 {
     (void)state;
@@ -162,6 +176,7 @@ static void what_remains_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(asking_for_the_wait_counts_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_sixth_of_five_a_minute_waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(after_the_told_wait_one_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(in_the_long_run_the_limit_passes_and_not_more, set_up,

@@ -312,10 +312,10 @@ static struct error on_head(struct request *req)
     return req->route->who == NOBODY ? ERROR(ERR_UNAUTHORIZED, 0, "Sign in first") : NO_ERROR;
 }
 
-static bool allows_origin(struct request *req, struct str origin)
+static enum cors cors(struct request *req, struct str origin)
 {
     (void)req;
-    return str_eq(origin, STR("https://good.example"));
+    return str_eq(origin, STR("https://good.example")) ? CORS_WITH_CREDENTIALS : CORS_REFUSED;
 }
 
 /* ---- the server ---- */
@@ -326,7 +326,7 @@ void server_start(const char *trusted_proxies)
         .routes = routes,
         .n_routes = sizeof(routes) / sizeof(routes[0]),
         .on_head = on_head,
-        .allows_origin = allows_origin,
+        .cors = cors,
     };
     static struct str trusted;
 

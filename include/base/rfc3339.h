@@ -1,6 +1,6 @@
 /* Times that clients send. */
-#ifndef AERIE_SRC_API_RFC3339_H
-#define AERIE_SRC_API_RFC3339_H
+#ifndef AERIE_BASE_RFC3339_H
+#define AERIE_BASE_RFC3339_H
 
 #include "base/str.h"
 

@@ -1,5 +1,5 @@
 /* Reads times. */
-#include "rfc3339.h"
+#include "base/rfc3339.h"
 
 #include <time.h>
 
