@@ -149,6 +149,7 @@ const struct step agents_list_steps[] = {
     STEP(answer_page),
     STEP_END,
 };
+
 const struct route_doc agents_list_doc = {
     TAG_AGENTS,
     ANSWERS({200, &agent_schema, .is_list = true}),
@@ -161,6 +162,7 @@ const struct step chatbots_list_steps[] = {
     STEP(as_chatbots), STEP(read_page), /* 422 */
     STEP(load_page),   STEP(answer_page), STEP_END,
 };
+
 const struct route_doc chatbots_list_doc = {
     TAG_CHATBOTS,
     ANSWERS({200, &chatbot_schema, .is_list = true}),
@@ -195,6 +197,7 @@ const struct step users_chatbots_steps[] = {
     STEP(load_page_of_creator), STEP(require_creator), /* 404 */
     STEP(answer_page),          STEP_END,
 };
+
 const struct route_doc users_chatbots_doc = {
     TAG_CHATBOTS,
     ANSWERS({200, &chatbot_schema, .is_list = true}),
@@ -233,12 +236,14 @@ const struct step agents_get_steps[] = {
     STEP(answer_agent),
     STEP_END,
 };
+
 const struct route_doc agents_get_doc = {TAG_AGENTS, ANSWERS({200, &agent_schema})};
 
 const struct step chatbots_get_steps[] = {
     STEP(as_chatbots),  STEP(load_agent), STEP(require_agent), /* 404 */
     STEP(answer_agent), STEP_END,
 };
+
 const struct route_doc chatbots_get_doc = {TAG_CHATBOTS, ANSWERS({200, &chatbot_schema})};
 
 /* ---- what creating and changing share ---- */
@@ -381,6 +386,7 @@ const struct step agents_create_steps[] = {
     STEP(load_fallback), STEP(require_fallback), /* 422 */
     STEP(add_agent),     STEP(answer_create),    STEP_END,
 };
+
 const struct route_doc agents_create_doc = {
     TAG_AGENTS,
     ANSWERS({201, &agent_schema}),
@@ -394,6 +400,7 @@ const struct step chatbots_create_steps[] = {
     STEP(load_fallback), STEP(require_fallback), /* 422 */
     STEP(add_agent),     STEP(answer_create),    STEP_END,
 };
+
 const struct route_doc chatbots_create_doc = {
     TAG_CHATBOTS,
     ANSWERS({201, &chatbot_schema}),
@@ -463,6 +470,7 @@ const struct step agents_update_steps[] = {
     STEP(save_update),   STEP(require_agent),    /* deleted meanwhile */
     STEP(answer_agent),  STEP_END,
 };
+
 const struct route_doc agents_update_doc = {
     TAG_AGENTS,
     ANSWERS({200, &agent_schema}),
@@ -477,6 +485,7 @@ const struct step chatbots_update_steps[] = {
     STEP(save_update),   STEP(require_agent),    /* deleted meanwhile */
     STEP(answer_agent),  STEP_END,
 };
+
 const struct route_doc chatbots_update_doc = {
     TAG_CHATBOTS,
     ANSWERS({200, &chatbot_schema}),
@@ -512,6 +521,7 @@ const struct step agents_delete_steps[] = {
     STEP(answer_delete), /* 404 */
     STEP_END,
 };
+
 const struct route_doc agents_delete_doc = {
     TAG_AGENTS,
     ANSWERS({204}),
@@ -524,4 +534,5 @@ const struct step chatbots_delete_steps[] = {
     STEP(answer_delete), /* 404 */
     STEP_END,
 };
+
 const struct route_doc chatbots_delete_doc = {TAG_CHATBOTS, ANSWERS({204})};

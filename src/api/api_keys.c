@@ -152,6 +152,7 @@ const struct step api_keys_list_steps[] = {
     STEP(answer_page), /* 404 */
     STEP_END,
 };
+
 const struct route_doc api_keys_list_doc = {
     TAG_KEYS,
     ANSWERS({200, &key_schema, .is_list = true}),
@@ -163,6 +164,7 @@ const struct step chatbots_keys_list_steps[] = {
     STEP(load_page),   STEP(answer_page), /* 404 */
     STEP_END,
 };
+
 const struct route_doc chatbots_keys_list_doc = {
     TAG_CHATBOTS,
     ANSWERS({200, &chatbot_key_schema, .is_list = true}),
@@ -249,6 +251,7 @@ static const struct schema new_key_schema = {
     "NewApiKey",
     .members = MEMBERS(KEY_MEMBERS, {"api_key", DOC_TEXT, .about = "Shown this once"}),
 };
+
 static const struct schema new_chatbot_key_schema = {
     "NewChatbotApiKey",
     .members = MEMBERS(CHATBOT_KEY_MEMBERS, {"api_key", DOC_TEXT, .about = "Shown this once"}),
@@ -302,6 +305,7 @@ const struct step api_keys_create_steps[] = {
     STEP(answer_key), /* 404 */
     STEP_END,
 };
+
 const struct route_doc api_keys_create_doc = {
     TAG_KEYS,
     ANSWERS({201, &new_key_schema}),
@@ -314,6 +318,7 @@ const struct step chatbots_keys_create_steps[] = {
     STEP(add_key),     STEP(answer_key), /* 404 */
     STEP_END,
 };
+
 const struct route_doc chatbots_keys_create_doc = {
     TAG_CHATBOTS,
     ANSWERS({201, &new_chatbot_key_schema}),
@@ -363,5 +368,6 @@ const struct step api_keys_revoke_steps[] = {
     STEP(answer_revoke), /* 404 */
     STEP_END,
 };
+
 const struct route_doc api_keys_revoke_doc = {TAG_KEYS, ANSWERS({204})};
 const struct route_doc chatbots_keys_revoke_doc = {TAG_CHATBOTS, ANSWERS({204})};

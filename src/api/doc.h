@@ -103,11 +103,12 @@ struct route_doc {
     const struct schema *schema; /* of a body that no table reads; of the form, where JSON is taken too */
     const char *example;         /* a body, as JSON */
     const struct member *query, *headers;
-    const struct member *path;  /* parameters of the path that are no ids */
-    const struct schema *error; /* NULL: {"detail"}; these routes may answer in both shapes */
-    bool is_paged;              /* limit and offset; X-Total-Count */
-    bool takes_key;             /* an API key opens it, though its row says anyone */
-    const char *about;          /* what the summary leaves out; Markdown */
+    const struct member *path;   /* parameters of the path that are no ids */
+    const struct schema *error;  /* NULL: {"detail"}; these routes may answer in both shapes */
+    bool is_paged;               /* limit and offset; X-Total-Count */
+    bool takes_key, takes_token; /* its steps open it by an API key, or by an access token, though
+                                    its row says anyone */
+    const char *about;           /* what the summary leaves out; Markdown */
 };
 #define DOC_BODY(fields) .body = (fields), .n_body = sizeof(fields) / sizeof((fields)[0])
 #define DOC_ERRORS(...)                                                                            \

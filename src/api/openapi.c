@@ -53,6 +53,7 @@ static const struct schema field_error_schema = {
     "FieldError",
     .members = MEMBERS({"field", DOC_TEXT}, {"message", DOC_TEXT}),
 };
+
 static const struct schema error_schema = {
     "Error",
     .about = "One clear sentence; a 422 also names the fields.",
@@ -83,7 +84,7 @@ static bool is_listed(const int *list, int status)
 static bool may_fail_with(const struct route *r, int status)
 {
     const struct route_doc *doc = r->doc;
-    bool needs_caller = r->who != WHO_ANYONE || doc->takes_key;
+    bool needs_caller = r->who != WHO_ANYONE || doc->takes_key || doc->takes_token;
 
     switch (status) {
     case 400:
@@ -455,7 +456,7 @@ static void pair_security(struct json *j, const struct route *r)
         write_scheme(j, "api_key");
         write_scheme(j, "api_key_header");
     }
-    if (r->who != WHO_ANYONE) {
+    if (r->who != WHO_ANYONE || r->doc->takes_token) {
         write_scheme(j, "access_token");
         write_scheme(j, "access_token_cookie");
     }

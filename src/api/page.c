@@ -94,6 +94,7 @@ const struct step page_asset_steps[] = {
     STEP(send_asset),
     STEP_END,
 };
+
 const struct route_doc page_asset_doc = {
     TAG_RUNNING,
     ANSWERS({200, .type = "text/css"}, {200, .type = "text/javascript"}, {200, .type = "text/html"},

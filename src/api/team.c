@@ -76,6 +76,7 @@ const struct step team_get_steps[] = {
     STEP(answer_team),
     STEP_END,
 };
+
 const struct route_doc team_get_doc = {TAG_TEAM, ANSWERS({200, &team_schema}), DOC_ERRORS(404)};
 
 /* Whom those ask who do not say. */
@@ -197,6 +198,7 @@ const struct step team_update_steps[] = {
     STEP(save_team),          STEP(require_saved),         /* 409 */
     STEP(answer_team),        STEP_END,
 };
+
 const struct route_doc team_update_doc = {
     TAG_TEAM,
     ANSWERS({200, &team_schema}),

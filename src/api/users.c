@@ -56,6 +56,7 @@ const struct step users_list_steps[] = {
     STEP(answer_page),
     STEP_END,
 };
+
 const struct route_doc users_list_doc = {
     TAG_TEAM,
     ANSWERS({200, &user_schema, .is_list = true}),
@@ -96,6 +97,7 @@ const struct step users_get_steps[] = {
     STEP(answer_one),
     STEP_END,
 };
+
 const struct route_doc users_get_doc = {TAG_TEAM, ANSWERS({200, &user_schema})};
 
 /* ---- change ---- */
@@ -187,6 +189,7 @@ const struct step users_update_steps[] = {
     STEP(save_change), STEP(answer_change), /* 409 */
     STEP_END,
 };
+
 const struct route_doc users_update_doc = {
     TAG_TEAM,
     ANSWERS({200, &user_schema}),
@@ -232,6 +235,7 @@ const struct step users_delete_steps[] = {
     STEP(delete_user), STEP(answer_delete), /* 409 */
     STEP_END,
 };
+
 const struct route_doc users_delete_doc = {
     TAG_TEAM,
     ANSWERS({204}),
