@@ -310,7 +310,7 @@ const struct route_doc api_keys_create_doc = {
     TAG_KEYS,
     ANSWERS({201, &new_key_schema}),
     DOC_BODY(key_fields),
-    .example = "{\"name\": \"shop\"}",
+    .example = "{\"name\": \"shop\", \"scopes\": [\"chat\", \"documents\"]}",
 };
 
 const struct step chatbots_keys_create_steps[] = {

@@ -34,6 +34,7 @@ struct member {
     const char *values;      /* of a text: the words it may be, "user|admin" */
     int64_t min, max;        /* of a number, or a text's length; equal: no bounds */
     const char *about;
+    const char *example; /* of a parameter */
 };
 #define MEMBERS(...)                                                                               \
     (const struct member[])                                                                        \
@@ -103,12 +104,12 @@ struct route_doc {
     const struct schema *schema; /* of a body that no table reads; of the form, where JSON is taken too */
     const char *example;         /* a body, as JSON */
     const struct member *query, *headers;
-    const struct member *path;   /* parameters of the path that are no ids */
-    const struct schema *error;  /* NULL: {"detail"}; these routes may answer in both shapes */
-    bool is_paged;               /* limit and offset; X-Total-Count */
-    bool takes_key, takes_token; /* its steps open it by an API key, or by an access token, though
-                                    its row says anyone */
-    const char *about;           /* what the summary leaves out; Markdown */
+    const struct member *path;  /* parameters of the path that are no ids */
+    const struct schema *error; /* NULL: {"detail"}; these routes may answer in both shapes */
+    bool is_paged;              /* limit and offset; X-Total-Count */
+    bool takes_key;             /* an API key opens it, though its row says anyone */
+    bool takes_access_token;    /* a user's token opens it, though its row says anyone */
+    const char *about;          /* what the summary leaves out; Markdown */
 };
 #define DOC_BODY(fields) .body = (fields), .n_body = sizeof(fields) / sizeof((fields)[0])
 #define DOC_ERRORS(...)                                                                            \

@@ -197,4 +197,5 @@ const struct route_doc document_search_call_doc = {
     .schema = &search_body_schema,
     .example = "{\"query\": \"How do I return a parcel?\", \"match_count\": 3}",
     .takes_key = true,
+    .takes_access_token = true,
 };

@@ -309,6 +309,7 @@ const struct route_doc document_upload_doc = {
     .schema = &form_schema,
     .example = "{\"title\": \"Returns\", \"content\": \"Returns are free within thirty days.\"}",
     .takes_key = true,
+    .takes_access_token = true,
     .about =
         "Text, Markdown, HTML or PDF, told by its content. `status` is `failed`, with the reason "
         "in `error`, when the embedding provider did not do its part.",

@@ -88,6 +88,7 @@ const struct route_doc documents_list_doc = {
     ANSWERS({200, &document_schema, .is_list = true}),
     .is_paged = true,
     .takes_key = true,
+    .takes_access_token = true,
 };
 
 /* ---- one document ---- */
@@ -129,6 +130,7 @@ const struct route_doc documents_get_doc = {
     TAG_DOCUMENTS,
     ANSWERS({200, &document_schema}),
     .takes_key = true,
+    .takes_access_token = true,
 };
 
 static void remove_one(struct flow *f)
@@ -163,6 +165,7 @@ const struct route_doc documents_delete_doc = {
     TAG_DOCUMENTS,
     ANSWERS({204}),
     .takes_key = true,
+    .takes_access_token = true,
 };
 
 /* ---- POST /api/v1/documents/{id}/embed ---- */
@@ -204,5 +207,6 @@ const struct route_doc documents_embed_doc = {
     TAG_DOCUMENTS,
     ANSWERS({200, &document_schema}),
     .takes_key = true,
+    .takes_access_token = true,
     .about = "When the provider fails, the document's `status` is `failed`.",
 };

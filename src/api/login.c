@@ -389,4 +389,5 @@ const struct step login_logout_steps[] = {
     STEP_END,
 };
 
-const struct route_doc login_logout_doc = {TAG_ACCOUNTS, ANSWERS({204}), .takes_token = true};
+const struct route_doc login_logout_doc = {TAG_ACCOUNTS, ANSWERS({204}),
+                                           .takes_access_token = true};

@@ -81,10 +81,15 @@ static bool is_listed(const int *list, int status)
     return false;
 }
 
+static bool takes_access_token(const struct route *r)
+{
+    return r->who >= WHO_USER || r->doc->takes_access_token;
+}
+
 static bool may_fail_with(const struct route *r, int status)
 {
     const struct route_doc *doc = r->doc;
-    bool needs_caller = r->who != WHO_ANYONE || doc->takes_key || doc->takes_token;
+    bool needs_caller = takes_access_token(r) || doc->takes_key;
 
     switch (status) {
     case 400:
@@ -148,6 +153,8 @@ static void write_parameter(struct json *j, struct schema_set *set, const char *
     json_pair_bool(j, "required", strcmp(in, "path") == 0 || !(m->type & DOC_OPTIONAL));
     json_key(j, "schema");
     openapi_member(j, set, &plain);
+    if (m->example)
+        json_pair_str(j, "example", str_from(m->example));
     json_end_object(j);
 }
 
@@ -456,7 +463,7 @@ static void pair_security(struct json *j, const struct route *r)
         write_scheme(j, "api_key");
         write_scheme(j, "api_key_header");
     }
-    if (r->who != WHO_ANYONE || r->doc->takes_token) {
+    if (takes_access_token(r)) {
         write_scheme(j, "access_token");
         write_scheme(j, "access_token_cookie");
     }

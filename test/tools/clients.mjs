@@ -3,7 +3,9 @@ const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 const TIDY = 'Tidying up';
 const PICTURE = 'dot.png';
 /** Whose ids a path holds, where its words do not say it. */
-const KIND_OF = { '/v1/models/{id}': ['agent_id'], '/assets/{name}': [null], '/chatbots/{id}/api-keys/{key_id}': ['chatbot_id', 'chatbot_key_id'] };
+const KIND_OF = { '/v1/models/{id}': ['agent_id'], '/chatbots/{id}/api-keys/{key_id}': ['chatbot_id', 'chatbot_key_id'] };
+/** Members of bodies that go by other names than what they are. */
+const OTHER_NAMES = { chatbot_id: 'agent_id', assistant_id: 'agent_id' };
 /** What a call leaves for later ones, beside the id of what it made. */
 const SAVED = {
   'POST /api/auth/login': { access_token: 'access_token' },
@@ -12,18 +14,18 @@ const SAVED = {
   'POST /api/agents/{id}/api-keys': { api_key: 'api_key' },
 };
 
-const idName = (word) => `${word.replace(/^.*-/, '').replace(/s$/, '')}_id`;
+const idName = (word) => `${word.replaceAll('-', '_').replace(/s$/, '')}_id`;
 
-/** `/api/agents/{id}/api-keys/{key_id}`: [agent_id, key_id]; null: what is there is no id. */
+/** `/api/agents/{id}/api-keys/{key_id}`: [agent_id, key_id] */
 function variablesOf(path) {
   if (path in KIND_OF) return KIND_OF[path];
   const words = path.split('/');
   return words.flatMap((word, i) => (word.startsWith('{') ? [word === '{id}' ? idName(words[i - 1]) : word.slice(1, -1)] : []));
 }
 
-/** The document's operations as plain calls, in the order to run them. */
+/** The document's operations as plain calls, in the order to run them; without WebSockets, which are no calls. */
 function callsOf(document) {
-  const all = Object.entries(document.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => {
+  const all = Object.entries(document.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method] && !item[method].responses['101']).map((method) => {
     const operation = item[method];
     const name = `${method.toUpperCase()} ${path}`;
     const item_ = Object.keys(document.paths).find((other) => other.startsWith(`${path}/{`) && !other.slice(path.length + 2).includes('/'));
@@ -40,8 +42,8 @@ function callsOf(document) {
 
 function bodyOf({ operation }) {
   const content = operation.requestBody?.content ?? {};
-  if (content['multipart/form-data']) return { kind: 'upload' };
-  return content['application/json'] ? { kind: 'json', example: content['application/json'].example ?? {} } : { kind: 'none' };
+  if (content['application/json']) return { kind: 'json', example: content['application/json'].example ?? {} };
+  return { kind: content['multipart/form-data'] ? 'upload' : 'none' };
 }
 
 /** The example with what only a run can know left to variables. */
@@ -49,24 +51,32 @@ function fill(call, example, known) {
   if (call.id === 'login') return { email: '{{email}}', password: '{{password}}' };
   if (Array.isArray(example) || example === null || typeof example !== 'object') return example;
   return Object.fromEntries(Object.entries(example).map(([key, value]) => {
-    const name = key === 'model' && call.path.startsWith('/v1/') ? 'agent_id' : key;
+    const name = key === 'model' && call.path.startsWith('/v1/') ? 'agent_id' : OTHER_NAMES[key] ?? key;
     return [key, typeof value === 'string' && known.has(name) ? `{{${name}}}` : fill(call, value, known)];
   }));
 }
 
 const knownOf = (calls) => new Set(calls.flatMap(({ saves }) => Object.keys(saves)));
-const tokenOf = ({ operation }) => ({ api_key: 'api_key', access_token: 'access_token' })[Object.keys(operation.security[0] ?? {})[0]] ?? null;
+/** The token that a call is sent with: the user's, where it is good. */
+const tokenOf = ({ operation }) => {
+  const schemes = operation.security.flatMap((scheme) => Object.keys(scheme));
+  return schemes.includes('access_token') ? 'access_token' : schemes[0] ?? null;
+};
 const streams = ({ operation }) => Object.values(operation.responses).some(({ content }) => content?.['text/event-stream']);
-const urlOf = ({ path, variables }) => {
+/** Where the description has an example of a parameter, that; else a variable. */
+const urlOf = ({ path, variables, operation }) => {
   let i = 0;
-  return path.replace(/\{[^}]*\}/g, () => (variables[i] ? `{{${variables[i++]}}}` : (i++, 'icon.svg')));
+  return path.replace(/\{([^}]*)\}/g, (whole, name) => {
+    const variable = variables[i++];
+    return operation.parameters.find((one) => one.in === 'path' && one.name === name).example ?? `{{${variable}}}`;
+  });
 };
 
 /** docs/api.http, in the words of VS Code's REST Client: {{name.response.body.member}} is what the call of that name answered. */
 export function httpFile(document) {
   const calls = callsOf(document);
   const known = knownOf(calls);
-  const sources = Object.fromEntries(calls.flatMap(({ saves, id }) => Object.entries(saves).map(([name, member]) => [name, `${id}.response.body.${member}`])));
+  const sources = {};
   const resolve = (text) => text.replace(/\{\{(\w+)\}\}/g, (whole, name) => (sources[name] ? `{{${sources[name]}}}` : whole));
   let folder;
   const blocks = calls.map((call) => {
@@ -80,7 +90,9 @@ export function httpFile(document) {
     if (body.kind === 'json') lines.push('Content-Type: application/json', '', JSON.stringify(fill(call, body.example, known), null, 2));
     if (body.kind === 'upload')
       lines.push('Content-Type: multipart/form-data; boundary=upload', '', '--upload', `Content-Disposition: form-data; name="file"; filename="${PICTURE}"`, 'Content-Type: image/png', '', `< ./postman/${PICTURE}`, '--upload--');
-    return resolve(lines.join('\n'));
+    const text = resolve(lines.join('\n'));
+    for (const [name, member] of Object.entries(call.saves)) sources[name] = `${call.id}.response.body.${member}`;
+    return text;
   });
   return `# Every call of the API, for the REST Client of VS Code and editors that speak its language. Send "Log in" first, then from
 # top to bottom what you like.
