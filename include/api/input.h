@@ -39,8 +39,9 @@ struct input_field {
     bool is_required;
     bool is_nullable; /* null is accepted and told; otherwise null is like absent unless required */
     int64_t min, max;
-    size_t offset;     /* of the struct input */
-    const char *alias; /* another name of the same field, or NULL */
+    size_t offset;      /* of the struct input */
+    const char *alias;  /* another name of the same field, or NULL */
+    const char *values; /* of a text: the words it may be, "user|admin"; NULL: any */
 };
 
 /* Fills the struct at base from the body: JSON, or a form where the route takes forms. False: the

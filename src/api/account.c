@@ -204,6 +204,7 @@ const struct step account_register_steps[] = {
     STEP(answer_registration), /* 400, 403 */
     STEP_END,
 };
+
 const struct route_doc account_register_doc = {
     TAG_ACCOUNTS,
     ANSWERS({201, &registered_schema}),
@@ -252,6 +253,7 @@ const struct step account_get_me_steps[] = {
     STEP(answer_me),
     STEP_END,
 };
+
 const struct route_doc account_get_me_doc = {TAG_ACCOUNTS, ANSWERS({200, &user_schema})};
 
 static bool changes_password(const struct me *s)
@@ -366,6 +368,7 @@ const struct step account_put_me_steps[] = {
     STEP(answer_put_me),
     STEP_END,
 };
+
 const struct route_doc account_put_me_doc = {
     TAG_ACCOUNTS,
     ANSWERS({200, &user_schema}),

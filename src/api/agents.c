@@ -151,6 +151,7 @@ const struct step agents_list_steps[] = {
     STEP(answer_page),
     STEP_END,
 };
+
 const struct route_doc agents_list_doc = {
     TAG_AGENTS,
     ANSWERS({200, &agent_schema, .is_list = true}),
@@ -163,6 +164,7 @@ const struct step chatbots_list_steps[] = {
     STEP(as_chatbots), STEP(read_page), /* 422 */
     STEP(load_page),   STEP(answer_page), STEP_END,
 };
+
 const struct route_doc chatbots_list_doc = {
     TAG_CHATBOTS,
     ANSWERS({200, &chatbot_schema, .is_list = true}),
@@ -197,6 +199,7 @@ const struct step users_chatbots_steps[] = {
     STEP(load_page_of_creator), STEP(require_creator), /* 404 */
     STEP(answer_page),          STEP_END,
 };
+
 const struct route_doc users_chatbots_doc = {
     TAG_CHATBOTS,
     ANSWERS({200, &chatbot_schema, .is_list = true}),
@@ -234,12 +237,14 @@ const struct step agents_get_steps[] = {
     STEP(load_agent),           STEP(require_agent), /* 404 */
     STEP(answer_agent),         STEP_END,
 };
+
 const struct route_doc agents_get_doc = {TAG_AGENTS, ANSWERS({200, &agent_schema})};
 
 const struct step chatbots_get_steps[] = {
     STEP(as_chatbots),  STEP(load_agent), STEP(require_agent), /* 404 */
     STEP(answer_agent), STEP_END,
 };
+
 const struct route_doc chatbots_get_doc = {TAG_CHATBOTS, ANSWERS({200, &chatbot_schema})};
 
 /* ---- what creating and changing share ---- */
@@ -382,6 +387,7 @@ const struct step agents_create_steps[] = {
     STEP(load_fallback), STEP(require_fallback), /* 422 */
     STEP(add_agent),     STEP(answer_create),    STEP_END,
 };
+
 const struct route_doc agents_create_doc = {
     TAG_AGENTS,
     ANSWERS({201, &agent_schema}),
@@ -395,6 +401,7 @@ const struct step chatbots_create_steps[] = {
     STEP(load_fallback), STEP(require_fallback), /* 422 */
     STEP(add_agent),     STEP(answer_create),    STEP_END,
 };
+
 const struct route_doc chatbots_create_doc = {
     TAG_CHATBOTS,
     ANSWERS({201, &chatbot_schema}),
@@ -464,6 +471,7 @@ const struct step agents_update_steps[] = {
     STEP(save_update),   STEP(require_agent),    /* deleted meanwhile */
     STEP(answer_agent),  STEP_END,
 };
+
 const struct route_doc agents_update_doc = {
     TAG_AGENTS,
     ANSWERS({200, &agent_schema}),
@@ -478,6 +486,7 @@ const struct step chatbots_update_steps[] = {
     STEP(save_update),   STEP(require_agent),    /* deleted meanwhile */
     STEP(answer_agent),  STEP_END,
 };
+
 const struct route_doc chatbots_update_doc = {
     TAG_CHATBOTS,
     ANSWERS({200, &chatbot_schema}),
@@ -513,6 +522,7 @@ const struct step agents_delete_steps[] = {
     STEP(answer_delete), /* 404 */
     STEP_END,
 };
+
 const struct route_doc agents_delete_doc = {
     TAG_AGENTS,
     ANSWERS({204}),
@@ -525,4 +535,5 @@ const struct step chatbots_delete_steps[] = {
     STEP(answer_delete), /* 404 */
     STEP_END,
 };
+
 const struct route_doc chatbots_delete_doc = {TAG_CHATBOTS, ANSWERS({204})};

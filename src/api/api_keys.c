@@ -157,6 +157,7 @@ const struct step api_keys_list_steps[] = {
     STEP(answer_page), /* 404 */
     STEP_END,
 };
+
 const struct route_doc api_keys_list_doc = {
     TAG_KEYS,
     ANSWERS({200, &key_schema, .is_list = true}),
@@ -168,6 +169,7 @@ const struct step chatbots_keys_list_steps[] = {
     STEP(load_page),   STEP(answer_page), /* 404 */
     STEP_END,
 };
+
 const struct route_doc chatbots_keys_list_doc = {
     TAG_CHATBOTS,
     ANSWERS({200, &chatbot_key_schema, .is_list = true}),
@@ -255,6 +257,7 @@ static const struct schema new_key_schema = {
     "NewApiKey",
     .members = MEMBERS(KEY_MEMBERS, {"api_key", DOC_TEXT, .about = "Shown this once"}),
 };
+
 static const struct schema new_chatbot_key_schema = {
     "NewChatbotApiKey",
     .members = MEMBERS(CHATBOT_KEY_MEMBERS, {"api_key", DOC_TEXT, .about = "Shown this once"}),
@@ -309,11 +312,12 @@ const struct step api_keys_create_steps[] = {
     STEP(answer_key), /* 404 */
     STEP_END,
 };
+
 const struct route_doc api_keys_create_doc = {
     TAG_KEYS,
     ANSWERS({201, &new_key_schema}),
     DOC_BODY(key_fields),
-    .example = "{\"name\": \"shop\"}",
+    .example = "{\"name\": \"shop\", \"scopes\": [\"chat\", \"documents\"]}",
 };
 
 const struct step chatbots_keys_create_steps[] = {
@@ -321,6 +325,7 @@ const struct step chatbots_keys_create_steps[] = {
     STEP(add_key),     STEP(answer_key), /* 404 */
     STEP_END,
 };
+
 const struct route_doc chatbots_keys_create_doc = {
     TAG_CHATBOTS,
     ANSWERS({201, &new_chatbot_key_schema}),
@@ -370,5 +375,6 @@ const struct step api_keys_revoke_steps[] = {
     STEP(answer_revoke), /* 404 */
     STEP_END,
 };
+
 const struct route_doc api_keys_revoke_doc = {TAG_KEYS, ANSWERS({204})};
 const struct route_doc chatbots_keys_revoke_doc = {TAG_CHATBOTS, ANSWERS({204})};

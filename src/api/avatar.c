@@ -76,6 +76,7 @@ const struct step avatar_me_steps[] = {
     STEP(answer_mine),
     STEP_END,
 };
+
 const struct route_doc avatar_me_doc = {TAG_ACCOUNTS, ANSWERS({200, &user_schema})};
 
 static void save_agents(struct flow *f)
@@ -106,4 +107,5 @@ const struct step avatar_agent_steps[] = {
     STEP(answer_agents), /* 404 */
     STEP_END,
 };
+
 const struct route_doc avatar_agent_doc = {TAG_AGENTS, ANSWERS({200, &agent_schema})};

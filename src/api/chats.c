@@ -129,6 +129,7 @@ const struct step chats_list_steps[] = {
     STEP(list_answer),
     STEP_END,
 };
+
 const struct route_doc chats_list_doc = {
     TAG_CHATS,
     ANSWERS({200, &chat_schema, .is_list = true}),
@@ -307,6 +308,7 @@ const struct step chats_create_steps[] = {
     STEP(create_read), STEP(create_store), STEP(create_check),
     STEP(one_load),    STEP(one_answer),   STEP_END,
 };
+
 const struct route_doc chats_create_doc = {
     TAG_CHATS,
     ANSWERS({201, &chat_schema}),
@@ -321,11 +323,13 @@ const struct step chats_get_steps[] = {
     STEP(one_answer),
     STEP_END,
 };
+
 const struct route_doc chats_get_doc = {TAG_CHATS, ANSWERS({200, &chat_schema}),
                                         .query = messages_query};
 const struct step chats_change_steps[] = {
     STEP(one_id), STEP(change_read), STEP(change_store), STEP(one_load), STEP(one_answer), STEP_END,
 };
+
 const struct route_doc chats_change_doc = {
     TAG_CHATS,
     ANSWERS({200, &chat_schema}),
@@ -337,6 +341,7 @@ const struct step chats_remove_steps[] = {
     STEP(one_id),      STEP(remove_store),  STEP(remove_check),
     STEP(remove_turn), STEP(remove_answer), STEP_END,
 };
+
 const struct route_doc chats_remove_doc = {
     TAG_CHATS,
     ANSWERS({204}),

@@ -129,10 +129,12 @@ static const struct schema message_schema = {
     .members = MEMBERS({"role", DOC_TEXT, .values = "system|developer|user|assistant"},
                        {"content", DOC_ANY, .about = "Text, or a list of parts of type text"}),
 };
+
 static const struct schema stream_options_schema = {
     "CompletionStreamOptions",
     .members = MEMBERS({"include_usage", DOC_BOOL | DOC_NULL | DOC_OPTIONAL}),
 };
+
 const struct schema completion_request_schema = {
     "CompletionRequest",
     .members =

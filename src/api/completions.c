@@ -120,6 +120,7 @@ static const struct schema delta_schema = {
     .members = MEMBERS({"role", DOC_TEXT | DOC_OPTIONAL, .values = "assistant"},
                        {"content", DOC_TEXT | DOC_OPTIONAL}),
 };
+
 static const struct schema chunk_choice_schema = {
     "CompletionChunkChoice",
     .members =
@@ -127,6 +128,7 @@ static const struct schema chunk_choice_schema = {
                 {"logprobs", DOC_OBJECT | DOC_NULL},
                 {"finish_reason", DOC_TEXT | DOC_NULL, .values = "stop|length|content_filter"}),
 };
+
 static const struct schema chunk_schema = {
     "CompletionChunk",
     .members = MEMBERS({"id", DOC_TEXT}, {"object", DOC_TEXT, .values = "chat.completion.chunk"},
@@ -134,6 +136,7 @@ static const struct schema chunk_schema = {
                        {"choices", DOC_OBJECT | DOC_LIST, &chunk_choice_schema},
                        {"usage", DOC_OBJECT | DOC_NULL | DOC_OPTIONAL, &usage_schema}),
 };
+
 static const struct schema stream_event_schema = {
     "CompletionEvent",
     .about = "The last event of a stream that went well is `[DONE]`.",
@@ -370,12 +373,14 @@ static const struct schema completion_message_schema = {
     .members = MEMBERS({"role", DOC_TEXT, .values = "assistant"}, {"content", DOC_TEXT},
                        {"refusal", DOC_TEXT | DOC_NULL}),
 };
+
 static const struct schema choice_schema = {
     "CompletionChoice",
     .members = MEMBERS({"index", DOC_INT}, {"message", DOC_OBJECT, &completion_message_schema},
                        {"logprobs", DOC_OBJECT | DOC_NULL},
                        {"finish_reason", DOC_TEXT, .values = "stop|length|content_filter"}),
 };
+
 static const struct schema completion_schema = {
     "Completion",
     .members = MEMBERS({"id", DOC_TEXT}, {"object", DOC_TEXT, .values = "chat.completion"},
@@ -495,6 +500,7 @@ const struct step completions_steps[] = {
     STEP_ALWAYS(check_usage),
     STEP_END,
 };
+
 const struct route_doc completions_doc = {
     TAG_OPENAI,
     ANSWERS({200, &completion_schema}, {200, &stream_event_schema, .type = "text/event-stream"}),

@@ -34,6 +34,7 @@ struct member {
     const char *values;      /* of a text: the words it may be, "user|admin" */
     int64_t min, max;        /* of a number, or a text's length; equal: no bounds */
     const char *about;
+    const char *example; /* of a parameter */
 };
 #define MEMBERS(...)                                                                               \
     (const struct member[])                                                                        \

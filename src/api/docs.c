@@ -40,6 +40,7 @@ static const struct schema openapi_schema = {
         MEMBERS({"openapi", DOC_TEXT}, {"info", DOC_OBJECT}, {"servers", DOC_OBJECT | DOC_LIST},
                 {"tags", DOC_OBJECT | DOC_LIST}, {"paths", DOC_OBJECT}, {"components", DOC_OBJECT}),
 };
+
 const struct route_doc docs_openapi_doc = {TAG_RUNNING, ANSWERS({200, &openapi_schema})};
 
 /* ---- pages ---- */

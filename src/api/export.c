@@ -268,6 +268,7 @@ static void send_pages(struct flow *f)
 const struct step chats_export_steps[] = {
     STEP(read_format), STEP(load_chat), STEP(begin), STEP(send_pages), STEP_END,
 };
+
 const struct route_doc chats_export_doc = {
     TAG_CHATS,
     ANSWERS({200, &export_schema}, {200, .type = "text/markdown"}, {200, .type = "text/plain"}),

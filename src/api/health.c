@@ -77,5 +77,6 @@ const struct route_doc home_doc = {
     ANSWERS({200, &health_schema}, {200, .type = "text/html"}, {304}),
     .about = "A browser gets a page with a live chat, everyone else the health.",
 };
+
 const struct route_doc health_doc = {TAG_RUNNING, ANSWERS({200, &health_schema})};
 const struct route_doc health_ready_doc = {TAG_RUNNING, ANSWERS({200, &ready_schema})};

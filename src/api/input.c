@@ -66,6 +66,34 @@ static bool is_length_right(struct request *req, const struct input_field *field
     return false;
 }
 
+static bool is_value(struct str text, const char *values)
+{
+    struct str rest = str_from(values), value;
+
+    while (str_next(&rest, '|', &value))
+        if (str_eq(text, value))
+            return true;
+    return false;
+}
+
+static bool is_value_right(struct request *req, const struct input_field *field, struct str text)
+{
+    struct buf message = {0};
+    struct str rest = str_from(field->values), value;
+
+    if (!field->values || is_value(text, field->values))
+        return true;
+    buf_append_str(&message, STR("must be "));
+    for (bool is_first = true; str_next(&rest, '|', &value); is_first = false) {
+        if (!is_first)
+            buf_append_str(&message, rest.len > 0 ? STR(", ") : STR(" or "));
+        buf_append_str(&message, value);
+    }
+    wrong_text(req, field, message.failed ? STR_NONE : arena_copy(&req->arena, buf_str(&message)));
+    buf_deinit(&message);
+    return false;
+}
+
 static bool is_domain(struct str domain)
 {
     struct str label;
@@ -164,7 +192,7 @@ static void take_text(struct request *req, const struct input_field *field, stru
         text = str_trim(text);
     if (field->kind == INPUT_LINE ? str_has_control(text) : has_forbidden_control(text))
         wrong(req, field, "must not hold control characters");
-    else if (is_length_right(req, field, text))
+    else if (is_length_right(req, field, text) && is_value_right(req, field, text))
         out->text = text.len > 0 ? text : STR("");
 }
 

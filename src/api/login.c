@@ -176,6 +176,7 @@ const struct step login_steps[] = {
     STEP(store_login),    /* 401, 403, 409 */
     STEP(answer_login),   STEP_END,
 };
+
 const struct route_doc login_doc = {
     TAG_ACCOUNTS,
     ANSWERS({200, &tokens_schema}),
@@ -334,6 +335,7 @@ const struct step login_refresh_steps[] = {
     STEP(read_refresh),   STEP(find_refresh),   STEP(rotate),
     STEP(find_successor), STEP(answer_refresh), STEP_END,
 };
+
 const struct route_doc login_refresh_doc = {
     TAG_ACCOUNTS,    ANSWERS({200, &tokens_schema}),
     DOC_ERRORS(401), DOC_BODY(refresh_fields),
@@ -386,4 +388,6 @@ const struct step login_logout_steps[] = {
     STEP(answer_logout),
     STEP_END,
 };
-const struct route_doc login_logout_doc = {TAG_ACCOUNTS, ANSWERS({204}), DOC_ERRORS(401)};
+
+const struct route_doc login_logout_doc = {TAG_ACCOUNTS, ANSWERS({204}),
+                                           .takes_access_token = true};

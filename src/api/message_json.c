@@ -47,6 +47,7 @@ static const struct schema tokens_schema = {
     .members = MEMBERS({"tokens", DOC_INT}, {"prompt_tokens", DOC_INT},
                        {"completion_tokens", DOC_INT}, {"estimated", DOC_BOOL | DOC_OPTIONAL}),
 };
+
 const struct schema message_schema = {
     "Message",
     .members =
@@ -55,6 +56,7 @@ const struct schema message_schema = {
                 {"timestamp", DOC_TIME}, {"model", DOC_TEXT | DOC_OPTIONAL},
                 {"usage", DOC_OBJECT | DOC_OPTIONAL, &usage_schema}, {"metadata", DOC_OBJECT}),
 };
+
 const struct schema reply_schema = {
     "Reply",
     .members = MEMBERS(

@@ -18,31 +18,37 @@ static const struct schema status_data = {
         {"done", DOC_BOOL},
         {"session_id", DOC_ID | DOC_OPTIONAL, .about = "In the first event of /api/chat/stream"}),
 };
+
 static const struct schema status_event = {
     "StatusEvent",
     .about = "Something to see while the reply is made.",
     .members = MEMBERS({"type", DOC_TEXT, .values = "status"}, {"data", DOC_OBJECT, &status_data}),
 };
+
 static const struct schema message_data = {
     "MessageEventData",
     .members = MEMBERS({"content", DOC_TEXT}),
 };
+
 static const struct schema message_event = {
     "MessageEvent",
     .about = "The next piece of the reply.",
     .members =
         MEMBERS({"type", DOC_TEXT, .values = "message"}, {"data", DOC_OBJECT, &message_data}),
 };
+
 static const struct schema done_data = {
     "DoneEventData",
     .members = MEMBERS({"message", DOC_TEXT}, {"message_id", DOC_ID},
                        {"stopped", DOC_BOOL | DOC_OPTIONAL}),
 };
+
 static const struct schema done_event = {
     "DoneEvent",
     .about = "The end: the reply is stored.",
     .members = MEMBERS({"type", DOC_TEXT, .values = "done"}, {"data", DOC_OBJECT, &done_data}),
 };
+
 static const struct schema error_data = {
     "ErrorEventData",
     .members =
@@ -53,11 +59,13 @@ static const struct schema error_data = {
                            "empty_reply|interrupted|upstream_limit|not_saved|internal"},
                 {"message_id", DOC_ID | DOC_OPTIONAL}, {"retry_after", DOC_INT | DOC_OPTIONAL}),
 };
+
 static const struct schema error_event = {
     "ErrorEvent",
     .about = "The end of a reply that failed.",
     .members = MEMBERS({"type", DOC_TEXT, .values = "error"}, {"data", DOC_OBJECT, &error_data}),
 };
+
 const struct schema turn_event_schema = {
     "TurnEvent",
     .one_of = ONE_OF(&status_event, &message_event, &done_event, &error_event),
@@ -111,6 +119,7 @@ const struct step messages_list_steps[] = {
     STEP(list_answer),
     STEP_END,
 };
+
 const struct route_doc messages_list_doc = {
     TAG_MESSAGES,
     ANSWERS({200, &message_schema, .is_list = true}),
@@ -165,6 +174,7 @@ const struct step messages_post_steps[] = {
     STEP(post_read),     /* 404, 422 */
     ASK_STEPS,
 };
+
 const struct route_doc messages_post_doc = {
     TAG_MESSAGES,
     ANSWERS({200, &turn_event_schema, .type = "text/event-stream"}, {200, &reply_schema}),
@@ -181,6 +191,7 @@ const struct step chats_regenerate_steps[] = {
     STEP(regenerate_read),
     ASK_STEPS,
 };
+
 const struct route_doc chats_regenerate_doc = {
     TAG_MESSAGES,
     ANSWERS({200, &turn_event_schema, .type = "text/event-stream"}, {200, &reply_schema}),
@@ -237,6 +248,7 @@ void watch_answer(struct flow *f)
 const struct step chats_stream_steps[] = {
     STEP(find_turn), STEP(check_chat), STEP(watch_attach), STEP(watch_answer), STEP_END,
 };
+
 const struct route_doc chats_stream_doc = {
     TAG_MESSAGES,
     ANSWERS({200, &turn_event_schema, .type = "text/event-stream"},
@@ -262,6 +274,7 @@ const struct step chats_stop_steps[] = {
     STEP(watch_stop),
     STEP_END,
 };
+
 const struct route_doc chats_stop_doc = {
     TAG_MESSAGES,
     ANSWERS({202, .about = "The turn ends, or none runs"}),

@@ -9,6 +9,7 @@ static const struct schema model_schema = {
     .members = MEMBERS({"id", DOC_ID}, {"object", DOC_TEXT, .values = "model"},
                        {"created", DOC_INT}, {"owned_by", DOC_TEXT}),
 };
+
 static const struct schema models_schema = {
     "Models",
     .members = MEMBERS({"object", DOC_TEXT, .values = "list"},
@@ -48,6 +49,7 @@ const struct step models_list_steps[] = {
     STEP_ALWAYS(v1_answer_error),
     STEP_END,
 };
+
 const struct route_doc models_list_doc = {
     TAG_OPENAI,
     ANSWERS({200, &models_schema}),
@@ -73,6 +75,7 @@ const struct step models_get_steps[] = {
     STEP_ALWAYS(v1_answer_error),
     STEP_END,
 };
+
 const struct route_doc models_get_doc = {
     TAG_OPENAI,
     ANSWERS({200, &model_schema}),

@@ -53,6 +53,7 @@ static const struct schema field_error_schema = {
     "FieldError",
     .members = MEMBERS({"field", DOC_TEXT}, {"message", DOC_TEXT}),
 };
+
 static const struct schema error_schema = {
     "Error",
     .about = "One clear sentence; a 422 also names the fields.",
@@ -161,6 +162,8 @@ static void write_parameter(struct json *j, struct schema_set *set, const char *
     json_pair_bool(j, "required", strcmp(in, "path") == 0 || !(m->type & DOC_OPTIONAL));
     json_key(j, "schema");
     openapi_member(j, set, &plain);
+    if (m->example)
+        json_pair_str(j, "example", str_from(m->example));
     json_end_object(j);
 }
 

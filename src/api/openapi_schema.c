@@ -185,6 +185,8 @@ static void pair_field(struct json *j, const struct input_field *field)
         json_pair_str(j, "format", STR("password"));
     if (is_text || field->kind == INPUT_INT)
         pair_bounds(j, !is_text, field->min, field->max);
+    if (field->values)
+        pair_values(j, field->values, field->is_nullable);
 }
 
 static void pair_lines(struct json *j, const struct input_field *field)

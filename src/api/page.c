@@ -94,9 +94,10 @@ const struct step page_asset_steps[] = {
     STEP(send_asset),
     STEP_END,
 };
+
 const struct route_doc page_asset_doc = {
     TAG_RUNNING,
     ANSWERS({200, .type = "text/css"}, {200, .type = "text/javascript"}, {200, .type = "text/html"},
             {200, .type = "image/svg+xml"}, {304}),
-    .path = MEMBERS({"name", DOC_TEXT, .about = "A file of the page"}),
+    .path = MEMBERS({"name", DOC_TEXT, .about = "A file of the pages", .example = "icon.svg"}),
 };

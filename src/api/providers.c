@@ -167,7 +167,7 @@ const struct route_doc providers_models_doc = {
     TAG_AGENTS,
     ANSWERS({200, &models_schema}),
     DOC_ERRORS(502, 504),
-    .path = MEMBERS({"name", DOC_TEXT, .about = "A provider"}),
+    .path = MEMBERS({"name", DOC_TEXT, .about = "A provider", .example = "openai"}),
     .query = MEMBERS({"agent_id", DOC_ID | DOC_OPTIONAL, .about = "Ask as this agent"}),
     .about = "Asks the provider, with the agent's, the team's or the server's key.",
 };

@@ -420,11 +420,13 @@ const struct step sites_register_steps[] = {
     STEP_ALWAYS(release_site), /* the next one may ask */
     STEP_END,
 };
+
 static const struct schema registered_schema = {
     "RegisteredSite",
     .members = MEMBERS({"success", DOC_BOOL}, {"tenant_id", DOC_ID}, {"api_key", DOC_TEXT},
                        {"chatbot_id", DOC_ID}, {"message", DOC_TEXT}),
 };
+
 const struct route_doc sites_register_doc = {
     TAG_SITES,
     ANSWERS({200, &registered_schema}),
@@ -482,10 +484,12 @@ const struct step sites_validate_steps[] = {
     STEP(answer_credentials), /* 401, 429 */
     STEP_END,
 };
+
 static const struct schema valid_schema = {
     "ValidCredentials",
     .members = MEMBERS({"valid", DOC_BOOL}, {"message", DOC_TEXT}),
 };
+
 const struct route_doc sites_validate_doc = {
     TAG_SITES,
     ANSWERS({200, &valid_schema}),

@@ -78,6 +78,7 @@ const struct step team_get_steps[] = {
     STEP(answer_team),
     STEP_END,
 };
+
 const struct route_doc team_get_doc = {TAG_TEAM, ANSWERS({200, &team_schema}), DOC_ERRORS(404)};
 
 /* Whom those ask who do not say. */
@@ -199,6 +200,7 @@ const struct step team_update_steps[] = {
     STEP(save_team),          STEP(require_saved),         /* 409 */
     STEP(answer_team),        STEP_END,
 };
+
 const struct route_doc team_update_doc = {
     TAG_TEAM,
     ANSWERS({200, &team_schema}),

@@ -81,6 +81,7 @@ static const struct schema v1_error_members = {
     .members = MEMBERS({"message", DOC_TEXT}, {"type", DOC_TEXT}, {"param", DOC_TEXT | DOC_NULL},
                        {"code", DOC_TEXT | DOC_NULL}),
 };
+
 const struct schema v1_error_schema = {
     "OpenAIError",
     .members = MEMBERS({"error", DOC_OBJECT, &v1_error_members}),

@@ -349,6 +349,7 @@ const struct route_doc widget_stop_doc = {
     ANSWERS({202, .about = "The turn ends, or none runs"}),
     DOC_ERRORS(404),
     DOC_BODY(stop_fields),
+    .example = "{\"session_id\": \"123e4567-e89b-42d3-a456-426614174000\"}",
     .query = MEMBERS({"session_id", DOC_TEXT | DOC_OPTIONAL, .about = "Instead of a body"}),
     .takes_visitor_token = true,
 };

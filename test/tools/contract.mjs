@@ -1,5 +1,6 @@
 // Holds a server to its own openapi.json: each answer's status, type, headers and JSON must be as it says, and no member may
-// come that it does not name. The clients of http.mjs ask here; others (the openai package, ws, curl) read what they read.
+// come that it does not name. The clients of http.mjs ask here. Others do not: the openai package, EventSource and curl hand out no
+// plain answer to look at, a WebSocket's frames are no response, and their tests say themselves what must come.
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);

@@ -4,7 +4,7 @@
 #include "fake_request.h"
 
 struct everything {
-    struct input text, line, email, secret, id, flag, number, object, lines;
+    struct input text, line, email, secret, id, flag, number, object, lines, word;
 };
 
 #define FIELD(name, kind, nullable, min, max)                                                      \
@@ -21,6 +21,7 @@ static const struct input_field fields[] = {
     FIELD(number, INPUT_INT, false, -5, 5),
     FIELD(object, INPUT_OBJECT, false, 0, 20),
     FIELD(lines, INPUT_LINES, false, 0, 2),
+    {"word", INPUT_LINE, false, false, 1, 10, offsetof(struct everything, word), NULL, "a|bc|d"},
 };
 
 static struct fake fake;
@@ -116,6 +117,23 @@ static void bounds_count_characters_not_bytes(void **state)
     assert_int_equal(READ("{\"line\":\"a\",\"object\":{\"a\":\"aaaaaaaaaaaaaaaaaaaa\"}}"),
                      ERR_INVALID);
     assert_int_equal(READ("{\"line\":\"a\",\"lines\":[\"a\",\"b\",\"c\"]}"), ERR_INVALID);
+}
+
+static void a_word_is_one_of_the_list(void **state)
+{
+    static const char *const bad[] = {"", "b", "bcd", "A", "a|bc", "|"};
+
+    (void)state;
+    assert_int_equal(READ("{\"line\":\"a\",\"word\":\" bc \"}"), OK);
+    assert_text(in.word.text, "bc");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char body[64];
+
+        snprintf(body, sizeof(body), "{\"line\":\"a\",\"word\":\"%s\"}", bad[i]);
+        assert_int_equal(read_text(str_from(body)), ERR_INVALID);
+        assert_true(fake_has_error(&fake, "word"));
+    }
+    assert_string_equal(fake.errors[0].value, "must be a, bc or d");
 }
 
 static void null_is_told_where_it_may_be_and_absent_elsewhere(void **state)
@@ -267,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_json_object_is_malformed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_wrong_field_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bounds_count_characters_not_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_word_is_one_of_the_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(null_is_told_where_it_may_be_and_absent_elsewhere, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(no_body_is_an_object_without_members, set_up, tear_down),
