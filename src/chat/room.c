@@ -119,14 +119,18 @@ void chat_drain(struct loop *l, void (*on_drained)(struct loop *l))
 void chat_abort(struct loop *l)
 {
     struct chat_room *room = l->rooms[ROOM_CHAT];
+    void (*on_drained)(struct loop * l) = room->on_drained;
     struct list running, *link;
 
+    room->on_drained = NULL; /* one that ends at once is not the last of them */
     list_init(&running);
     list_splice(&running, &room->turns);
     while ((link = list_pop(&running))) {
         list_push(&room->turns, link);
         turn_end_now(link, ERROR(ERR_INTERRUPTED, 0, "The server is shutting down"));
     }
+    room->on_drained = on_drained;
+    room_check_drained(room);
 }
 
 void chat_detach(struct loop *l)

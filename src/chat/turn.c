@@ -175,7 +175,6 @@ static void settle(struct flow *f)
 
     t->outcome = f->err;
     t->log->reply_outcome = t->outcome.status;
-    timer_stop(&t->grace);
     if (!t->log->is_begun &&
         turn_was_added(t)) /* stopped while the commit was under way: it is stored all the same */
         turn_log_open(t->log);

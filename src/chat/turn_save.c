@@ -153,4 +153,5 @@ void turn_close_log(struct flow *f)
     log_debug("turn %s: ended %s, %zu bytes", t->log->turn_id.text,
               status_row(t->log->outcome.status)->name, t->log->text.len);
     turn_log_close(t->log, out->failed ? STR("") : buf_str(out));
+    timer_stop(&t->grace); /* readers who left while the reply was stored may have started it */
 }

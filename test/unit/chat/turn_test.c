@@ -3,6 +3,7 @@
 #include "../cmocka_all.h"
 #include "../sweep.h"
 #include "../allocs.h"
+#include "../../../src/chat/room.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "chat/hub.h"
@@ -531,6 +532,35 @@ static void a_reply_that_could_not_be_stored_says_so_and_frees_its_chat(void **s
     scenario_finish(&scenario, false);
 }
 
+static void a_reader_who_leaves_while_the_reply_is_stored_starts_no_grace(void **state)
+{
+    sqlite3 *other;
+
+    (void)state;
+    set_config("{\"delay_ms\":20,\"on_disconnect\":\"grace\",\"grace_seconds\":1}");
+    scenario_start(&scenario);
+    while (scenario.log->text.len == 0)
+        sweep_turn(&loop);
+    other = lock_database();
+    while (!str_eq(turn_log_text(scenario.log), STR("Echo: one two three")))
+        sweep_turn(&loop);
+    for (unsigned i = 0; i < 5; i++)
+        sweep_turn(&loop);
+    assert_int_equal(turn_log_phase(scenario.log), TURN_LOG_OPEN); /* it is being stored */
+    leave(&scenario);
+    for (unsigned i = 0; i < 3; i++)
+        sweep_turn(&loop); /* its letter */
+    sqlite3_close(other);
+    run_to_end(scenario.log);
+    assert_int_equal(scenario.log->outcome.status, OK);
+    scenario_finish(&scenario, false);
+    set_config("{\"delay_ms\":4}");
+    for (unsigned i = 0; i < 110; i++) {
+        sweep_turn(&loop); /* a timer of a turn that is gone would come now */
+        usleep(10000);
+    }
+}
+
 static bool is_chat_free(void)
 {
     struct turn_log *there = hub_find(&chat_id, &user_id);
@@ -622,6 +652,47 @@ static int open_rooms(void **state)
     return 0;
 }
 
+static struct turn_log *running[4];
+static unsigned n_drained;
+
+static void on_room_drained(struct loop *l)
+{
+    (void)l;
+    n_drained++;
+    for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++)
+        assert_null(running[i]->turn);
+}
+
+/* The last thing that the room does. */
+static void a_room_is_drained_once_and_when_its_last_turn_has_ended(void **state)
+{
+    struct chat_room *room = loop.rooms[ROOM_CHAT];
+
+    (void)state;
+    for (unsigned at = 0; at < 12; at++) {
+        n_drained = 0;
+        for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++) {
+            struct id chat = id_v7();
+            struct turn_request r = to_chat(&chat);
+
+            r.is_new_chat = true;
+            must(turn_start(&r, &running[i]));
+        }
+        for (unsigned turn = 0; turn < at; turn++)
+            sweep_turn(&loop);
+        chat_drain(&loop, on_room_drained);
+        chat_abort(&loop);
+        for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++)
+            run_to_end(running[i]);
+        for (unsigned i = 0; i < 3 || room->housekeeping.is_running; i++)
+            sweep_turn(&loop);
+        assert_int_equal(n_drained, 1);
+        for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++)
+            turn_log_unref(running[i]);
+        room->is_draining = false;
+    }
+}
+
 static int close_rooms(void **state)
 {
     char command[128];
@@ -658,7 +729,9 @@ int main(void)
         cmocka_unit_test(a_turn_that_is_asked_to_stop_while_its_readers_leave_stops),
         cmocka_unit_test(a_reply_waits_a_while_for_a_database_that_is_away_at_its_end),
         cmocka_unit_test(a_reply_that_could_not_be_stored_says_so_and_frees_its_chat),
+        cmocka_unit_test(a_reader_who_leaves_while_the_reply_is_stored_starts_no_grace),
         cmocka_unit_test(a_turn_that_finds_no_memory_at_any_moment_ends_once_and_tells_no_lie),
+        cmocka_unit_test(a_room_is_drained_once_and_when_its_last_turn_has_ended),
     };
     int failed;
 
