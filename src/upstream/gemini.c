@@ -142,13 +142,17 @@ static const struct model_option options[] = {
 /* "gemini-2.5-flash", or with its collection: "tunedModels/mine". */
 static void write_url(const struct model_request *rq, struct str base_url, struct buf *url)
 {
+    /* Who talks may choose the model, but not another place than models have. */
+    bool may_name_collection = !str_contains(rq->model, STR(".."));
+
     model_request_url(url, base_url, STR("/"));
-    if (str_find(rq->model, '/') == rq->model.len)
+    if (!may_name_collection || str_find(rq->model, '/') == rq->model.len)
         buf_append_str(url, STR("models/"));
     for (size_t i = 0; i < rq->model.len; i++) {
         unsigned char c = (unsigned char)rq->model.ptr[i];
 
-        if (c < 0x80 && (isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~' || c == '/'))
+        if (c < 0x80 && (isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~' ||
+                         (c == '/' && may_name_collection)))
             buf_append_char(url, (char)c);
         else
             buf_printf(url, "%%%02X", c);

@@ -258,4 +258,6 @@ test('a_model_of_gemini_may_be_named_with_its_collection_and_cannot_change_the_p
   assert.equal(tuned.stream.text, 'tok0');
   const odd = await ask(await agentOf('gemini', { model: 'gemini-x?key=1#ü' }), 'tokens=1');
   assert.equal(odd.requests[0].path, '/gemini/v1beta/models/gemini-x%3Fkey%3D1%23%C3%BC:streamGenerateContent');
+  const up = await ask(await agentOf('gemini', { model: '../../other/v1' }), 'tokens=1');
+  assert.equal(up.requests[0].path, '/gemini/v1beta/models/..%2F..%2Fother%2Fv1:streamGenerateContent');
 });

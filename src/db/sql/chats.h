@@ -40,12 +40,14 @@ STATEMENT(CHAT_REMOVE, SQL_WRITE, NULL,
 /* What a message touches last: its chat comes to the top of the list. */
 STATEMENT(CHAT_TOUCH, SQL_WRITE, NULL, "UPDATE chats SET updated_at = $3 WHERE team_id = $1 AND id = $2",
           NULL)
-/* A page of what was said last in each chat, its first $5 characters; an empty reply says nothing. */
+/* A page of what was said last in each chat, its first $5 characters; an empty reply says nothing. The
+ * page is cut first: else the messages of each chat before it would be looked for, too. */
 STATEMENT(CHAT_HISTORY, SQL_READ, NULL,
           "SELECT c.id, c.title, (SELECT substr(m.content, 1, CAST($5 AS integer)) FROM messages m WHERE m.chat_id = c.id"
           "  AND m.content <> '' ORDER BY m.seq DESC LIMIT 1), c.updated_at"
-          " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND NOT c.is_archived"
-          " ORDER BY c.updated_at DESC, c.id DESC LIMIT $3 OFFSET $4",
+          " FROM (SELECT id, title, updated_at FROM chats WHERE team_id = $1 AND owner_id = $2 AND NOT is_archived"
+          "  ORDER BY updated_at DESC, id DESC LIMIT $3 OFFSET $4) c"
+          " ORDER BY c.updated_at DESC, c.id DESC",
           NULL)
 /* A new chat that got no message, as its idempotency key was taken meanwhile. */
 STATEMENT(CHAT_DROP_EMPTY, SQL_WRITE, NULL,
