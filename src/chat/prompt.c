@@ -233,13 +233,14 @@ bool prompt_fall_back(struct arena *a, const struct db_result *chat, struct upst
 {
     struct str id = db_get_text(chat, 0, FALLBACK_ID);
     struct upstream_prompt instead;
+    struct id fallback_id;
     struct error err;
 
-    if (!id_parse(id, agent_id))
+    if (!id_parse(id, &fallback_id))
         return false;
     err = prompt_of_agent(a, id, chat, FALLBACK_COLUMNS, &instead);
     if (is_error(err)) {
-        log_warn("prompt: the fallback agent %s cannot be asked: %s", agent_id->text,
+        log_warn("prompt: the fallback agent %s cannot be asked: %s", fallback_id.text,
                  err.detail ? err.detail : status_row(err.status)->name);
         return false;
     }
@@ -247,6 +248,7 @@ bool prompt_fall_back(struct arena *a, const struct db_result *chat, struct upst
     instead.messages = prompt->messages;
     instead.n_messages = prompt->n_messages;
     *prompt = instead;
+    *agent_id = fallback_id;
     *name = db_get_text(chat, 0, FALLBACK_NAME);
     return true;
 }

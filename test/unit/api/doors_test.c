@@ -299,6 +299,97 @@ static void a_completion_survives_every_allocation(void **state)
                      "\"messages\":[{\"role\":\"user\",\"content\":\"one two three\"}]}");
 }
 
+/* ---- clients that leave ---- */
+
+static void leave_by_close(int fd)
+{
+    (void)fd;
+}
+
+static void leave_by_half(int fd)
+{
+    shutdown(fd, SHUT_WR);
+    turn(3);
+}
+
+static void leave_by_reset(int fd)
+{
+    struct linger now = {1, 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+static void leave_by_word(int fd)
+{
+    static const char goodbye[] = {(char)0x88, (char)0x82, 0, 0, 0, 0, 3, (char)0xe8};
+
+    (void)send(fd, goodbye, sizeof(goodbye), MSG_NOSIGNAL); /* to the completion it is rubbish */
+    turn(3);
+}
+
+static int send_completion(void)
+{
+    static const char body[] = "{\"model\":\"Echo\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"one two\"}]}";
+    char head[1024];
+    int fd = client_connect(), len;
+
+    len = snprintf(head, sizeof(head),
+                   "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+                   "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", key.text, strlen(body), body);
+    send_all(fd, head, (size_t)len);
+    return fd;
+}
+
+static int send_message(void)
+{
+    int fd = open_socket();
+
+    send_text(fd, "{\"message\":\"one two\"}");
+    return fd;
+}
+
+/* After every turn of the loop in which something may happen. */
+static void sweep_leaving(int (*begin)(void), void (*leave)(int fd), const char *end)
+{
+    static struct heard h;
+    const char *const ends[] = {end, NULL};
+    unsigned at = 0;
+    int fd;
+
+    do {
+        fd = begin();
+        h = (struct heard){.len = 0};
+        for (unsigned i = 0; i < at && !has(&h, end); i++) {
+            ssize_t n;
+
+            turn(1);
+            n = recv(fd, h.text + h.len, sizeof(h.text) - h.len, 0);
+            h.len += n > 0 ? (size_t)n : 0;
+            usleep(50);
+        }
+        leave(fd);
+        hang_up(fd);
+        at++;
+    } while (!has(&h, end) && at < 1000);
+    assert_in_range(at, 3, 999);
+    fd = begin(); /* and the next one is served */
+    h = (struct heard){.len = 0};
+    listen_for(fd, &h, ends);
+    assert_false(h.has_ended);
+    hang_up(fd);
+}
+
+static void a_client_may_leave_a_socket_or_a_completion_at_any_moment_in_any_way(void **state)
+{
+    void (*const ways[])(int fd) = {leave_by_close, leave_by_half, leave_by_reset, leave_by_word};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        sweep_leaving(send_message, ways[i], "\"type\":\"done\"");
+        sweep_leaving(send_completion, ways[i], "[DONE]");
+    }
+}
+
 /* ---- the rooms ---- */
 
 static bool is_there;
@@ -383,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_message_over_a_socket_survives_every_allocation),
         cmocka_unit_test(a_repeated_message_over_a_socket_survives_every_allocation),
         cmocka_unit_test(a_completion_survives_every_allocation),
+        cmocka_unit_test(a_client_may_leave_a_socket_or_a_completion_at_any_moment_in_any_way),
     };
     int failed;
 
