@@ -166,12 +166,16 @@ test('a_pdf_that_swells_hangs_or_cannot_be_read_harms_nobody', async () => {
   const crashing = join(makeFolder(), 'pdftotext');
   writeFileSync(crashing, '#!/bin/sh\necho begun\nkill -SEGV $$\n');
   chmodSync(crashing, 0o755);
+  const forking = join(makeFolder(), 'pdftotext');
+  writeFileSync(forking, '#!/bin/sh\nsleep 20 &\necho begun\n');
+  chmodSync(forking, 0o755);
   const endless = join(makeFolder(), 'pdftotext');
   writeFileSync(endless, '#!/bin/sh\nexec yes endless\n');
   chmodSync(endless, 0o755);
   const cases = [
     [422, { DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
     [422, { DOCUMENTS__PDFTOTEXT: hanging, DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
+    [422, { DOCUMENTS__PDFTOTEXT: forking, DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
     [413, { DOCUMENTS__PDFTOTEXT: endless }, /longer than/],
     [422, { DOCUMENTS__PDFTOTEXT: crashing }, /damaged/],
     [503, { DOCUMENTS__PDFTOTEXT: '/nowhere/pdftotext' }, /install poppler-utils/],
@@ -400,14 +404,16 @@ test('a_team_may_choose_its_own_model_and_never_takes_the_operators_key_elsewher
 
 test('the_reader_of_pdfs_is_limited_before_it_gets_the_file', async () => {
   const telling = join(makeFolder(), 'pdftotext');
-  writeFileSync(telling, '#!/bin/sh\ncat >/dev/null\necho "memory $(ulimit -v) cpu $(ulimit -t) files $(ulimit -f) arguments $*"\nenv | sort | cut -d= -f1 | tr "\\n" " "\n');
+  writeFileSync(telling, '#!/bin/sh\ncat >/dev/null\necho "memory $(ulimit -v) cpu $(ulimit -t) files $(ulimit -f) arguments $*"\nenv | sort | cut -d= -f1 | tr "\\n" " "\necho\nls -l /proc/self/fd\n');
   chmodSync(telling, 0o755);
-  const odd = await Aerie.start({ env: { DOCUMENTS__PDFTOTEXT: telling, DOCUMENTS__PDF_SECONDS: '7', DOCUMENTS__PDF_MEMORY_BYTES: '100000000' } });
+  const odd = await Aerie.start({ env: { DOCUMENTS__PDFTOTEXT: telling, DOCUMENTS__PDF_SECONDS: '7', DOCUMENTS__PDF_MEMORY_BYTES: '100000000', EMBEDDINGS__BASE_URL: provider.baseUrl, EMBEDDINGS__API_KEY: 'sk-embeddings' } });
   try {
+    await added(odd.admin, { content: 'Other servers have been called, and libcurl has its handles.' });
     assert.equal((await upload(odd.admin, 'x.pdf', 'application/pdf', pdfOf('Hello'))).status, 201);
-    const [{ content }] = (await search(odd.admin, { query: 'memory' })).results;
-    const [limits, environment] = content.split('\n');
+    const { content } = (await search(odd.admin, { query: 'memory' })).results.find((hit) => hit.content.startsWith('memory'));
+    const [limits, environment, ...handles] = content.split('\n');
     assert.equal(limits, `memory ${Math.floor(100000000 / 1024)} cpu 7 files 0 arguments -q -enc UTF-8 -nopgbrk - -`);
+    assert.equal(handles.filter((line) => /socket:|pipe:|anon_inode:/.test(line)).length, 2, 'its own two pipes, and nothing of the server');
     assert.doesNotMatch(environment, /SECRET|DATABASE|EMBEDDINGS/);
   } finally {
     await odd.stop();
