@@ -606,3 +606,36 @@ test('an_openai_client_gets_knowledge_too', async () => {
   assert.equal(answer.status, 200, answer.text);
   assert.match((await told(tag)).system_prompt, /\[1\] Returns\nReturns are free/);
 });
+
+test('a_fallback_agent_is_told_what_its_own_config_asks_for', async () => {
+  const { admin, agent: other, tag } = await knowingTeam({ knowledge: { match_count: 1 } });
+  const down = upstream.url({ status: 500 });
+  const main = await admin.agent({ webhook_url: down, system_prompt: 'Nobody hears this.', config: { knowledge: true, fallback_agent_id: other.id } });
+  const chat = await admin.chat(main);
+  await admin.ask(chat, 'Are returns free?');
+  const { system_prompt: prompt } = await told(tag);
+  assert.match(prompt, /^You sell shoes\.\n\n.*\[1\] Returns\nReturns are free/s);
+  assert.doesNotMatch(prompt, /\[2\]/);
+  assert.equal((await admin.messages(chat)).at(-1).metadata.sources.length, 1);
+
+  const { api_key: key } = (await admin.post(`/api/agents/${main.id}/api-keys`, {})).json;
+  const ignorant = await admin.agent({ webhook_url: upstream.url({ tag: `${tag}2`, tokens: 2 }), system_prompt: 'Not told.' });
+  const messages = [{ role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Are returns free?' }];
+  for (const stream of [false, true]) {
+    const answer = await aerie.request('POST', '/v1/chat/completions', { token: key, json: { model: main.id, messages, stream } });
+    assert.equal(answer.status, 200, answer.text);
+    assert.match(answer.text, /tok/);
+    assert.ok(answer.text.includes(`"model":"${main.id}"`));
+  }
+  const asked = upstream.requests.filter((request) => request.options.tag === tag);
+  assert.equal(asked.length, 3);
+  for (const request of asked.slice(1)) assert.match(request.json.system_prompt, /^You sell shoes\.\n\nBe brief\.\n\n.*\[1\] Returns/s);
+  assert.equal(aerie.database.query(`select count(*) from usage_days where agent_id = '${main.id}'`), '0');
+
+  await admin.put(`/api/agents/${main.id}`, { config: { knowledge: true, fallback_agent_id: ignorant.id } });
+  await admin.ask(chat, 'Are returns free?');
+  assert.equal((await told(`${tag}2`)).system_prompt, 'Not told.');
+  assert.equal((await admin.messages(chat)).at(-1).metadata.sources, undefined);
+  await admin.put(`/api/agents/${main.id}`, { config: {} });
+  assert.equal((await aerie.request('POST', '/v1/chat/completions', { token: key, json: { model: main.id, messages } })).status, 502);
+});
