@@ -37,8 +37,8 @@ struct error prompt_build(struct arena *a, const struct id *chat_id, const struc
  * would fail there as well. */
 bool prompt_may_fall_back(struct error err);
 /* Turns the prompt to the agent that is asked when the chat's own fails: the same messages, and its
- * own words, model and address. chat: a row of TURN_LOAD_CHAT or TURN_LOAD_AGENT. False: there is none,
- * and nothing has changed. */
+ * own words, model and address. chat: a row of TURN_LOAD_CHAT or TURN_LOAD_AGENT. False: there is
+ * none, and nothing has changed. */
 bool prompt_fall_back(struct arena *a, const struct db_result *chat, struct upstream_prompt *prompt,
                       struct id *agent_id, struct str *name) MUST_CHECK;
 

@@ -368,8 +368,7 @@ static void fall_back(struct flow *f)
     const struct db_result *r = s->fallback.result;
     struct str name;
 
-    if (!r || r->n_rows == 0 ||
-        !prompt_fall_back(&s->arena, r, &s->prompt, &s->agent_id, &name))
+    if (!r || r->n_rows == 0 || !prompt_fall_back(&s->arena, r, &s->prompt, &s->agent_id, &name))
         return;
     log_info("completion %s: %s; asking agent %s instead", s->id.text,
              status_row(s->ask.flow.err.status)->name, s->agent_id.text);

@@ -116,8 +116,8 @@ static void ask_agent(struct flow *f)
     flow_try(f, &t->ask, call_steps, t);
 }
 
-/* Turns to the chat's other agent, once. What the first was told it does not count: a workflow that may
- * run all the same is not sent its message again, but another is asked. */
+/* Turns to the chat's other agent, once. What the first was told it does not count: a workflow that
+ * may run all the same is not sent its message again, but another is asked. */
 static void fall_back(struct flow *f)
 {
     struct turn *t = turn_of(f);

@@ -389,6 +389,13 @@ test('a_team_may_choose_its_own_model_and_never_takes_the_operators_key_elsewher
     assert.equal(own.requests.length, 1);
     assert.equal(own.requests[0].headers.authorization, undefined);
     assert.deepEqual([own.requests[0].json.model, own.requests[0].json.dimensions], ['own', 12]);
+    for (const [who, provider, key] of [[aerie.admin, 'openai_compatible', 'sk-of-another-team'], [other, 'openai', 'sk-for-another-address']])
+      assert.equal((await who.post('/api/team/provider-keys', { provider, key })).status, 201);
+    await search(other, { query: 'whatever' });
+    assert.equal(own.requests.at(-1).headers.authorization, undefined);
+    assert.equal((await other.post('/api/team/provider-keys', { provider: 'openai_compatible', key: 'sk-of-this-team' })).status, 201);
+    await search(other, { query: 'whatever' });
+    assert.equal(own.requests.at(-1).headers.authorization, 'Bearer sk-of-this-team');
     const { results } = await search(other, { query: 'the first model' });
     assert.deepEqual(results.map((hit) => [hit.title, hit.similarity === null]), [['new', false], ['old', true]], 'what the first model made is found by words');
     const old = (await other.get(path)).json.find((d) => d.id !== document.id);
