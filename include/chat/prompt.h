@@ -33,8 +33,12 @@ struct error prompt_of_agent(struct arena *a, struct str agent_id, const struct 
 struct error prompt_build(struct arena *a, const struct id *chat_id, const struct db_result *chat,
                           const struct db_result *messages, struct str content, struct str model,
                           struct upstream_prompt *out, struct prompt_policy *policy) MUST_CHECK;
+/* How a call to an agent ended: may another one be asked, as long as no text has come? Not for what
+ * would fail there as well. */
+bool prompt_may_fall_back(struct error err);
 /* Turns the prompt to the agent that is asked when the chat's own fails: the same messages, and its
- * own words, model and address. False: there is none, and nothing has changed. */
+ * own words, model and address. chat: a row of TURN_LOAD_CHAT or TURN_LOAD_AGENT. False: there is
+ * none, and nothing has changed. */
 bool prompt_fall_back(struct arena *a, const struct db_result *chat, struct upstream_prompt *prompt,
                       struct id *agent_id, struct str *name) MUST_CHECK;
 

@@ -69,6 +69,9 @@ void upstream_start(struct upstream_call *call, struct flow *f,
 
 /* By its name in the API ("n8n"); NULL: no such provider. */
 const struct provider *provider_find(struct str name);
+/* Who answers at a URL of OpenAI's protocol: the one whose own URL it is, or begins with; else
+ * openai_compatible. */
+const struct provider *provider_of_url(struct str url);
 const char *provider_name(const struct provider *p);
 /* What the first status event says: "Sending request to n8n webhook...". */
 const char *provider_greeting(const struct provider *p);

@@ -72,7 +72,6 @@ static bool read_message(struct request *req, struct arena *a, yyjson_val *val, 
     yyjson_val *said = json_member(val, "content");
     bool is_assistant = str_eq(role, STR("assistant"));
     struct error err;
-    size_t n_chars;
 
     if (str_eq(role, STR("tool")) || str_eq(role, STR("function")))
         return refuse_message(req, i, "Agents call their tools themselves: no tool messages");
@@ -83,10 +82,8 @@ static bool read_message(struct request *req, struct arena *a, yyjson_val *val, 
     err = message_content_read(a, said, &content);
     if (is_error(err))
         return err.status == ERR_INVALID ? refuse_message(req, i, err.detail) : fail(req, err);
-    n_chars = utf8_length(content);
-    if (!is_assistant && n_chars > config()->limits.message_chars)
+    if (!is_assistant && utf8_length(content) > config()->limits.message_chars)
         return refuse_length(req, i);
-    out->n_chars += n_chars;
     if (content.len == 0)
         return !str_eq(role, STR("user")) || refuse_message(req, i, "The message is empty");
     if (!is_system(role)) {

@@ -9,7 +9,6 @@ struct completion_input {
     struct upstream_message *messages; /* the user's and the assistant's, oldest first */
     size_t n_messages;
     struct str system; /* those of the system and the developer, joined; "" : none */
-    size_t n_chars;    /* of all that is sent along */
     bool is_stream, wants_usage;
 };
 

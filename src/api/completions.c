@@ -36,7 +36,7 @@ static void write_start(struct json *j, const struct completion *s, const char *
 
 static void write_usage(struct json *j, const struct completion *s)
 {
-    const struct usage usage = usage_of(&s->call.usage, s->in.n_chars, s->n_reply_chars);
+    const struct usage usage = usage_of(&s->call.usage, s->n_prompt_chars, s->n_reply_chars);
 
     json_key(j, "usage");
     json_begin_object(j);
@@ -235,11 +235,23 @@ static void read_body(struct flow *f)
 }
 
 /* The agent's own words come first, the client's after them. */
+static void add_client_words(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+    struct str own = s->prompt.system_prompt;
+
+    if (s->in.system.len > 0)
+        s->prompt.system_prompt = own.len > 0 ? arena_printf(&s->arena, "%.*s\n\n%.*s",
+                                                             STR_ARG(own), STR_ARG(s->in.system))
+                                              : s->in.system;
+    if (!s->prompt.system_prompt.ptr)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+}
+
 static void build_prompt(struct flow *f)
 {
     struct completion *s = request_of(f)->state;
     const struct key_caller *who = &s->v1.auth.caller;
-    struct str own;
     struct error err =
         prompt_of_agent(&s->arena, id_str(&who->agent_id), who->row, BY_KEY_AGENT, &s->prompt);
 
@@ -247,17 +259,11 @@ static void build_prompt(struct flow *f)
         flow_fail(f, err);
         return;
     }
-    own = s->prompt.system_prompt;
-    s->in.n_chars += utf8_length(own);
-    if (s->in.system.len > 0)
-        s->prompt.system_prompt = own.len > 0 ? arena_printf(&s->arena, "%.*s\n\n%.*s",
-                                                             STR_ARG(own), STR_ARG(s->in.system))
-                                              : s->in.system;
-    if (!s->prompt.system_prompt.ptr)
-        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    s->agent_id = who->agent_id;
     s->prompt.session_id = id_str(&s->id);
     s->prompt.messages = s->in.messages;
     s->prompt.n_messages = s->in.n_messages;
+    add_client_words(f);
 }
 
 static void find_knowledge(struct flow *f)
@@ -271,11 +277,9 @@ static void find_knowledge(struct flow *f)
 static void take_knowledge(struct flow *f)
 {
     struct completion *s = request_of(f)->state;
-    size_t n_before = utf8_length(s->prompt.system_prompt);
     struct str sources;
 
     (void)knowledge_take(s->knowledge, &sources);
-    s->in.n_chars += utf8_length(s->prompt.system_prompt) - n_before;
 }
 
 static void on_text(struct upstream_call *call, struct str text)
@@ -303,8 +307,9 @@ static void call_provider(struct flow *f)
     struct completion *s = request_of(f)->state;
 
     buf_init(&s->text, config()->upstream.reply_bytes + 1);
-    s->call.state = s;
-    s->call.on_text = on_text;
+    s->provider = s->prompt.provider;
+    s->n_prompt_chars = usage_prompt_chars(&s->prompt);
+    s->call = (struct upstream_call){.state = s, .on_text = on_text};
     upstream_start(&s->call, f, &s->prompt);
 }
 
@@ -328,6 +333,70 @@ static void ask_agent(struct flow *f)
     flow_try(f, &s->ask, ask_steps, req);
 }
 
+/* ---- another agent instead, as in chats ---- */
+
+static bool wants_fallback(const struct completion *s)
+{
+    return prompt_may_fall_back(s->ask.flow.err) && s->n_reply_chars == 0 &&
+           s->call.finish != UPSTREAM_FILTERED &&
+           str_contains(s->prompt.config, STR("fallback_agent_id"));
+}
+
+static void query_fallback(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+    const struct key_caller *who = &s->v1.auth.caller;
+
+    db_query(&s->fallback, f, &s->arena, SQL_TURN_LOAD_AGENT,
+             DB_ARGS(db_uuid(id_str(&who->team_id)), db_uuid(id_str(&who->agent_id))));
+}
+
+static const struct step fallback_steps[] = {STEP(query_fallback), STEP_END};
+
+static void load_fallback(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+
+    if (wants_fallback(s))
+        flow_try(f, &s->load, fallback_steps, req);
+}
+
+static void fall_back(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+    const struct db_result *r = s->fallback.result;
+    struct str name;
+
+    if (!r || r->n_rows == 0 || !prompt_fall_back(&s->arena, r, &s->prompt, &s->agent_id, &name))
+        return;
+    log_info("completion %s: %s; asking agent %s instead", s->id.text,
+             status_row(s->ask.flow.err.status)->name, s->agent_id.text);
+    s->has_fallen_back = true;
+    add_client_words(f);
+}
+
+static void find_knowledge_again(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+
+    if (s->has_fallen_back)
+        find_knowledge(f);
+}
+
+static void ask_fallback(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+
+    if (!s->has_fallen_back)
+        return;
+    take_knowledge(f);
+    flow_try(f, &s->ask, ask_steps, req);
+}
+
+/* ---- the end ---- */
+
 static void on_drain_cancel(struct op *op)
 {
     op_end(op, ERROR(ERR_CANCELED, 0, NULL));
@@ -340,8 +409,6 @@ static void send_rest(struct flow *f)
     if (s->is_blocked)
         op_begin(&s->drain, f, on_drain_cancel);
 }
-
-/* ---- the end ---- */
 
 static void send_error(struct completion *s, struct error err)
 {
@@ -449,12 +516,12 @@ static void add_usage(struct flow *f)
     struct request *req = request_of(f);
     struct completion *s = req->state;
     const struct key_caller *who = &s->v1.auth.caller;
-    const struct usage usage = usage_of(&s->call.usage, s->in.n_chars, s->n_reply_chars);
+    const struct usage usage = usage_of(&s->call.usage, s->n_prompt_chars, s->n_reply_chars);
     const struct usage_account account = {
         .team_id = who->team_id,
         .owner_id = who->key_id,
-        .agent_id = who->agent_id,
-        .provider = db_get_text(who->row, 0, BY_KEY_AGENT),
+        .agent_id = s->agent_id,
+        .provider = str_from(provider_name(s->provider)),
         .model = s->call.model,
     };
     struct db_arg args[USAGE_ARGS];
@@ -492,6 +559,10 @@ const struct step completions_steps[] = {
     STEP(find_knowledge),
     STEP(take_knowledge),
     STEP(ask_agent), /* ends with the last token, or with the client */
+    STEP(load_fallback),
+    STEP(fall_back), /* where it failed before the first */
+    STEP(find_knowledge_again),
+    STEP(ask_fallback),
     STEP(send_rest), /* to a client that reads slowly */
     STEP(answer),
     STEP_ALWAYS(v1_answer_error),

@@ -15,17 +15,20 @@ struct completion {
     struct upstream_prompt prompt;
     struct knowledge *knowledge; /* in the arena; NULL: none is wanted */
     struct arena arena; /* what the agent is told; goes when it begins to answer */
-    struct subflow ask, save;
-    struct db_query usage;
+    struct id agent_id; /* who answers */
+    const struct provider *provider;
+    struct subflow ask, load, save;
+    struct db_query fallback, usage;
     struct upstream_call call;
     struct buf text;        /* of the reply: what the client was not sent yet */
     struct op drain;        /* waits for the client to take it */
     struct timer heartbeat; /* of a stream */
     struct id id;
     int64_t created_s;
-    size_t n_reply_chars;
+    size_t n_prompt_chars, n_reply_chars;
     bool is_counted; /* as one of limits.streams */
     bool is_blocked; /* the socket takes no more for now */
+    bool has_fallen_back;
     bool has_failed; /* an event could not be written */
 };
 extern const struct step completions_steps[];

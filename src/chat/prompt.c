@@ -228,6 +228,21 @@ struct error prompt_build(struct arena *a, const struct id *chat_id, const struc
     return add_messages(a, config_json, messages, content, out);
 }
 
+bool prompt_may_fall_back(struct error err)
+{
+    switch ((int)err.status) {
+    case ERR_PROVIDER_UNREACHABLE:
+    case ERR_PROVIDER_TIMEOUT:
+    case ERR_PROVIDER_AUTH:
+    case ERR_PROVIDER_RATE_LIMITED:
+    case ERR_PROVIDER_ERROR:
+    case ERR_INTERRUPTED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool prompt_fall_back(struct arena *a, const struct db_result *chat, struct upstream_prompt *prompt,
                       struct id *agent_id, struct str *name)
 {

@@ -116,25 +116,9 @@ static void ask_agent(struct flow *f)
     flow_try(f, &t->ask, call_steps, t);
 }
 
-/* May another agent be asked? Not once text has come, nor for what would fail there as well. */
-static bool may_fall_back(const struct turn *t)
-{
-    switch (t->ask.flow.err.status) {
-    case ERR_PROVIDER_UNREACHABLE:
-    case ERR_PROVIDER_TIMEOUT:
-    case ERR_PROVIDER_AUTH:
-    case ERR_PROVIDER_RATE_LIMITED:
-    case ERR_PROVIDER_ERROR:
-    case ERR_INTERRUPTED:
-        return t->log->text.len == 0;
-    default:
-        return false;
-    }
-}
-
-/* Asks the chat's other agent, once. What the first was told it does not count: a workflow that may
- * run all the same is not sent its message again, but another is asked. */
-static void ask_fallback(struct flow *f)
+/* Turns to the chat's other agent, once. What the first was told it does not count: a workflow that
+ * may run all the same is not sent its message again, but another is asked. */
+static void fall_back(struct flow *f)
 {
     struct turn *t = turn_of(f);
     struct error err = t->ask.flow.err;
@@ -142,7 +126,7 @@ static void ask_fallback(struct flow *f)
 
     if (!is_error(err))
         return;
-    if (!may_fall_back(t) ||
+    if (t->log->text.len > 0 || !prompt_may_fall_back(err) ||
         !prompt_fall_back(&t->arena, t->load->chat.result, &t->prompt, &t->agent_id, &name)) {
         flow_fail(f, err);
         return;
@@ -152,11 +136,31 @@ static void ask_fallback(struct flow *f)
     words = arena_printf(&t->arena, "Asking %.*s instead", STR_ARG(name));
     notify(t, "warning", words.ptr ? words : STR("Asking another agent instead"), STR(""));
     t->has_fallen_back = true;
-    t->sources = STR(""); /* the other agent was not told */
+    t->sources = STR(""); /* of what the first was told */
     t->provider = t->prompt.provider;
     t->prompt_chars = usage_prompt_chars(&t->prompt);
     t->log->model = arena_copy(t->log->memory, t->prompt.model);
-    flow_try(f, &t->ask, call_steps, t);
+}
+
+/* It has a config of its own. */
+static void find_knowledge_again(struct flow *f)
+{
+    if (turn_of(f)->has_fallen_back)
+        find_knowledge(f);
+}
+
+static void take_knowledge_again(struct flow *f)
+{
+    if (turn_of(f)->has_fallen_back)
+        take_knowledge(f);
+}
+
+static void ask_fallback(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+
+    if (t->has_fallen_back)
+        flow_try(f, &t->ask, call_steps, t);
 }
 
 static void require_answer(struct flow *f)
@@ -197,7 +201,10 @@ static const struct step turn_steps[] = {
     STEP(find_knowledge),
     STEP(take_knowledge), /* into the prompt; the turn goes on without if need be */
     STEP(ask_agent),      /* ends with the last token */
-    STEP(ask_fallback),   /* or, where it failed before the first, with another agent's */
+    STEP(fall_back),      /* or, where it failed before the first, with another agent's */
+    STEP(find_knowledge_again),
+    STEP(take_knowledge_again),
+    STEP(ask_fallback),
     STEP(require_answer),
     STEP_ALWAYS(settle),
     STEP_ALWAYS(await_checkpoint),

@@ -25,16 +25,14 @@ static void load_settings(struct flow *f)
 {
     struct document_embed *e = embed_of(f);
 
-    db_query(&e->settings, f, e->arena, SQL_TEAM_SETTINGS_GET, DB_ARGS(team_arg(e)));
+    db_query(&e->settings, f, e->arena, SQL_TEAM_EMBEDDINGS, DB_ARGS(team_arg(e)));
 }
 
 static void choose_provider(struct flow *f)
 {
     struct document_embed *e = embed_of(f);
-    const struct db_result *r = e->settings.result;
 
-    e->is_done =
-        r->n_rows == 0 || !embeddings_provider(e->arena, db_get_text(r, 0, 0), &e->provider);
+    e->is_done = !embeddings_provider(e->arena, e->settings.result, &e->provider);
 }
 
 /* ---- one batch ---- */

@@ -152,6 +152,8 @@ static void append_gap(struct reading *r)
 
 static void append_title(struct reading *r, struct str text)
 {
+    if (r->title->max_bytes > 0)
+        text = utf8_prefix(text, r->title->max_bytes - r->title->len);
     for (size_t i = 0; i < text.len; i++) {
         if (!is_space(text.ptr[i]))
             buf_append_char(r->title, text.ptr[i]);
@@ -192,7 +194,7 @@ static void on_cdata(void *state, const xmlChar *chars, int len)
     (void)len;
 }
 
-struct error html_to_text(struct str html, struct buf *out, struct buf *title)
+static struct error read_html(struct str html, struct buf *out, struct buf *title)
 {
     /* A page that is no UTF-8 says in its head what it is. */
     const char *encoding = utf8_is_valid(html) ? "UTF-8" : NULL;
@@ -230,4 +232,15 @@ struct error html_to_text(struct str html, struct buf *out, struct buf *title)
         return ERROR(ERR_TOO_LARGE, 0,
                      "The text of this document is longer than this server takes");
     return is_no_memory || title->failed ? ERROR(ERR_NO_MEMORY, 0, NULL) : NO_ERROR;
+}
+
+struct error html_to_text(struct str html, struct buf *out, struct buf *title)
+{
+    struct buf bare = {0};
+    struct error err;
+
+    html_bare(html, &bare);
+    err = bare.failed ? ERROR(ERR_NO_MEMORY, 0, NULL) : read_html(buf_str(&bare), out, title);
+    buf_deinit(&bare);
+    return err;
 }

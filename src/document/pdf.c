@@ -4,11 +4,13 @@
 #include "config/config.h"
 #include "document/read.h"
 
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define BUSY_SECONDS  2
 #define PIECE_BYTES   16384
@@ -65,12 +67,15 @@ static void close_handle(uv_handle_t *handle)
         uv_close(handle, on_close);
 }
 
-/* The first reason counts. What is left closes when the child has been reaped. */
+/* The first reason counts. What is left closes when the child has been reaped; if it has been, a
+ * child of its own may still hold the pipe. */
 static void kill_child(struct document_pdf_process *c, struct error why)
 {
     if (!is_error(c->err))
         c->err = why;
-    if (!c->is_killed && !c->has_exited)
+    if (c->has_exited)
+        close_handle((uv_handle_t *)&c->out);
+    else if (!c->is_killed)
         uv_process_kill(&c->process, SIGKILL);
     c->is_killed = true;
 }
@@ -167,6 +172,8 @@ static int spawn(struct document_pdf_process *c)
 
     snprintf(program, sizeof(program), "%.*s", STR_ARG(config()->documents.pdftotext));
     snprintf(path, sizeof(path), "PATH=%s", search ? search : "/usr/local/bin:/usr/bin:/bin");
+    /* Not every library marks its own: whoever takes over the child gets no socket of ours. */
+    (void)!close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
     return uv_spawn(&loop_current()->uv, &c->process, &options);
 }
 

@@ -57,7 +57,7 @@ static void begin(struct flow *f)
         return;
     }
     timer_start(&s->deadline, config()->documents.search_seconds * 1000, on_deadline);
-    db_query(&s->settings, f, s->arena, SQL_TEAM_SETTINGS_GET, DB_ARGS(team_arg(s)));
+    db_query(&s->settings, f, s->arena, SQL_TEAM_EMBEDDINGS, DB_ARGS(team_arg(s)));
 }
 
 /* ---- the query's embedding ---- */
@@ -80,10 +80,8 @@ static const struct step embedding_steps[] = {STEP(ask_provider), STEP_END};
 static void embed_query(struct flow *f)
 {
     struct document_search *s = search_of(f);
-    const struct db_result *r = s->settings.result;
 
-    s->has_provider =
-        r->n_rows > 0 && embeddings_provider(s->arena, db_get_text(r, 0, 0), &s->provider);
+    s->has_provider = embeddings_provider(s->arena, s->settings.result, &s->provider);
     if (!s->vector && s->has_provider)
         flow_try(f, &s->embedding_flow, embedding_steps, s);
 }

@@ -169,6 +169,7 @@ static void ask(struct flow *f)
     struct key_ring ring = auth_ring(m->prompt);
     struct error err = NO_ERROR;
     bool is_settled = m->was_asked ? take_answer(m, &err) : false;
+    uint64_t rest_ms;
 
     if (!is_settled) {
         m->key = keys_choose(&ring, m->tried, now_ms());
@@ -176,8 +177,10 @@ static void ask(struct flow *f)
             m->was_asked = true;
             err = send_request(m, f);
             flow_repeat(f);
-        } else if (keys_rest_ms(&ring, now_ms()) > 0) {
-            err = auth_limited(keys_rest_ms(&ring, now_ms()));
+        } else {
+            rest_ms = keys_rest_ms(&ring, now_ms());
+            if (rest_ms > 0 || !is_error(err)) /* 0: another loop's news, just now */
+                err = auth_limited(rest_ms);
         }
     }
     if (is_error(err))

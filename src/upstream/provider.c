@@ -120,6 +120,23 @@ struct config_list provider_keys(const struct provider *p)
     return service ? service->api_key : (struct config_list){0};
 }
 
+static bool is_below(struct str url, struct str base)
+{
+    while (str_ends_with(base, STR("/")))
+        base.len--;
+    return base.len > 0 && str_starts_with(url, base) &&
+           (url.len == base.len || url.ptr[base.len] == '/');
+}
+
+const struct provider *provider_of_url(struct str url)
+{
+    for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++)
+        if (is_below(url, str_from(providers[i].base_url)) ||
+            is_below(url, provider_base_url(&providers[i])))
+            return &providers[i];
+    return provider_find(STR("openai_compatible"));
+}
+
 bool provider_needs_url(const struct provider *p)
 {
     return p->base_url == NULL;

@@ -166,12 +166,16 @@ test('a_pdf_that_swells_hangs_or_cannot_be_read_harms_nobody', async () => {
   const crashing = join(makeFolder(), 'pdftotext');
   writeFileSync(crashing, '#!/bin/sh\necho begun\nkill -SEGV $$\n');
   chmodSync(crashing, 0o755);
+  const forking = join(makeFolder(), 'pdftotext');
+  writeFileSync(forking, '#!/bin/sh\nsleep 20 &\necho begun\n');
+  chmodSync(forking, 0o755);
   const endless = join(makeFolder(), 'pdftotext');
   writeFileSync(endless, '#!/bin/sh\nexec yes endless\n');
   chmodSync(endless, 0o755);
   const cases = [
     [422, { DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
     [422, { DOCUMENTS__PDFTOTEXT: hanging, DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
+    [422, { DOCUMENTS__PDFTOTEXT: forking, DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
     [413, { DOCUMENTS__PDFTOTEXT: endless }, /longer than/],
     [422, { DOCUMENTS__PDFTOTEXT: crashing }, /damaged/],
     [503, { DOCUMENTS__PDFTOTEXT: '/nowhere/pdftotext' }, /install poppler-utils/],
@@ -385,6 +389,13 @@ test('a_team_may_choose_its_own_model_and_never_takes_the_operators_key_elsewher
     assert.equal(own.requests.length, 1);
     assert.equal(own.requests[0].headers.authorization, undefined);
     assert.deepEqual([own.requests[0].json.model, own.requests[0].json.dimensions], ['own', 12]);
+    for (const [who, provider, key] of [[aerie.admin, 'openai_compatible', 'sk-of-another-team'], [other, 'openai', 'sk-for-another-address']])
+      assert.equal((await who.post('/api/team/provider-keys', { provider, key })).status, 201);
+    await search(other, { query: 'whatever' });
+    assert.equal(own.requests.at(-1).headers.authorization, undefined);
+    assert.equal((await other.post('/api/team/provider-keys', { provider: 'openai_compatible', key: 'sk-of-this-team' })).status, 201);
+    await search(other, { query: 'whatever' });
+    assert.equal(own.requests.at(-1).headers.authorization, 'Bearer sk-of-this-team');
     const { results } = await search(other, { query: 'the first model' });
     assert.deepEqual(results.map((hit) => [hit.title, hit.similarity === null]), [['new', false], ['old', true]], 'what the first model made is found by words');
     const old = (await other.get(path)).json.find((d) => d.id !== document.id);
@@ -400,14 +411,16 @@ test('a_team_may_choose_its_own_model_and_never_takes_the_operators_key_elsewher
 
 test('the_reader_of_pdfs_is_limited_before_it_gets_the_file', async () => {
   const telling = join(makeFolder(), 'pdftotext');
-  writeFileSync(telling, '#!/bin/sh\ncat >/dev/null\necho "memory $(ulimit -v) cpu $(ulimit -t) files $(ulimit -f) arguments $*"\nenv | sort | cut -d= -f1 | tr "\\n" " "\n');
+  writeFileSync(telling, '#!/bin/sh\ncat >/dev/null\necho "memory $(ulimit -v) cpu $(ulimit -t) files $(ulimit -f) arguments $*"\nenv | sort | cut -d= -f1 | tr "\\n" " "\necho\nls -l /proc/self/fd\n');
   chmodSync(telling, 0o755);
-  const odd = await Aerie.start({ env: { DOCUMENTS__PDFTOTEXT: telling, DOCUMENTS__PDF_SECONDS: '7', DOCUMENTS__PDF_MEMORY_BYTES: '100000000' } });
+  const odd = await Aerie.start({ env: { DOCUMENTS__PDFTOTEXT: telling, DOCUMENTS__PDF_SECONDS: '7', DOCUMENTS__PDF_MEMORY_BYTES: '100000000', EMBEDDINGS__BASE_URL: provider.baseUrl, EMBEDDINGS__API_KEY: 'sk-embeddings' } });
   try {
+    await added(odd.admin, { content: 'Other servers have been called, and libcurl has its handles.' });
     assert.equal((await upload(odd.admin, 'x.pdf', 'application/pdf', pdfOf('Hello'))).status, 201);
-    const [{ content }] = (await search(odd.admin, { query: 'memory' })).results;
-    const [limits, environment] = content.split('\n');
+    const { content } = (await search(odd.admin, { query: 'memory' })).results.find((hit) => hit.content.startsWith('memory'));
+    const [limits, environment, ...handles] = content.split('\n');
     assert.equal(limits, `memory ${Math.floor(100000000 / 1024)} cpu 7 files 0 arguments -q -enc UTF-8 -nopgbrk - -`);
+    assert.equal(handles.filter((line) => /socket:|pipe:|anon_inode:/.test(line)).length, 2, 'its own two pipes, and nothing of the server');
     assert.doesNotMatch(environment, /SECRET|DATABASE|EMBEDDINGS/);
   } finally {
     await odd.stop();
@@ -599,4 +612,37 @@ test('an_openai_client_gets_knowledge_too', async () => {
   const answer = await aerie.request('POST', '/v1/chat/completions', { token: key, json: { model: agent.id, messages: [{ role: 'user', content: 'Are returns free?' }] } });
   assert.equal(answer.status, 200, answer.text);
   assert.match((await told(tag)).system_prompt, /\[1\] Returns\nReturns are free/);
+});
+
+test('a_fallback_agent_is_told_what_its_own_config_asks_for', async () => {
+  const { admin, agent: other, tag } = await knowingTeam({ knowledge: { match_count: 1 } });
+  const down = upstream.url({ status: 500 });
+  const main = await admin.agent({ webhook_url: down, system_prompt: 'Nobody hears this.', config: { knowledge: true, fallback_agent_id: other.id } });
+  const chat = await admin.chat(main);
+  await admin.ask(chat, 'Are returns free?');
+  const { system_prompt: prompt } = await told(tag);
+  assert.match(prompt, /^You sell shoes\.\n\n.*\[1\] Returns\nReturns are free/s);
+  assert.doesNotMatch(prompt, /\[2\]/);
+  assert.equal((await admin.messages(chat)).at(-1).metadata.sources.length, 1);
+
+  const { api_key: key } = (await admin.post(`/api/agents/${main.id}/api-keys`, {})).json;
+  const ignorant = await admin.agent({ webhook_url: upstream.url({ tag: `${tag}2`, tokens: 2 }), system_prompt: 'Not told.' });
+  const messages = [{ role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Are returns free?' }];
+  for (const stream of [false, true]) {
+    const answer = await aerie.request('POST', '/v1/chat/completions', { token: key, json: { model: main.id, messages, stream } });
+    assert.equal(answer.status, 200, answer.text);
+    assert.match(answer.text, /tok/);
+    assert.ok(answer.text.includes(`"model":"${main.id}"`));
+  }
+  const asked = upstream.requests.filter((request) => request.options.tag === tag);
+  assert.equal(asked.length, 3);
+  for (const request of asked.slice(1)) assert.match(request.json.system_prompt, /^You sell shoes\.\n\nBe brief\.\n\n.*\[1\] Returns/s);
+  assert.equal(aerie.database.query(`select count(*) from usage_days where agent_id = '${main.id}'`), '0');
+
+  await admin.put(`/api/agents/${main.id}`, { config: { knowledge: true, fallback_agent_id: ignorant.id } });
+  await admin.ask(chat, 'Are returns free?');
+  assert.equal((await told(`${tag}2`)).system_prompt, 'Not told.');
+  assert.equal((await admin.messages(chat)).at(-1).metadata.sources, undefined);
+  await admin.put(`/api/agents/${main.id}`, { config: {} });
+  assert.equal((await aerie.request('POST', '/v1/chat/completions', { token: key, json: { model: main.id, messages } })).status, 502);
 });

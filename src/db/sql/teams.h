@@ -27,7 +27,12 @@ STATEMENT(TEAM_LOCK, SQL_WRITE, NULL, "SELECT id FROM teams WHERE id = $1 FOR NO
           "SELECT id FROM teams WHERE id = $1")
 STATEMENT(TEAM_SET_ACTIVE, SQL_WRITE, NULL,
           "UPDATE teams SET is_active = $2, updated_at = $3 WHERE id = $1", NULL)
-STATEMENT(TEAM_SETTINGS_GET, SQL_READ, NULL, "SELECT settings FROM teams WHERE id = $1", NULL)
+/* What says who makes the team's embeddings: its settings, and {"key's id": ["provider", "sealed key"]}. */
+STATEMENT(TEAM_EMBEDDINGS, SQL_READ, NULL,
+          "SELECT settings, (SELECT json_object_agg(p.id, json_build_array(p.provider, p.sealed_key)) "
+          "FROM provider_keys p WHERE p.team_id = t.id) FROM teams t WHERE t.id = $1",
+          "SELECT settings, (SELECT json_group_object(p.id, json_array(p.provider, p.sealed_key)) "
+          "FROM provider_keys p WHERE p.team_id = t.id) FROM teams t WHERE t.id = $1")
 /* What is NULL stays; changes nothing when another team has the slug, or when it is the one that registrations
  * without a team go to: the operator gives it. */
 STATEMENT(TEAM_UPDATE, SQL_WRITE, NULL,

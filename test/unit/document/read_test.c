@@ -11,6 +11,7 @@
 #include <libxml/parser.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void assert_text(struct buf *out, const char *expected)
 {
@@ -137,6 +138,67 @@ static void html_that_is_too_deep_or_too_long_is_refused(void **state)
     buf_deinit(&title);
 }
 
+static void a_title_that_is_too_long_is_cut(void **state)
+{
+    struct buf html = {0}, out = {0}, title = {.max_bytes = 2000};
+
+    (void)state;
+    buf_append_str(&html, STR("<title>x"));
+    for (int i = 0; i < 2000; i++)
+        buf_append_str(&html, STR("\xc3\xbc"));
+    buf_append_str(&html, STR("</title>text"));
+    assert_int_equal(html_to_text(buf_str(&html), &out, &title).status, OK);
+    assert_true(utf8_is_valid(buf_str(&title)));
+    assert_int_equal(title.len, 1999);
+    assert_text(&out, "text");
+    buf_deinit(&html);
+    buf_deinit(&title);
+}
+
+static void html_is_bared_of_what_is_not_read(void **state)
+{
+    static const char *const cases[][2] = {
+        {"<p class=\"a\" b='>' c=d/e>x</p >", "<p>x</p >"},
+        {"<a title=\">\" x=\"<b y>\">t", "<a>t"},
+        {"<br/><br /><p id=\"x\"/><p id=x/>", "<br/><br/><p/><p>"},
+        {"<p a=\"never closed> <b c>", "<p>"},
+        {"<p", "<p>"},
+        {"<", "<"},
+        {"a < b <1 <!DOCTYPE html x y><?php a b ?>", "a < b <1 <!DOCTYPE html x y><?php a b ?>"},
+        {"<!-- <p a b> -->x<!-->y<!--->z<!-- never <p a b>", "xyz"},
+        {"<script src=x>if (a<b && c=='\"')</SCRIPT >y", "<script></SCRIPT >y"},
+        {"<style>p{}</style><style>never <p a b>", "<style></style><style>never <p>"},
+        {"<script><p a b><script/><p a b>", "<script><p><script/><p>"},
+        {"<META charset=x><p a\xc3\xbc<b c>", "<META charset=x><p>"},
+        {"<scripts>x</scripts><p\"a\"b c>", "<scripts>x</scripts><p>"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buf out = {0};
+
+        html_bare(str_from(cases[i][0]), &out);
+        assert_text(&out, cases[i][1]);
+    }
+}
+
+static void a_tag_with_very_many_attributes_costs_no_more_than_others(void **state)
+{
+    struct buf html = {0}, out = {0}, title = {0};
+    clock_t began = clock();
+
+    (void)state;
+    buf_append_str(&html, STR("<p"));
+    for (int i = 0; i < 200000; i++)
+        buf_printf(&html, " a%d", i);
+    buf_append_str(&html, STR(">text"));
+    assert_int_equal(html_to_text(buf_str(&html), &out, &title).status, OK);
+    assert_text(&out, "text");
+    assert_true((clock() - began) / CLOCKS_PER_SEC < 5);
+    buf_deinit(&html);
+    buf_deinit(&title);
+}
+
 /* ---- chunks ---- */
 
 /* Every byte that is no space is in some chunk, in its place; each is within its length; each
@@ -241,6 +303,9 @@ int main(void)
         cmocka_unit_test(html_becomes_what_people_read),
         cmocka_unit_test(html_says_its_charset_when_it_is_not_utf8),
         cmocka_unit_test(html_that_is_too_deep_or_too_long_is_refused),
+        cmocka_unit_test(a_title_that_is_too_long_is_cut),
+        cmocka_unit_test(html_is_bared_of_what_is_not_read),
+        cmocka_unit_test(a_tag_with_very_many_attributes_costs_no_more_than_others),
         cmocka_unit_test(chunks_cover_the_text_whatever_it_is_made_of),
         cmocka_unit_test(a_cut_is_made_where_it_hurts_least),
     };

@@ -340,6 +340,22 @@ static void cancel_ends_once_at_every_turn(void **state)
     assert_true(completed);
 }
 
+static void a_url_tells_whose_keys_fit(void **state)
+{
+    static const char *const cases[][2] = {
+        {"https://api.openai.com/v1", "openai"},
+        {"https://generativelanguage.googleapis.com/v1beta/openai", "gemini"},
+        {"https://api.openai.com/v1.evil.test", "openai_compatible"},
+        {"https://api.openai.com", "openai_compatible"},
+        {"http://10.0.0.1/v1", "openai_compatible"},
+        {"", "openai_compatible"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_string_equal(provider_name(provider_of_url(str_from(cases[i][0]))), cases[i][1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +370,7 @@ int main(void)
         UPSTREAM_TEST(then_it_waits_and_the_error_tells_how_long),
         UPSTREAM_TEST(n8n_is_asked_once_whatever_it_says),
         UPSTREAM_TEST(the_configurations_keys_go_to_the_provider_alone),
+        UPSTREAM_TEST(a_url_tells_whose_keys_fit),
         UPSTREAM_TEST(cancel_ends_once_at_every_turn),
     };
 
