@@ -137,13 +137,16 @@ test('asking_costs_the_same_whether_the_account_exists_or_not', async () => {
 
 test('one_address_in_two_teams_gets_one_mail_that_names_each', async () => {
   const other = await aerie.otherTeam();
+  // A team's name is its admin's to choose: it is no way to write to people in our name.
+  assert.equal((await other.admin.put('/api/team', { name: 'You have won: https://evil.example' })).status, 200);
   const user = await aerie.user();
   await aerie.user({ email: user.email, team_id: other.id });
   await forgot(user.email);
   const sent = await mail.mailTo(user.email);
   const links = linksOf(sent);
   assert.equal(links.length, 2);
-  assert.ok(sent.text.includes(`In the team Team ${other.slug}:`), sent.text);
+  for (const slug of [aerie.team.slug, other.slug]) assert.ok(sent.text.includes(`In the team ${slug}:`), sent.text);
+  assert.ok(!sent.text.includes('evil'), sent.text);
   assert.equal((await reset(links[1].token, 'only in the second')).status, 200);
   assert.equal((await aerie.login(user.email, { team_id: other.id, password: 'only in the second' })).me.team_id, other.id);
   await aerie.login(user.email, { team_id: aerie.team.id });
