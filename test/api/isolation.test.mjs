@@ -1,6 +1,7 @@
 // Another team's things, and another user's chats, answer exactly like missing ones: status, body and headers.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import http from 'node:http';
 import { after, before, test } from 'node:test';
 import { Aerie, inParallel, runCommand, unique } from '../tools/aerie.mjs';
 import { multipart, openStream } from '../tools/http.mjs';
@@ -20,12 +21,15 @@ async function furnish(admin, title) {
   const providerKey = (await admin.post('/api/team/provider-keys', { provider: 'openai', key: 'sk-0123456789' })).json;
   const document = (await admin.post('/api/v1/documents', { title: 'secret', content: unique('Returns are free ') })).json;
   const user = await aerie.user({ team_id: admin.me.team_id });
-  return { admin, agent, chat, messages, message: messages[0], key, providerKey, document, user, team: { id: admin.me.team_id } };
+  const session = (await aerie.request('POST', '/api/chat/widget/session', { json: { chatbot_id: agent.id } })).json;
+  const keySession = (await aerie.request('POST', '/api/chat/session', { json: { api_key: key.api_key, assistant_id: agent.id } })).json;
+  for (const one of [session, keySession]) one.id = one.session_id;
+  return { session, keySession, admin, agent, chat, messages, message: messages[0], key, providerKey, document, user, team: { id: admin.me.team_id } };
 }
 
 before(async () => {
   // Mail is on, and goes nowhere: what asks for mails then answers as in earnest.
-  aerie = await Aerie.start({ env: { EMAIL__URL: 'smtp://127.0.0.1:1', EMAIL__FROM: 'noreply@aerie.test', LIMITS__MAIL_PER_MINUTE: '0', LIMITS__MAIL_PER_ACCOUNT: '0' } });
+  aerie = await Aerie.start({ env: { EMAIL__URL: 'smtp://127.0.0.1:1', EMAIL__FROM: 'noreply@aerie.test', LIMITS__MAIL_PER_MINUTE: '0', LIMITS__MAIL_PER_ACCOUNT: '0', LIMITS__WRONG_KEYS_PER_MINUTE: '0', LIMITS__VISITOR_SESSIONS_PER_MINUTE: '0', LIMITS__VISITOR_MESSAGES_PER_MINUTE: '0' } });
   theirs = (await aerie.otherTeam()).admin;
   Object.assign(mine, await furnish(aerie.admin, 'private zebra'));
   Object.assign(others, await furnish(theirs, 'a horse'));
@@ -36,7 +40,7 @@ after(() => aerie?.stop());
 
 /** What an id in a path, a query or a body is of. An id that is not told here fails the test. */
 const kindOfPath = { agents: 'agent', chatbots: 'agent', chats: 'chat', documents: 'document', 'provider-keys': 'providerKey', users: 'user', models: 'agent', key_id: 'key' };
-const kindOfName = { agent_id: 'agent', before: 'message', session_id: 'chat', team_id: 'team', tenant_id: 'team' };
+const kindOfName = { agent_id: 'agent', assistant_id: 'agent', chatbot_id: 'agent', before: 'message', session_id: 'chat', team_id: 'team', tenant_id: 'team' };
 /** Ids that stand deeper than the description says, or are not called ids. */
 const more = [
   ['POST', '/v1/chat/completions', 'model', 'agent', (id) => ({ model: id })],
@@ -49,8 +53,10 @@ const more = [
 /** Says the same to everyone, whatever there is; and before a message that is none, one's own chat has an empty page. */
 const isSilent = (slot, answer) =>
   (answer.status === 202 && ['/api/auth/password/forgot', '/api/auth/verify-email/resend'].includes(slot.path)) || (slot.name === 'before' && answer.text === '[]');
-/** Anyone may register in any team that is open. */
-const isOpen = (slot) => slot.path === '/api/auth/register' && slot.name === 'team_id';
+/** Anyone may register in any team that is open, begin a widget's session with any agent, and write to a session whose id he has. */
+const open = ['/api/auth/register team_id', '/api/chat/widget/session chatbot_id', '/api/chat/widget session_id'];
+const isOpen = (slot) => open.includes(`${slot.path} ${slot.name}`);
+const kindOf = (path, name) => (name === 'session_id' && path.startsWith('/api/chat/widget') ? 'session' : kindOfName[name]);
 
 /** {method, path, name, kind, place, inner}: one place of a request that takes an id. */
 function slotsOf(document) {
@@ -65,13 +71,14 @@ function slotsOf(document) {
       for (const { in: place, name, schema } of operation.parameters ?? []) {
         if (place === 'path' && (schema.format === 'uuid' || /id$/.test(name)))
           add(place, name, kindOfPath[name] ?? kindOfPath[path.slice(0, path.indexOf(`{${name}}`)).split('/').at(-2)]);
-        else if (place === 'query' && schema.format === 'uuid') add(place, name, kindOfName[name]);
+        else if (place === 'query' && name !== 'last_event_id' && (schema.format === 'uuid' || /_id$/.test(name))) add(place, name, kindOf(path, name));
       }
       const content = operation.requestBody?.content['application/json'];
       if (!content) continue;
-      const schema = content.schema.$ref ? document.components.schemas[content.schema.$ref.split('/').at(-1)] : content.schema;
-      for (const [name, field] of Object.entries(schema.properties ?? {}))
-        if (field.format === 'uuid' || /_id$/.test(name)) add('body', name, kindOfName[name]);
+      const whole = (schema) => (schema.$ref ? document.components.schemas[schema.$ref.split('/').at(-1)] : schema);
+      const parts = content.schema.anyOf ?? content.schema.oneOf ?? [content.schema];
+      for (const [name, field] of Object.entries(Object.assign({}, ...parts.map((part) => whole(part).properties))))
+        if (field.format === 'uuid' || /_id$/.test(name)) add('body', name, kindOf(path, name));
     }
   for (const [method, path, name, kind, inner] of more)
     slots.push({ method, path, name, kind, place: 'body', operation: document.paths[path][method.toLowerCase()], inner });
@@ -83,12 +90,15 @@ const png = Buffer.from('89504e470d0a1a0a0000000d4948445200000001000000010806000
 /** The request of a slot with the id in its place. own: what stands in the other places, so that only this one can be wrong. */
 function requestOf({ method, path, name, place, operation, inner }, id, own) {
   const at = (param) => (place === 'path' && param === name ? id : own[kindOfPath[param] ?? kindOfPath[path.slice(0, path.indexOf(`{${param}}`)).split('/').at(-2)]]?.id ?? 'openai_compatible');
-  const query = place === 'query' ? `?${name}=${id}` : '';
+  const rest = (operation.parameters ?? []).filter((param) => param.in === 'query' && param.required && param.name !== name).map((param) => `&${param.name}=${own[kindOf(path, param.name)].id}`).join('');
+  const query = place === 'query' ? `?${name}=${id}${rest}` : '';
   const url = path.replace(/\{(\w+)\}/g, (_, param) => at(param)) + query;
   const content = operation.requestBody?.content;
   if (!content) return [method, url, {}];
   if (!content['application/json']) return [method, url, multipart('file', 'x.png', 'image/png', png)];
   const json = { ...content['application/json'].example };
+  if (place === 'query') delete json[name];
+  if ('api_key' in json && path === '/api/chat/session') delete json.api_key; // it comes in the header
   if ('name' in json && method === 'POST') json.name = unique('made');
   if (place === 'body') Object.assign(json, inner ? inner(id) : { [name]: id });
   return [method, url, { json }];
@@ -96,7 +106,7 @@ function requestOf({ method, path, name, place, operation, inner }, id, own) {
 
 function comparable(answer, id) {
   const headers = { ...answer.headers };
-  for (const name of ['x-request-id', 'date', 'content-length']) delete headers[name];
+  for (const name of ['x-request-id', 'date', 'content-length', 'connection', 'keep-alive']) delete headers[name];
   return { status: answer.status, text: answer.text.replaceAll(id, 'ID'), headers };
 }
 
@@ -109,12 +119,14 @@ function callers() {
     { who: "the other team's user", as: bearer(others.user.token), own: others, foreign: [mine], chats: [mine, others] },
     { who: 'a colleague', as: bearer(mine.user.token), own: mine, foreign: [others], chats: [mine, others] },
     { who: 'an admin who is a colleague', as: bearer(mine.colleague.token), own: mine, foreign: [others], chats: [mine, others] },
-    { who: "the other team's key", as: key(others.key.api_key), own: others, foreign: [mine], chats: [mine, others] },
+    { who: "the other team's key", as: key(others.key.api_key), own: others, foreign: [mine], chats: [mine, others], keySessions: [mine] },
     { who: "another agent's key", as: key(mine.otherKey.api_key), own: mine, foreign: [others], chats: [mine, others], agents: [mine, others] },
     { who: "another agent's key, as X-API-Key", as: { headers: { 'x-api-key': mine.otherKey.api_key } }, own: mine, foreign: [others], chats: [mine, others], agents: [mine, others] },
-    { who: 'a revoked key', as: key(mine.revoked.api_key), own: mine, foreign: [mine, others], chats: [mine, others] },
-    { who: 'a token that is none', as: bearer('nobody.at.all'), own: mine, foreign: [mine, others], chats: [mine, others] },
-    { who: 'nobody', as: {}, own: mine, foreign: [mine, others], chats: [mine, others] },
+    { who: 'a revoked key', as: key(mine.revoked.api_key), own: mine, foreign: [mine], chats: [mine] },
+    { who: 'a visitor of the other team', as: bearer(others.session.visitor_token), own: others, foreign: [mine], chats: [mine, others], sessions: [mine] },
+    { who: 'another visitor of the agent', as: bearer(mine.otherSession.visitor_token), own: { ...mine, session: mine.otherSession }, foreign: [others], chats: [mine, others] },
+    { who: 'a token that is none', as: bearer('nobody.at.all'), own: mine, foreign: [mine], chats: [mine] },
+    { who: 'nobody', as: {}, own: mine, foreign: [mine], chats: [mine] },
   ];
 }
 
@@ -125,6 +137,8 @@ test('no_id_of_another_is_told_from_a_missing_one_on_any_route', async () => {
   mine.otherKey = (await aerie.admin.post(`/api/agents/${mine.otherAgent.id}/api-keys`, { scopes: ['chat', 'documents'] })).json;
   mine.revoked = (await aerie.admin.post(`/api/agents/${mine.agent.id}/api-keys`, { scopes: ['chat', 'documents'] })).json;
   assert.equal((await aerie.admin.delete(`/api/agents/${mine.agent.id}/api-keys/${mine.revoked.id}`)).status, 204);
+  mine.otherSession = (await aerie.request('POST', '/api/chat/widget/session', { json: { chatbot_id: mine.agent.id } })).json;
+  mine.otherSession.id = mine.otherSession.session_id;
   mine.colleague = await aerie.user();
   await aerie.admin.put(`/api/users/${mine.colleague.me.id}`, { role: 'admin' });
   mine.colleague = await aerie.login(mine.colleague.email);
@@ -138,26 +152,33 @@ test('no_id_of_another_is_told_from_a_missing_one_on_any_route', async () => {
     const ask = async (id) => {
       const [method, url, options] = requestOf(slot, id, caller.own);
       n++;
-      return aerie.request(method, url, { ...options, ...caller.as, headers: { ...options.headers, ...caller.as.headers } });
+      return aerie.request(method, url, { ...options, ...caller.as, agent: caller.agent, headers: { ...options.headers, ...caller.as.headers } });
     };
     const what = (id) => `${caller.who}: ${slot.method} ${slot.path} ${slot.name}=${id}`;
-    const worlds = slot.kind === 'chat' || slot.kind === 'message' ? caller.chats : slot.kind === 'agent' ? (caller.agents ?? caller.foreign) : caller.foreign;
     const random = randomUUID();
     const missing = await ask(random);
-    const foreign = worlds.map((world) => world[slot.kind].id);
+    const { foreign: teams, chats, agents = teams, sessions = chats, keySessions = chats } = caller;
+    const ids = (kind, worlds) => worlds.map((world) => world[kind].id);
+    const foreign = ['chat', 'session'].includes(slot.kind)
+      ? [...ids('chat', chats), ...ids('session', sessions), ...ids('keySession', keySessions)]
+      : ids(slot.kind, slot.kind === 'message' ? chats : slot.kind === 'agent' ? agents : teams);
     for (const id of [...foreign, mine.messages[1].id]) {
       const answer = await ask(id);
       if (isOpen(slot) && foreign.includes(id)) continue;
       assert.ok(answer.status >= 400 || isSilent(slot, answer), `${what(id)}: ${answer.status} ${answer.text}`);
-      assert.deepEqual(comparable(answer, id), comparable(missing, random), what(id));
+      // Who knows a session's id may write to it: that it is there is no secret, what was said in it is.
+      if (slot.kind === 'session' && ids('session', [mine, others]).includes(id)) assert.equal(answer.status, 401, what(id));
+      else assert.deepEqual(comparable(answer, id), comparable(missing, random), what(id));
     }
-    for (const id of ['1', `${random}x`, '%00', "'--"]) {
+    for (const id of ['%00', `${random}x`]) {
       const answer = await ask(slot.place === 'body' ? id : encodeURIComponent(id));
       assert.ok(answer.status >= 400 && answer.status < 500, `${what(id)}: ${answer.status} ${answer.text}`);
     }
   };
   await inParallel(callers().length, callers(), async (caller) => {
+    caller.agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     for (const slot of slots) await one(caller, slot);
+    caller.agent.destroy();
   });
   console.log(`    ${slots.length} places for ids, ${n} requests`);
   assert.ok(n >= 500, `${n} requests`);
@@ -211,7 +232,7 @@ test('the_same_requests_are_taken_from_the_owner', async () => {
     if (slot.place === 'body' && slot.path.includes('{id}')) own.agent = mine.otherAgent; // not its own fallback
     const id = slot.method !== 'DELETE' || isFirst ? mine[slot.kind].id : (await fresh[slot.kind]()).id;
     const [method, url, options] = requestOf(slot, id, own);
-    const as = slot.path.startsWith('/v1/') ? mine.key.api_key : aerie.admin.token;
+    const as = slot.kind === 'session' || slot.name === 'before' && slot.path.includes('widget') ? mine.session.visitor_token : slot.path.startsWith('/v1/') || slot.name === 'assistant_id' ? mine.key.api_key : aerie.admin.token;
     const answer = await openStream(aerie.port, method, url, { ...options, token: as });
     answer.close?.();
     const status = answer.status ?? 200;
