@@ -97,6 +97,7 @@ function requestOf({ method, path, name, place, operation, inner }, id, own) {
   if (!content) return [method, url, {}];
   if (!content['application/json']) return [method, url, multipart('file', 'x.png', 'image/png', png)];
   const json = { ...content['application/json'].example };
+  if (path === '/api/auth/register') json.email = `${unique('new')}@aerie.test`; // and not the one that others log in with
   if (place === 'query') delete json[name];
   if ('api_key' in json && path === '/api/chat/session') delete json.api_key; // it comes in the header
   if ('name' in json && method === 'POST') json.name = unique('made');
