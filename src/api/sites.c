@@ -188,8 +188,8 @@ static void wait_for_claim(struct flow *f)
     flow_repeat(f);
 }
 
-/* What the rate holds back are the calls to other people's sites, and questions for whose address is
- * known. */
+/* What the rate holds back are the calls to other people's sites, and questions for whose address
+ * is known. */
 static void take_rate(struct flow *f)
 {
     struct request *req = request_of(f);
