@@ -6,7 +6,7 @@
 #include "base/buf.h"
 
 struct mail_link {
-    struct str team, url;
+    struct str team, url; /* team: its slug, as a name may say anything */
 };
 
 struct mail_values {

@@ -23,7 +23,7 @@
 _Static_assert(MAX_ACCOUNTS <= DB_BATCH_MAX, "the tokens of a mail are stored in one batch");
 
 enum claim_column { MAIL_ID, MAIL_KIND, MAIL_EMAIL, MAIL_TEAM_ID, MAIL_N_TRIES };
-enum account_column { ACCOUNT_ID, ACCOUNT_TEAM_ID, ACCOUNT_TEAM_NAME };
+enum account_column { ACCOUNT_ID, ACCOUNT_TEAM_ID, ACCOUNT_TEAM_SLUG };
 
 struct lane {
     struct outbox *box;
@@ -146,7 +146,7 @@ static void add_tokens(struct flow *f)
     }
     for (size_t i = 0; i < n; i++) {
         opaque_token_new(&tokens[i]);
-        links[i].team = db_get_text(r, i, ACCOUNT_TEAM_NAME);
+        links[i].team = db_get_text(r, i, ACCOUNT_TEAM_SLUG);
         links[i].url = arena_printf(&l->arena, "%.*s/account/%.*s#token=%s", STR_ARG(base_url),
                                     STR_ARG(mail_kind_name(l->kind)), tokens[i].text);
         args[i][0] = db_uuid(db_get_text(r, i, ACCOUNT_TEAM_ID));

@@ -3,17 +3,38 @@
 
 #include "api/api.h"
 #include "api/openapi.h"
+#include "base/crypto.h"
 #include "doc.h"
 #include "page.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#define ETAG_BYTES 16
+
 /* Written before the loops start, freed after they have ended. */
 static struct buf document;
+static char etag[2 * ETAG_BYTES + 3];
+
+static void make_etag(void)
+{
+    unsigned char sum[SHA256_BYTES];
+    size_t n = 1;
+
+    crypto_sha256(buf_str(&document), sum);
+    etag[0] = '"';
+    for (size_t i = 0; i < ETAG_BYTES; i++, n += 2)
+        snprintf(etag + n, 3, "%02x", sum[i]);
+    memcpy(etag + n, "\"", 2);
+}
 
 struct error api_open(void)
 {
     openapi_write(&document, STR("/"));
-    if (!document.failed)
+    if (!document.failed) {
+        make_etag();
         return NO_ERROR;
+    }
     api_close();
     return ERROR(ERR_NO_MEMORY, 0, "openapi.json could not be made");
 }
@@ -27,8 +48,8 @@ static void answer_openapi(struct flow *f)
 {
     struct request *req = request_of(f);
 
-    response_set_header(req, "Cache-Control", STR("no-cache"));
-    response_json(req, 200, buf_str(&document));
+    if (!page_is_known(req, str_from(etag)))
+        response_json(req, 200, buf_str(&document));
 }
 
 const struct step docs_openapi_steps[] = {STEP(answer_openapi), STEP_END};
@@ -41,7 +62,7 @@ static const struct schema openapi_schema = {
                 {"tags", DOC_OBJECT | DOC_LIST}, {"paths", DOC_OBJECT}, {"components", DOC_OBJECT}),
 };
 
-const struct route_doc docs_openapi_doc = {TAG_RUNNING, ANSWERS({200, &openapi_schema})};
+const struct route_doc docs_openapi_doc = {TAG_RUNNING, ANSWERS({200, &openapi_schema}, {304})};
 
 /* ---- pages ---- */
 

@@ -298,7 +298,7 @@ static void hash_reset(struct flow *f)
     password_hash(&s->hash, f, s->password.text);
 }
 
-/* All logins end. Who holds the token reads the address's mail, so that is confirmed too. */
+/* All logins end, unless someone was faster with the token: those since then are the user's. Who holds the token reads the address's mail, so that is confirmed too. */
 static void reset(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -311,15 +311,15 @@ static void reset(struct flow *f)
     const struct db_arg mark[] = {team, user, db_time(now_us)};
     const struct db_arg revoke[] = {team, user, db_time(now_us),
                                     db_time(revocation_expiry(now_us))};
-    const struct db_arg logins[] = {team, user, db_null()};
+    const struct db_arg logins[] = {team, user, db_time(now_us)};
     const struct db_arg links[] = {team, user, db_text(mail_kind_name(MAIL_RESET))};
     const struct db_call calls[] = {
         {SQL_MAIL_TOKEN_SPEND, spend, COUNT(spend)},
         {SQL_USER_SET_PASSWORD, password, COUNT(password)},
         {SQL_USER_SET_VERIFIED, mark, COUNT(mark)},
         {SQL_REVOKED_ADD_USER_CHANGED, revoke, COUNT(revoke)},
-        {SQL_REFRESH_DROP_USER, logins, COUNT(logins)},
-        {SQL_REFRESH_DROP_USER, logins, COUNT(logins)},
+        {SQL_REFRESH_DROP_CHANGED, logins, COUNT(logins)},
+        {SQL_REFRESH_DROP_CHANGED, logins, COUNT(logins)},
         {SQL_MAIL_TOKEN_DROP_USER, links, COUNT(links)},
     };
 

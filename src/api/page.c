@@ -17,25 +17,26 @@ static const struct web_file *find_file(struct str name)
     return NULL;
 }
 
-static bool is_known_to_client(const struct request *req, struct str etag)
+/* no-cache: kept by the browser, and asked for again each time, so that a new version shows at
+ * once. */
+bool page_is_known(struct request *req, struct str etag)
 {
     struct str known = request_header(req, "If-None-Match");
 
-    return known.ptr && (str_contains(known, etag) || str_eq(str_trim(known), STR("*")));
+    response_set_header(req, "Cache-Control", STR("no-cache"));
+    response_set_header(req, "ETag", etag);
+    if (!known.ptr || !(str_contains(known, etag) || str_eq(str_trim(known), STR("*"))))
+        return false;
+    response_empty(req, 304);
+    return true;
 }
 
-/* no-cache: kept by the browser, and asked for again each time, so that a new version shows at
- * once. */
 static void send_file(struct request *req, const struct web_file *file, struct str policy)
 {
-    response_set_header(req, "Cache-Control", STR("no-cache"));
     response_set_header(req, "Content-Security-Policy", policy);
-    response_set_header(req, "ETag", str_from(file->etag));
     if (file->is_gzip) /* every browser takes it; it is there in no other form */
         response_set_header(req, "Content-Encoding", STR("gzip"));
-    if (is_known_to_client(req, str_from(file->etag)))
-        response_empty(req, 304);
-    else
+    if (!page_is_known(req, str_from(file->etag)))
         response_send(req, 200, file->content_type, (struct str){file->body, file->body_len});
 }
 

@@ -12,6 +12,8 @@ extern const struct route_doc page_account_doc;
 /* One of those that show openapi.json; when it is not compiled in, one that says so. policy: its
  * Content-Security-Policy. */
 void page_send_docs(struct request *req, const char *name, struct str policy);
+/* Has the client what etag names? Answers 304 then. Sets the headers that make it ask each time. */
+bool page_is_known(struct request *req, struct str etag);
 /* One of the pages' files: GET /assets/{name}. */
 extern const struct step page_asset_steps[];
 extern const struct route_doc page_asset_doc;

@@ -55,6 +55,16 @@ enum site_claim site_claim(struct str site)
     return result;
 }
 
+bool site_is_claimed(struct str site)
+{
+    bool is_claimed;
+
+    pthread_mutex_lock(&lock);
+    is_claimed = find(site) != NULL;
+    pthread_mutex_unlock(&lock);
+    return is_claimed;
+}
+
 void site_release(struct str site)
 {
     struct claim *c;

@@ -13,6 +13,8 @@ enum site_claim {
 
 /* Any thread. site: copied. */
 enum site_claim site_claim(struct str site);
+/* By anyone, at this moment? */
+bool site_is_claimed(struct str site);
 void site_release(struct str site);
 
 #endif

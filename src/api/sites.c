@@ -13,6 +13,7 @@
 #include "site_claims.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #define MINUTE_MS         60000
 #define SECOND_MS         1000
@@ -54,7 +55,23 @@ static struct str lower_case(struct arena *a, struct str text)
     return (struct str){out, text.len};
 }
 
-/* Sites compare in lower case and without the slashes at their end. */
+/* What a site is compared by: s->url in lower case, without a port that goes without saying and
+ * without the dot that a host may end with. ptr NULL: no memory. */
+static struct str make_site(struct arena *a, const struct site_registration *s,
+                            const struct origin *origin)
+{
+    struct str rest = str_skip(s->url, origin->scheme.len + 3);
+    struct str path = str_skip(rest, str_find(rest, '/')), site;
+    bool is_default = origin->port == (str_eq(origin->scheme, STR("https")) ? 443 : 80);
+    char port[8] = "";
+
+    if (!is_default)
+        snprintf(port, sizeof(port), ":%u", (unsigned)origin->port);
+    site = arena_printf(a, "%.*s://%.*s%s%.*s", STR_ARG(origin->scheme), STR_ARG(origin->host),
+                        port, STR_ARG(path));
+    return site.ptr ? lower_case(a, site) : site;
+}
+
 static void read_url(struct request *req, struct site_registration *s)
 {
     struct origin origin;
@@ -64,8 +81,8 @@ static void read_url(struct request *req, struct site_registration *s)
     s->url = s->site_url.text;
     while (str_ends_with(s->url, STR("/")))
         s->url.len--;
-    if (!origin_of_url(s->url, &origin) || str_find(s->url, '?') < s->url.len ||
-        str_find(s->url, '#') < s->url.len) {
+    if (!origin_of_url(s->url, &origin) || str_eq(origin.host, STR(".")) ||
+        str_find(s->url, '?') < s->url.len || str_find(s->url, '#') < s->url.len) {
         input_wrong(req, "site_url", "must be the address of a site, such as https://shop.example");
         return;
     }
@@ -74,7 +91,9 @@ static void read_url(struct request *req, struct site_registration *s)
         input_wrong(req, "site_url", err.detail);
         return;
     }
-    s->site = lower_case(&req->arena, s->url);
+    if (str_ends_with(origin.host, STR(".")))
+        origin.host.len--;
+    s->site = make_site(&req->arena, s, &origin);
     if (!s->site.ptr) {
         flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
         return;
@@ -109,13 +128,22 @@ static void find_site(struct flow *f)
              DB_ARGS(db_text(s->site), db_text(s->admin_email.text)));
 }
 
-static void refuse_known(struct flow *f)
+static void refuse_known_site(struct flow *f)
 {
     const struct site_registration *s = request_of(f)->state;
     const struct db_result *r = s->query.result;
 
-    if (r->n_rows > 0)
-        flow_fail(f, ERROR(ERR_BAD_REQUEST, 0, db_get_bool(r, 0, 0) ? URL_TAKEN : EMAIL_TAKEN));
+    if (r->n_rows > 0 && db_get_bool(r, 0, 0))
+        flow_fail(f, ERROR(ERR_BAD_REQUEST, 0, URL_TAKEN));
+}
+
+static void refuse_known_email(struct flow *f)
+{
+    const struct site_registration *s = request_of(f)->state;
+    const struct db_result *r = s->query.result;
+
+    if (r->n_rows > 0 && !db_get_bool(r, 0, 0))
+        flow_fail(f, ERROR(ERR_BAD_REQUEST, 0, EMAIL_TAKEN));
 }
 
 static void claim_site(struct flow *f)
@@ -126,8 +154,7 @@ static void claim_site(struct flow *f)
     case SITE_IS_OURS:
         s->is_claimed = true;
         break;
-    case SITE_IS_TAKEN:
-        wait_start(&s->wait, f, CLAIM_WAIT_MS);
+    case SITE_IS_TAKEN: /* just now */
         break;
     case SITES_ARE_MANY:
         flow_fail(f, ERROR(ERR_BUSY, (int)config()->callback.retry_delay_seconds,
@@ -138,12 +165,13 @@ static void claim_site(struct flow *f)
 
 static const struct step claim_steps[] = {
     STEP(find_site),
-    STEP(refuse_known), /* 400 */
-    STEP(claim_site),   /* 503 */
+    STEP(refuse_known_site), /* 400 */
+    STEP(claim_site),        /* 503 */
     STEP_END,
 };
 
-/* Who finds another registration of the site under way waits for how it ends. */
+/* Who finds another registration of the site under way waits for how it ends, and leaves the
+ * database alone meanwhile: however many wait for a slow site, it is not asked for each of them. */
 static void wait_for_claim(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -151,12 +179,17 @@ static void wait_for_claim(struct flow *f)
 
     if (s->is_claimed)
         return;
-    s->claiming = (struct subflow){0};
-    flow_call(f, &s->claiming, claim_steps, req);
+    if (site_is_claimed(s->site)) {
+        wait_start(&s->wait, f, CLAIM_WAIT_MS);
+    } else {
+        s->claiming = (struct subflow){0};
+        flow_call(f, &s->claiming, claim_steps, req);
+    }
     flow_repeat(f);
 }
 
-/* What the rate holds back are the calls to other people's sites. */
+/* What the rate holds back are the calls to other people's sites, and questions for whose address
+ * is known. */
 static void take_rate(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -385,7 +418,8 @@ static void answer_site(struct flow *f)
     struct json j = {.buf = &body};
 
     if (s->query.results[1].n_changed == 0) {
-        refuse_known(f);
+        refuse_known_site(f);
+        refuse_known_email(f);
         return;
     }
     json_begin_object(&j);
@@ -412,6 +446,7 @@ const struct step sites_register_steps[] = {
     STEP(read_site),           /* 422 */
     STEP(wait_for_claim),      /* 400, 503 */
     STEP(take_rate),           /* 429 */
+    STEP(refuse_known_email),  /* 400 */
     STEP(verify_site),         /* 400 */
     STEP(make_password),       /* 503 */
     STEP(add_team),            /* 503 */

@@ -13,7 +13,7 @@
 struct site_registration {
     struct input site_url, admin_email, callback_token;
     struct str url;          /* as given, without slashes at its end */
-    struct str site;         /* the same in lower case */
+    struct str site;         /* what it is compared by */
     struct str host, origin; /* of that */
     struct db_query query;
     struct subflow claiming, attempt;

@@ -44,7 +44,8 @@ static const struct schema team_schema = {
     "Team",
     .members = MEMBERS(
         {"id", DOC_ID}, {"name", DOC_TEXT}, {"slug", DOC_TEXT},
-        {"settings", DOC_OBJECT, .about = "Of these, Aerie reads open_registration and max_users"},
+        {"settings", DOC_OBJECT, .about = "Of these, Aerie reads default_agent_id, embeddings, max_users, "
+                                       "open_registration and require_verified_email"},
         {"is_active", DOC_BOOL}, {"created_at", DOC_TIME}, {"updated_at", DOC_TIME}),
 };
 

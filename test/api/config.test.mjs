@@ -114,7 +114,31 @@ test('migrations_go_up_and_down_and_say_where_they_are', () => {
     aerie.database.query(`insert into chats (id, team_id, user_id, owner_id, title, created_at, updated_at) values ('${id}01', '${team}', '${user}', '${user}', 'kept', ${at}, ${at})`);
     aerie.database.query(`insert into messages (id, team_id, chat_id, seq, role, content, status, created_at) values ('${id}02', '${team}', '${id}01', 1, 'user', 'kept as well', 'complete', ${at})`);
     aerie.database.query(`insert into chats (id, team_id, owner_id, title, created_at, updated_at) values ('${id}03', '${team}', '${id}03', 'a session', ${at}, ${at})`);
+    // something in every table that came later, so that going back meets rows
+    const add = (table, row) => aerie.database.query(`insert into ${table} (${Object.keys(row).join(', ')}) values (${Object.values(row).map((v) => (typeof v === 'number' || v === at ? v : `'${v}'`)).join(', ')})`);
+    add('messages', { id: `${id}04`, team_id: team, chat_id: `${id}03`, seq: 1, role: 'user', content: 'walrus', status: 'complete', created_at: at });
+    if (aerie.database.kind === 'sqlite') {
+      aerie.database.query('insert into search_index (rowid, content) select pos, content from messages');
+      aerie.database.query('update messages set is_indexed = 1');
+    }
+    for (const [owner, chat] of [[user, '01'], [`${id}03`, '03']])
+      add('idempotency', { team_id: team, owner_id: owner, key: 'k', chat_id: `${id}${chat}`, body_hash: 'h', user_message_id: `${id}02`, reply_id: `${id}05`, created_at: at });
+    add('sites', { team_id: team, url: 'http://a.test', site: 'http://a.test', admin_email: 'a@a.test', created_at: at });
+    add('usage_days', { team_id: team, day: at, owner_id: user, agent_id: `${id}06`, provider: 'echo', model: '', messages: 1, prompt_tokens: 1, completion_tokens: 1, total_tokens: 2, estimated_tokens: 2 });
+    add('mail_tokens', { token_hash: 'h', team_id: team, user_id: user, kind: 'reset', expires_at: at });
+    add('mails', { id: `${id}07`, kind: 'verify', email: 'a@a.test', due_at: at, expires_at: at });
+    aerie.database.query('update users set email_verified_at = created_at');
+    add('provider_keys', { id: `${id}08`, team_id: team, provider: 'openai', slot: 1, sealed_key: 's', hint: 'h', created_by: user, created_at: at });
+    add('documents', { id: `${id}09`, team_id: team, title: 't', content_type: 'text/plain', content_hash: 'h', status: 'ready', n_bytes: 1, n_chars: 1, n_chunks: 1, created_at: at, updated_at: at });
+    add('document_chunks', { id: `${id}10`, team_id: team, document_id: `${id}09`, seq: 0, content: 'walrus' });
     for (let step = steps; step > 1; step--) aerie.command(['migrate', 'down']);
+    assert.equal(aerie.database.query('select count(*) from idempotency'), '1');
+    assert.equal(aerie.database.query('select count(*) from users'), '1', 'tables that are made anew take nobody along');
+    if (aerie.database.kind === 'sqlite') {
+      assert.equal(aerie.database.query('pragma foreign_key_check'), '');
+      assert.equal(aerie.database.query("select count(*) from search_index where search_index match 'walrus'"), '0');
+      assert.equal(aerie.database.query("select count(*) from search_index where search_index match 'kept'"), '2');
+    }
     assert.equal(aerie.database.query('select count(*) from chats'), '1', 'the first schema has no sessions without a user');
     aerie.command(['migrate', 'up']);
     assert.equal(aerie.database.query('select title from chats where owner_id = user_id'), 'kept');

@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { linksOf, MailServer, makeCertificate, SECRET, USER } from '../fake/smtp.mjs';
+import { TOKEN, verifies, WordPress } from '../fake/wordpress.mjs';
 import { Aerie, makeFolder, PASSWORD, unique } from '../tools/aerie.mjs';
 
 const BASE = 'https://chat.example.com';
@@ -18,7 +19,7 @@ before(async () => {
     env: {
       EMAIL__URL: `smtp://localhost:${mail.port}`, EMAIL__USER: USER, EMAIL__PASSWORD: SECRET, EMAIL__FROM: 'noreply@aerie.test',
       EMAIL__FROM_NAME: 'Ærie "Support"', EMAIL__CA_FILE: certificate.path, EMAIL__RETRY_SECONDS: 1, SERVER__PUBLIC_URL: BASE,
-      LIMITS__MAIL_PER_MINUTE: 0, LIMITS__MAIL_PER_ACCOUNT: 0, LOG__LEVEL: 'debug',
+      SITES__PROVIDER: 'echo', LIMITS__MAIL_PER_MINUTE: 0, LIMITS__MAIL_PER_ACCOUNT: 0, LOG__LEVEL: 'debug',
     },
   });
 });
@@ -103,6 +104,23 @@ test('a_new_password_spends_the_links_that_were_mailed', async () => {
   assert.equal((await reset(fourth.token, 'from the mail')).status, 400, 'the operator has set another');
 });
 
+test('the_admin_of_a_site_that_registered_itself_sets_a_first_password_by_mail', async () => {
+  const wordpress = await WordPress.start();
+  try {
+    const site = wordpress.site(verifies);
+    const registered = await aerie.request('POST', '/api/v1/register', { json: { site_url: site.url, admin_email: site.email, callback_token: TOKEN } });
+    assert.equal(registered.status, 200, registered.text);
+    await forgot(site.email.toUpperCase());
+    const [link] = linksOf(await mail.mailTo(site.email));
+    assert.equal((await reset(link.token, 'a first password')).status, 200);
+    const admin = await aerie.login(site.email, { password: 'a first password' });
+    assert.deepEqual([admin.me.role, admin.me.team_id], ['admin', registered.json.tenant_id]);
+    assert.equal((await admin.get(`/api/agents/${registered.json.chatbot_id}`)).status, 200);
+  } finally {
+    wordpress.stop();
+  }
+});
+
 test('an_unknown_address_gets_the_same_answer_and_no_mail', async () => {
   const user = await aerie.user();
   const nobody = `${unique('nobody')}@aerie.test`;
@@ -137,13 +155,16 @@ test('asking_costs_the_same_whether_the_account_exists_or_not', async () => {
 
 test('one_address_in_two_teams_gets_one_mail_that_names_each', async () => {
   const other = await aerie.otherTeam();
+  // A team's name is its admin's to choose: it is no way to write to people in our name.
+  assert.equal((await other.admin.put('/api/team', { name: 'You have won: https://evil.example' })).status, 200);
   const user = await aerie.user();
   await aerie.user({ email: user.email, team_id: other.id });
   await forgot(user.email);
   const sent = await mail.mailTo(user.email);
   const links = linksOf(sent);
   assert.equal(links.length, 2);
-  assert.ok(sent.text.includes(`In the team Team ${other.slug}:`), sent.text);
+  for (const slug of [aerie.team.slug, other.slug]) assert.ok(sent.text.includes(`In the team ${slug}:`), sent.text);
+  assert.ok(!sent.text.includes('evil'), sent.text);
   assert.equal((await reset(links[1].token, 'only in the second')).status, 200);
   assert.equal((await aerie.login(user.email, { team_id: other.id, password: 'only in the second' })).me.team_id, other.id);
   await aerie.login(user.email, { team_id: aerie.team.id });

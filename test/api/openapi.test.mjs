@@ -29,6 +29,15 @@ test('the_server_and_the_command_line_tell_the_same', () => {
   assert.equal(runCommand(['openapi'], { env: { SERVER__PORT: '8000' } }).stdout, printed.stdout);
 });
 
+test('who_has_it_already_is_not_sent_it_again', async () => {
+  const first = await aerie.request('GET', '/openapi.json');
+  assert.match(first.headers.etag, /^"[0-9a-f]{32}"$/);
+  const again = await aerie.request('GET', '/openapi.json', { headers: { 'if-none-match': `W/${first.headers.etag}` } });
+  assert.deepEqual([again.status, again.text, again.headers.etag], [304, '', first.headers.etag]);
+  const other = await aerie.request('GET', '/openapi.json', { headers: { 'if-none-match': '"other"' } });
+  assert.deepEqual([other.status, other.text.length], [200, first.text.length]);
+});
+
 test('its_title_is_the_operators', () => {
   const printed = runCommand(['openapi'], { env: { API__TITLE: 'Caf\u00e9 "Chat"' } });
   assert.equal(JSON.parse(printed.stdout).info.title, 'Caf\u00e9 "Chat"');
@@ -61,6 +70,7 @@ test('what_needs_a_caller_says_so', () => {
   assert.deepEqual(security('GET /health'), []);
   assert.deepEqual(security('GET /api/chats'), ['access_token', 'access_token_cookie']);
   assert.deepEqual(security('POST /v1/chat/completions'), ['api_key', 'api_key_header']);
+  assert.deepEqual(security('GET /api/v1/documents'), ['api_key', 'api_key_header', 'access_token', 'access_token_cookie']);
 });
 
 test('bodies_are_told_by_the_tables_that_read_them', () => {

@@ -77,6 +77,24 @@ test('a_site_and_an_email_register_once', async () => {
   assert.equal(site.calls().length, 1, 'a known site is not called again');
 });
 
+test('one_site_has_one_address_however_it_is_written', async () => {
+  const site = wordpress.site(verifies);
+  const { port } = new URL(site.url);
+  const at = (host, given = port) => `http://${host}:${given}/${site.name}`;
+  const email = () => `${unique()}@wordpress.test`;
+  assert.equal((await register(site, { site_url: at('localhost') })).status, 200);
+  for (const url of [at('LOCALHOST'), at('localhost.'), at('localhost', `0${port}`)])
+    await isRefused(await register(site, { site_url: url, admin_email: email() }), 'Site URL already registered');
+  const other = wordpress.site(verifies);
+  const { tenant_id, chatbot_id } = (await register(other)).json;
+  for (const [known, urls] of [['https://shop.example', ['https://shop.example:443', 'HTTPS://Shop.Example.:443/']], ['http://shop.example/a', ['http://shop.example:80/a', 'http://shop.example:0080/A/']]]) {
+    aerie.database.query(`update sites set site = '${known}' where team_id = '${tenant_id}'`);
+    for (const url of urls) await isRefused(await register(other, { site_url: url, admin_email: email() }), 'Site URL already registered');
+  }
+  assert.equal(site.calls().length + other.calls().length, 2, 'nobody is called again');
+  assert.ok(chatbot_id);
+});
+
 test('wrong_fields_are_named', async () => {
   const site = wordpress.site(verifies);
   for (const [more, field] of [[{ callback_token: 'short' }, 'callback_token'], [{ callback_token: 'x'.repeat(257) }, 'callback_token'],
@@ -182,6 +200,9 @@ test('calls_back_are_limited_by_address_and_a_site_that_many_register_counts_onc
     const refused = await register(wordpress.site(verifies));
     assert.equal(refused.status, 429, refused.text);
     assert.ok(Number(refused.headers['retry-after']) > 0);
+    const known = aerie.database.query('select admin_email from sites limit 1');
+    for (const admin_email of [known, `${unique()}@wordpress.test`])
+      assert.equal((await register(wordpress.site(verifies), { admin_email })).status, 429, 'nobody tries out addresses for free');
   } finally {
     aerie = usual;
     await limited.stop();

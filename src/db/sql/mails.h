@@ -1,11 +1,11 @@
 /* Statements over mails, the outbox. See db/sql.h for what a row says. */
 /* Whom a mail concerns. $3: also those who have confirmed the address. */
 STATEMENT(MAIL_ACCOUNTS, SQL_READ, "a mail for no team concerns each that knows the address",
-          "SELECT u.id, u.team_id, t.name FROM users AS u JOIN teams AS t ON t.id = u.team_id "
+          "SELECT u.id, u.team_id, t.slug FROM users AS u JOIN teams AS t ON t.id = u.team_id "
           "WHERE u.email = $1 AND ($2::uuid IS NULL OR u.team_id = $2) "
           "AND u.is_active AND t.is_active AND ($3 OR u.email_verified_at IS NULL) "
           "ORDER BY u.created_at, u.id LIMIT 8",
-          "SELECT u.id, u.team_id, t.name FROM users AS u JOIN teams AS t ON t.id = u.team_id "
+          "SELECT u.id, u.team_id, t.slug FROM users AS u JOIN teams AS t ON t.id = u.team_id "
           "WHERE u.email = $1 AND ($2 IS NULL OR u.team_id = $2) "
           "AND u.is_active AND t.is_active AND ($3 OR u.email_verified_at IS NULL) "
           "ORDER BY u.created_at, u.id LIMIT 8")

@@ -21,6 +21,11 @@ STATEMENT(REFRESH_DROP_DISABLED, SQL_WRITE, NULL,
           "DELETE FROM refresh_tokens WHERE team_id = $1 AND user_id = $2 "
           "AND NOT EXISTS (SELECT 1 FROM users WHERE team_id = $1 AND id = $2 AND is_active)",
           NULL)
+/* all logins of a user whom this batch has changed at $3. Twice, too */
+STATEMENT(REFRESH_DROP_CHANGED, SQL_WRITE, NULL,
+          "DELETE FROM refresh_tokens WHERE team_id = $1 AND user_id = $2 "
+          "AND EXISTS (SELECT 1 FROM users WHERE team_id = $1 AND id = $2 AND updated_at = $3)",
+          NULL)
 /* all logins of a user but the family $3; NULL: all. Twice, too. */
 STATEMENT(REFRESH_DROP_USER, SQL_WRITE, NULL,
           "DELETE FROM refresh_tokens WHERE team_id = $1 AND user_id = $2 "
