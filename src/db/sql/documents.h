@@ -4,7 +4,7 @@
 #define DOCUMENT_COLUMNS                                                                                             \
     "id, title, content_type, content_hash, metadata, status, error, n_bytes, n_chars, n_chunks, created_at, "      \
     "updated_at"
-/* Nothing when the team has the same content already, or $12 documents. */
+/* Nothing when the team has the same content already, or $12 documents (after TEAM_LOCK). */
 STATEMENT(DOCUMENT_ADD, SQL_WRITE, NULL,
           "INSERT INTO documents (id, team_id, title, content_type, content_hash, metadata, status, n_bytes, n_chars,"
           " n_chunks, created_at, updated_at) SELECT $2::uuid, $1::uuid, $3::text, $4::text, $5::text, $6::jsonb,"
