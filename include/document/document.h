@@ -2,7 +2,7 @@
 #ifndef AERIE_DOCUMENT_DOCUMENT_H
 #define AERIE_DOCUMENT_DOCUMENT_H
 
-#include "base/error.h"
+#include "db/db.h"
 
 /* The columns of DOCUMENT_GET, DOCUMENT_LIST and DOCUMENT_FIND_HASH. */
 enum document_column {
@@ -33,8 +33,9 @@ enum document_kind {
 enum document_kind document_kind_of(struct str data, struct str declared);
 const char *document_media_type(enum document_kind kind);
 
-/* The threads that read documents. Main thread, before the loops run; after they have left. */
-struct error document_open(void) MUST_CHECK;
+/* The threads that read documents, and the way embeddings are compared. Main thread, before the
+ * loops run; after they have left. */
+struct error document_open(struct db *db) MUST_CHECK;
 void document_close(void);
 
 #endif

@@ -42,7 +42,8 @@ struct document_search {
 };
 
 /* For flow_call() or flow_try() with a struct document_search as state. Exact: every chunk of the
- * team that has an embedding of the same model and length is compared, a page at a time. Places
+ * team that has an embedding of the same model and length is compared, by PostgreSQL where it has
+ * pgvector, else here, a page at a time. Places
  * that are left go to chunks without such an embedding that hold words of the query. Ends with
  * NO_ERROR, ERR_DB…, ERR_BUSY, ERR_NO_MEMORY, ERR_DB_TIMEOUT (config documents.search_seconds) or
  * ERR_CANCELED. */

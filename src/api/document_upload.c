@@ -220,12 +220,15 @@ static void store(struct flow *f)
                                 db_int((int64_t)config()->documents.per_team)};
     struct db_arg chunks[] = {team, id, db_json(buf_str(&s->read.chunks))};
     struct db_arg same[] = {team, db_text(s->hash)};
-    const struct db_call calls[] = {{SQL_DOCUMENT_ADD, document, 12},
-                                    {SQL_CHUNKS_ADD, chunks, 3},
-                                    {SQL_DOCUMENT_FIND_HASH, same, 2}};
+    const struct db_call calls[] = {
+        {SQL_TEAM_LOCK, &team, 1}, /* so that documents.per_team is counted by one at a time */
+        {SQL_DOCUMENT_ADD, document, 12},
+        {SQL_CHUNKS_ADD, chunks, 3},
+        {SQL_DOCUMENT_FIND_HASH, same, 2},
+    };
 
     if (s->is_new)
-        db_batch(&s->store, f, &req->arena, calls, 3);
+        db_batch(&s->store, f, &req->arena, calls, 4);
 }
 
 static void check_stored(struct flow *f)
@@ -236,7 +239,7 @@ static void check_stored(struct flow *f)
     document_read_deinit(&s->read);
     if (!s->is_new)
         return;
-    s->row = &s->store.results[2];
+    s->row = &s->store.results[3];
     if (s->row->n_rows == 0)
         flow_fail(f, ERROR(ERR_CONFLICT, 0, TOO_MANY));
     else if (!str_eq(db_get_text(s->row, 0, DOCUMENT_ID), id_str(&s->id))) {

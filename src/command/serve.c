@@ -278,8 +278,7 @@ static void close_upstream(struct server *server)
 
 static struct error open_document(struct server *server)
 {
-    (void)server;
-    return document_open();
+    return document_open(server->db);
 }
 
 static void close_document(struct server *server)

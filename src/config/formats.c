@@ -173,6 +173,13 @@ static bool accept_level(struct arena *a, struct str value, struct str *out)
     return log_level_from(value, &level);
 }
 
+static bool accept_auto_or_off(struct arena *a, struct str value, struct str *out)
+{
+    (void)a;
+    *out = str_eq_nocase(value, STR("off")) ? STR("off") : STR("auto");
+    return str_eq_nocase(value, *out);
+}
+
 static bool accept_synchronous(struct arena *a, struct str value, struct str *out)
 {
     (void)a;
@@ -263,6 +270,7 @@ static bool accept_base_url(struct arena *a, struct str value, struct str *out)
                                   str_starts_with_nocase(value, STR("http://"))));
 }
 
+const struct config_format format_auto_or_off = {"auto or off", accept_auto_or_off};
 const struct config_format format_base_url = {"a URL like https://api.example.com/v1",
                                               accept_base_url};
 const struct config_format format_cidr = {"an address or network like 10.0.0.0/8", accept_cidr};

@@ -102,6 +102,8 @@ static const struct config_key keys[] = {
          "The program that reads PDFs: poppler's, by its path or looked up in PATH"),
     UINT("documents.per_team", NULL, documents.per_team, "10000", 1, MANY, "documents",
          "Most documents of one team; past it 409"),
+    TEXT("documents.pgvector", NULL, documents.pgvector, "auto", &format_auto_or_off,
+         "auto: PostgreSQL compares embeddings where it has the extension vector; off: the server does"),
     UINT("documents.queue", NULL, documents.queue, "64", 1, MANY, "documents",
          "Documents that may wait to be read; past it 503"),
     UINT("documents.search_seconds", NULL, documents.search_seconds, "10", 1, 3600, "seconds",

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "config/config.h"
 #include "html.h"
+#include "pgvector.h"
 #include "text.h"
 
 #include <libxml/parser.h>
@@ -109,10 +110,13 @@ void document_read_deinit(struct document_read *r)
 
 /* ---- the room ---- */
 
-struct error document_open(void)
+struct error document_open(struct db *db)
 {
     const struct config_documents *c = &config()->documents;
+    struct error err = pgvector_open(db);
 
+    if (is_error(err))
+        return err;
     xmlInitParser();
     workers = workers_new("documents", (unsigned)c->threads, c->queue);
     return workers ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, "no threads for documents");

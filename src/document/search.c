@@ -2,11 +2,15 @@
 #include "document/search.h"
 
 #include "base/json.h"
+#include "base/log.h"
 #include "config/config.h"
 #include "db/search.h"
 #include "loop/loop.h"
+#include "pgvector.h"
 #include "provider.h"
 #include "vector.h"
+
+#include <stdlib.h>
 
 #define MAX_WORDS       48
 #define MAX_QUERY_BYTES 24000 /* what models take */
@@ -16,6 +20,7 @@
 #define TOO_LONG        "The search in the documents takes too long"
 
 enum embedding_column { EMBEDDING_CHUNK_ID, EMBEDDING_VECTOR };
+enum nearest_column { NEAREST_CHUNK_ID, NEAREST_SIMILARITY };
 enum hit_column { HIT_CHUNK_ID, HIT_DOCUMENT_ID, HIT_TITLE, HIT_CONTENT, HIT_METADATA };
 
 /* All chunks of the team are looked at, but only a page of them is in memory. */
@@ -23,9 +28,10 @@ struct document_comparison {
     struct top top;
     struct arena page; /* rows of one */
     struct db_query rows;
+    struct subflow nearest_flow;
     struct id after;
     size_t page_rows;
-    bool is_begun;
+    bool is_begun, is_done;
 };
 
 static struct document_search *search_of(struct flow *f)
@@ -101,6 +107,82 @@ static void take_embedding(struct flow *f)
 
 /* ---- the comparison ---- */
 
+static bool is_near_enough(const struct document_search *s, double similarity)
+{
+    return similarity >= s->threshold || s->threshold <= -1;
+}
+
+static struct db_arg model_arg(const struct document_search *s)
+{
+    return db_text(s->has_provider ? s->provider.model : STR_NONE);
+}
+
+/* ---- by PostgreSQL ---- */
+
+static void ask_nearest(struct flow *f)
+{
+    struct document_search *s = search_of(f);
+    struct document_comparison *c = s->comparison;
+    struct buf vector = {0};
+
+    for (size_t i = 0; i < s->n_dimensions; i++)
+        buf_printf(&vector, "%c%.9g", i == 0 ? '[' : ',', (double)s->vector[i]);
+    buf_printf(&vector, "]");
+    if (vector.failed)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else
+        db_query(&c->rows, f, &c->page, SQL_CHUNKS_NEAREST,
+                 DB_ARGS(team_arg(s), db_int((int64_t)s->n_dimensions), model_arg(s),
+                         db_text(buf_str(&vector)), db_int((int64_t)s->max_hits)));
+    buf_deinit(&vector);
+}
+
+static const struct step nearest_steps[] = {STEP(ask_nearest), STEP_END};
+
+static bool is_for_pgvector(const struct document_search *s)
+{
+    return s->vector && s->n_dimensions <= PGVECTOR_DIMENSIONS_MAX && pgvector_is_used();
+}
+
+static void find_nearest(struct flow *f)
+{
+    struct document_search *s = search_of(f);
+
+    s->comparison->top.max = s->max_hits;
+    if (is_for_pgvector(s))
+        flow_try(f, &s->comparison->nearest_flow, nearest_steps, s);
+}
+
+/* Someone may have removed the extension since the start. */
+static void take_nearest(struct flow *f)
+{
+    struct document_search *s = search_of(f);
+    struct document_comparison *c = s->comparison;
+    struct error err = c->nearest_flow.flow.err;
+    const struct db_result *r = c->rows.result;
+
+    if (!is_for_pgvector(s))
+        return;
+    if (err.status == ERR_DB) {
+        log_warn("document: pgvector did not answer, so the server compares: %s",
+                 err.detail ? err.detail : "");
+        return;
+    }
+    if (is_error(err)) {
+        flow_fail(f, err);
+        return;
+    }
+    for (size_t row = 0; row < r->n_rows; row++) {
+        double similarity = strtod(db_get_text(r, row, NEAREST_SIMILARITY).ptr, NULL);
+
+        if (is_near_enough(s, similarity))
+            top_offer(&c->top, db_get_text(r, row, NEAREST_CHUNK_ID), (float)similarity);
+    }
+    c->is_done = s->is_by_vector = true;
+}
+
+/* ---- by the server ---- */
+
 static void take_page(struct document_search *s)
 {
     struct document_comparison *c = s->comparison;
@@ -113,16 +195,11 @@ static void take_page(struct document_search *s)
         if (stored.len != s->n_dimensions * sizeof(float))
             continue;
         similarity = vector_dot(s->vector, stored.ptr, s->n_dimensions);
-        if (similarity >= s->threshold || s->threshold <= -1)
+        if (is_near_enough(s, similarity))
             top_offer(&c->top, db_get_text(r, row, EMBEDDING_CHUNK_ID), similarity);
     }
     if (r->n_rows > 0)
         (void)!id_parse(db_get_text(r, r->n_rows - 1, EMBEDDING_CHUNK_ID), &c->after);
-}
-
-static struct db_arg model_arg(const struct document_search *s)
-{
-    return db_text(s->has_provider ? s->provider.model : STR_NONE);
 }
 
 /* Comes back to itself until no page is left. */
@@ -131,7 +208,7 @@ static void compare(struct flow *f)
     struct document_search *s = search_of(f);
     struct document_comparison *c = s->comparison;
 
-    if (!s->vector)
+    if (!s->vector || c->is_done)
         return;
     if (c->is_begun) {
         take_page(s);
@@ -139,7 +216,6 @@ static void compare(struct flow *f)
             return;
     } else {
         c->is_begun = s->is_by_vector = true;
-        c->top.max = s->max_hits;
         c->page_rows = PAGE_FLOATS / s->n_dimensions;
         if (c->page_rows < MIN_PAGE_ROWS)
             c->page_rows = MIN_PAGE_ROWS;
@@ -242,8 +318,16 @@ static void end(struct flow *f)
 }
 
 const struct step document_search_steps[] = {
-    STEP(begin),      STEP(embed_query), STEP(take_embedding), /* or the reason why there is none */
-    STEP(compare),                                             /* by page */
-    STEP(load_hits),  STEP(take_hits),   STEP(search_words),   /* for the places that are left */
-    STEP(take_words), STEP_ALWAYS(end),  STEP_END,
+    STEP(begin),
+    STEP(embed_query),
+    STEP(take_embedding), /* or the reason why there is none */
+    STEP(find_nearest),
+    STEP(take_nearest), /* where PostgreSQL can */
+    STEP(compare),      /* else by page */
+    STEP(load_hits),
+    STEP(take_hits),
+    STEP(search_words), /* for the places that are left */
+    STEP(take_words),
+    STEP_ALWAYS(end),
+    STEP_END,
 };

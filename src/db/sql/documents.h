@@ -4,7 +4,7 @@
 #define DOCUMENT_COLUMNS                                                                                             \
     "id, title, content_type, content_hash, metadata, status, error, n_bytes, n_chars, n_chunks, created_at, "      \
     "updated_at"
-/* Nothing when the team has the same content already, or $12 documents. */
+/* Nothing when the team has the same content already, or $12 documents (after TEAM_LOCK). */
 STATEMENT(DOCUMENT_ADD, SQL_WRITE, NULL,
           "INSERT INTO documents (id, team_id, title, content_type, content_hash, metadata, status, n_bytes, n_chars,"
           " n_chunks, created_at, updated_at) SELECT $2::uuid, $1::uuid, $3::text, $4::text, $5::text, $6::jsonb,"
@@ -55,6 +55,10 @@ STATEMENT(CHUNK_EMBEDDINGS, SQL_SLOW, NULL,
           " ORDER BY id LIMIT $5",
           "SELECT id, embedding FROM document_chunks WHERE team_id = $1 AND dimensions = $2"
           " AND (model = $3 OR $3 IS NULL) AND id > coalesce($4, '') ORDER BY id LIMIT $5")
+/* The $5 chunks nearest to $4, best first, by PostgreSQL's extension: where VECTORS_BEGIN said true. */
+STATEMENT(CHUNKS_NEAREST, SQL_SLOW, NULL,
+          "SELECT id, similarity FROM aerie_nearest(team_id => $1, n_dimensions => $2, by_model => $3, query => $4, n => $5)",
+          "SELECT id, '' FROM document_chunks WHERE team_id = $1 LIMIT 0")
 /* $2: an array of chunks' ids. */
 STATEMENT(CHUNKS_GET, SQL_READ, NULL,
           "SELECT c.id, c.document_id, d.title, c.content, d.metadata FROM document_chunks c"
@@ -75,4 +79,6 @@ STATEMENT(CHUNKS_BY_WORDS, SQL_SLOW, NULL,
           " WHERE c.team_id = $1 AND document_index MATCH $7"
           " AND (NOT $3 OR c.model IS NULL OR c.dimensions <> $4 OR c.model <> $5)"
           " ORDER BY bm25(document_index, 0.0, 1.0), c.id LIMIT $6")
+STATEMENT(VECTORS_BEGIN, SQL_WRITE, "start-up: is there pgvector?", "SELECT aerie_vectors_begin()", "SELECT 0")
+STATEMENT(VECTORS_FILL, SQL_WRITE, "start-up: the embeddings of every team", "SELECT aerie_vectors_fill($1)", "SELECT 0")
 #undef DOCUMENT_COLUMNS

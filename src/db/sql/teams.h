@@ -21,7 +21,7 @@ STATEMENT(TEAM_LIST, SQL_SLOW, "the operator sees all teams",
           "SELECT id, name, slug, settings, is_active, created_at, updated_at FROM teams "
           "ORDER BY slug",
           NULL)
-/* First in a batch whose next statement counts the team's users or admins: two such batches then run one
+/* First in a batch whose next statement counts the team's users, admins or documents: two such batches then run one
  * after the other, and the second one's count sees the first one's rows. SQLite has one writer anyway. */
 STATEMENT(TEAM_LOCK, SQL_WRITE, NULL, "SELECT id FROM teams WHERE id = $1 FOR NO KEY UPDATE",
           "SELECT id FROM teams WHERE id = $1")

@@ -1,0 +1,3 @@
+-- Nothing: only PostgreSQL compares embeddings itself.
+
+-- down
