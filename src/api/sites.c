@@ -16,21 +16,15 @@
 #include <stdio.h>
 
 #define MINUTE_MS         60000
-#define SECOND_MS         1000
 #define CLAIM_WAIT_MS     50
 #define URL_CHARS         500
 #define TOKEN_MIN         16
 #define TOKEN_MAX         256
-#define ANSWER_BYTES      65536
-#define MAX_DEPTH         16
 #define PASSWORD_BYTES    32
 #define SLUG_HOST_BYTES   50
 #define SCOPES            STR("[\"chat\",\"documents\"]")
-#define PRETTY_PATH       "/wp-json/eaglechat-plugin/v1/verify"
-#define PLAIN_PATH        "/?rest_route=/eaglechat-plugin/v1/verify" /* without permalinks */
 #define URL_TAKEN         "Site URL already registered"
 #define EMAIL_TAKEN       "Admin email already associated with another tenant"
-#define NOT_VERIFIED      "Failed to verify callback token with WordPress site"
 #define WRONG_CREDENTIALS "Invalid credentials"
 #define COUNT(array)      (sizeof(array) / sizeof((array)[0]))
 
@@ -201,90 +195,14 @@ static void take_rate(struct flow *f)
                   ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many registrations, try again later"));
 }
 
-/* ---- the call back ---- */
-
-static void call_site(struct flow *f)
-{
-    struct request *req = request_of(f);
-    struct site_registration *s = req->state;
-    struct buf body = {0};
-    struct json j = {.buf = &body};
-
-    s->address = arena_printf(&req->arena, "%.*s%s", STR_ARG(s->url),
-                              s->is_plain ? PLAIN_PATH : PRETTY_PATH);
-    json_begin_object(&j);
-    json_pair_str(&j, "callback_token", s->callback_token.text);
-    json_end_object(&j);
-    if (body.failed || !s->address.ptr)
-        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
-    else
-        fetch_start(&s->fetch, f, &req->arena,
-                    &(const struct fetch_request){.url = s->address,
-                                                  .body = buf_str(&body),
-                                                  .timeout_ms = config()->callback.timeout_seconds *
-                                                                SECOND_MS,
-                                                  .max_bytes = ANSWER_BYTES});
-    buf_deinit(&body);
-}
-
-static const struct step call_steps[] = {STEP(call_site), STEP_END};
-
-enum verdict { VERIFIED, REJECTED, ASK_AGAIN, ASK_PLAIN };
-
-static enum verdict judge(struct request *req)
-{
-    struct site_registration *s = req->state;
-    int status = s->fetch.http_status;
-    yyjson_val *root = NULL;
-
-    if (is_error(s->attempt.flow.err))
-        return s->attempt.flow.err.status == ERR_UPSTREAM_LIMIT ? REJECTED : ASK_AGAIN;
-    if (status == 404 && !s->is_plain)
-        return ASK_PLAIN;
-    if (status >= 500)
-        return ASK_AGAIN;
-    if (status != 200 || is_error(json_read(&req->arena, s->fetch.body, MAX_DEPTH, &root)))
-        return REJECTED;
-    return yyjson_is_true(json_member(root, "success")) ? VERIFIED : REJECTED;
-}
-
-static void call_again(struct flow *f)
-{
-    struct request *req = request_of(f);
-    struct site_registration *s = req->state;
-
-    s->is_calling = true;
-    s->attempt = (struct subflow){0};
-    s->fetch = (struct fetch){0};
-    flow_try(f, &s->attempt, call_steps, req);
-    flow_repeat(f);
-}
-
-/* A site that fails or is away is asked again after a pause; what answers otherwise has decided. */
 static void verify_site(struct flow *f)
 {
     struct request *req = request_of(f);
     struct site_registration *s = req->state;
-    enum verdict verdict;
 
-    if (!s->is_calling) {
-        call_again(f);
-        return;
-    }
-    s->is_calling = false;
-    verdict = judge(req);
-    if (verdict == ASK_PLAIN) {
-        s->is_plain = true;
-        call_again(f);
-    } else if (verdict == ASK_AGAIN && ++s->n_attempts < config()->callback.retry_attempts) {
-        wait_start(&s->wait, f, config()->callback.retry_delay_seconds * SECOND_MS);
-        flow_repeat(f);
-    } else if (verdict != VERIFIED) {
-        log_info("api: the site %.*s did not verify its registration (%s, status %d)",
-                 STR_ARG(s->site), status_row(s->attempt.flow.err.status)->name,
-                 s->fetch.http_status);
-        flow_fail(f, ERROR(ERR_BAD_REQUEST, 0, NOT_VERIFIED));
-    }
+    s->verification.url = s->url;
+    s->verification.token = s->callback_token.text;
+    site_verify(&s->verification, f, &req->arena);
 }
 
 /* ---- the team ---- */

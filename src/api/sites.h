@@ -8,7 +8,7 @@
 #include "db/db.h"
 #include "key_auth.h"
 #include "loop/wait.h"
-#include "upstream/fetch.h"
+#include "site_verify.h"
 
 struct site_registration {
     struct input site_url, admin_email, callback_token;
@@ -16,12 +16,10 @@ struct site_registration {
     struct str site;         /* what it is compared by */
     struct str host, origin; /* of that */
     struct db_query query;
-    struct subflow claiming, attempt;
+    struct subflow claiming;
     struct wait wait;
-    struct fetch fetch;
-    struct str address;  /* that is called back */
-    unsigned n_attempts; /* of config callback.retry_attempts */
-    bool is_claimed, is_calling, is_plain;
+    bool is_claimed;
+    struct site_verification verification;
     struct password_job hash;
     struct str password; /* nobody's: the admin sets one by mail */
     struct id team_id, user_id, agent_id;
