@@ -14,8 +14,8 @@ struct completion {
     struct completion_input in;
     struct upstream_prompt prompt;
     struct knowledge *knowledge; /* in the arena; NULL: none is wanted */
-    struct arena arena; /* what the agent is told; goes when it begins to answer */
-    struct id agent_id; /* who answers */
+    struct arena arena;          /* what the agent is told; goes when it begins to answer */
+    struct id agent_id;          /* who answers */
     const struct provider *provider;
     struct subflow ask, load, save;
     struct db_query fallback, usage;
