@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define AWAIT_MS 20000
+#define AWAIT_PAUSE_US 100
+#define AWAIT_MS       20000
 
 static unsigned n_ended;
 static int log_fd = -1;
@@ -107,7 +108,9 @@ void harness_await(struct harness *h, bool (*is_true)(void *state), void *state)
     while (!is_true(state)) {
         if (clock_mono_ms() > until_ms)
             fail_msg("what the test waits for does not happen");
-        uv_run(&h->loop.uv, UV_RUN_ONCE);
+        /* Never blocks: what a timer has made true wakes nobody. */
+        uv_run(&h->loop.uv, UV_RUN_NOWAIT);
+        usleep(AWAIT_PAUSE_US);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "harness.h"
 #include "pg_server.h"
 
+#include <unistd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,8 +112,10 @@ static void worker_main(void *state)
             uv_run(&w->loop.uv, UV_RUN_ONCE);
     }
     db_detach(&w->loop, on_detached);
-    while (!w->is_detached)
-        uv_run(&w->loop.uv, UV_RUN_ONCE);
+    while (!w->is_detached) {
+        uv_run(&w->loop.uv, UV_RUN_NOWAIT); /* what a timer has made true wakes nobody */
+        usleep(100);
+    }
     loop_close(&w->loop);
     loop_run(&w->loop);
     loop_deinit(&w->loop);
