@@ -3,11 +3,11 @@
 #include "harness.h"
 #include "pg_server.h"
 
-#include <unistd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define N_LOOPS  3
 #define N_ROUNDS 40
