@@ -21,7 +21,10 @@ export default async function* reporter(source) {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     if (data.details?.type === 'suite' && type === 'test:pass') continue;
     if (data.details?.type === 'suite' && data.details.error?.failureType === 'subtestsFailed') continue;
-    if (data.skip !== undefined && data.skip !== false) continue;
+    if (data.skip !== undefined && data.skip !== false) {
+      yield `  skipped ${data.name}: ${data.skip === true || data.skip === '' ? 'no reason is given' : data.skip}\n`;
+      continue;
+    }
     const file = data.file ? relative(process.cwd(), data.file) : '';
     const ms = data.details?.duration_ms ?? 0;
     if (type === 'test:pass') {
