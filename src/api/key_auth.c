@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define MINUTE_MS  60000
+#define GOOD_MS    (10 * MINUTE_MS)
 #define MINUTE_US  (60 * INT64_C(1000000))
 #define MAX_DEPTH  8
 #define NO_KEY     "No API key was sent: it belongs into Authorization: Bearer, or X-API-Key"
@@ -88,14 +89,22 @@ static void refuse(struct key_auth *a)
     flow_fail(&a->sub.flow, ERROR(ERR_UNAUTHORIZED, 0, WRONG_KEY));
 }
 
+/* Who guesses does not lock out those who share the address and whose keys have been good lately.
+ */
+static bool was_good(const char *hash)
+{
+    return rate_wait(RATE_GOOD_KEY, str_from(hash), 1, GOOD_MS) > 0;
+}
+
 static void load_key(struct flow *f)
 {
     struct key_auth *a = f->state;
     unsigned wait_s = rate_wait(RATE_WRONG_KEYS, a->req->address_group, wrong_keys(), MINUTE_MS);
     struct str prefix;
     struct api_key key;
+    bool is_key = a->sent.ptr && api_key_read(a->sent, &key);
 
-    if (wait_s > 0) {
+    if (wait_s > 0 && !(is_key && was_good(key.hash))) {
         flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, FLOODED));
         return;
     }
@@ -103,7 +112,7 @@ static void load_key(struct flow *f)
         flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, NO_KEY));
         return;
     }
-    if (!api_key_read(a->sent, &key)) {
+    if (!is_key) {
         refuse(a);
         return;
     }
@@ -143,6 +152,7 @@ static void check_key(struct flow *f)
         return;
     }
     who->row = row;
+    (void)!rate_take(RATE_GOOD_KEY, a->hash, 1, GOOD_MS);
     if (!a->scope) {
         note_use(who);
         return;

@@ -59,6 +59,27 @@ test('other_scopes_and_wrong_keys_open_no_admins_door', async () => {
   for (const path of ['/api/team', '/api/users', '/db-status']) assert.equal((await user.get(path)).status, 403, path);
 });
 
+test('who_guesses_keys_waits_and_locks_out_nobody_who_was_there_before', async () => {
+  const limited = await Aerie.start({ env: { LIMITS__WRONG_KEYS_PER_MINUTE: 3 } });
+  try {
+    const agent = await limited.admin.agent({ provider: 'echo' });
+    const make = async () => (await limited.admin.post(`/api/agents/${agent.id}/api-keys`, {})).json.api_key;
+    const ask = (key) => limited.request('GET', '/v1/models', { headers: { authorization: `Bearer ${key}` } });
+    const [known, fresh] = [await make(), await make()];
+    assert.equal((await ask(known)).status, 200);
+    const guess = (n) => ask(`eck_${String(n).repeat(44)}`);
+    for (let n = 0; n < 3; n++) assert.equal((await guess(n)).status, 401);
+    const refused = await guess(3);
+    assert.equal(refused.status, 429);
+    assert.ok(Number(refused.headers['retry-after']) > 0);
+    assert.equal((await ask('nonsense')).status, 429);
+    assert.equal((await ask(fresh)).status, 429, 'nobody knows that this one is right');
+    assert.equal((await ask(known)).status, 200);
+  } finally {
+    await limited.stop();
+  }
+});
+
 test('a_key_sees_its_own_team_only', async () => {
   const { api_key: reader } = await keyWith({ scopes: ['admin:read'] });
   const theirs = await other.admin.agent({ provider: 'echo' });
