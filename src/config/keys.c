@@ -113,7 +113,7 @@ static const struct config_key keys[] = {
     UINT("documents.threads", NULL, documents.threads, "1", 1, 64, "threads",
          "Threads that read documents"),
     LIST("egress.allow", NULL, egress.allow, &format_inside,
-         "Inner networks (CIDR) and host names that calls to agents may reach all the same"),
+         "Inner networks (CIDR) and host names that calls to agents, and to sites that register, may reach all the same"),
     TEXT("email.ca_file", NULL, email.ca_file, "", NULL,
          "Certificates to trust in the mail server; empty: the system's"),
     UINT("email.connections", NULL, email.connections, "2", 1, 64, "mails",
