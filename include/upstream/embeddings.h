@@ -3,8 +3,19 @@
 #define AERIE_UPSTREAM_EMBEDDINGS_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "loop/wait.h"
 #include "upstream/fetch.h"
+
+/* One vector, of length 1 unless it is all zeros. */
+struct embedding {
+    float *values; /* in the arena */
+    size_t n;
+    bool is_zero;
+};
+/* From an array of numbers. ERR_INVALID: it is none, is empty or too long, or some number is not
+ * finite; ERR_NO_MEMORY. */
+struct error embedding_read(struct arena *a, yyjson_val *array, struct embedding *out) MUST_CHECK;
 
 struct embeddings_request {
     struct str base_url; /* "https://api.openai.com/v1" */

@@ -4,11 +4,9 @@
 #include "documents.h"
 #include "team_door.h"
 
-#include <math.h>
 #include <stddef.h>
 
 #define DEFAULT_MATCHES 5
-#define MAX_DIMENSIONS  16384
 #define NOT_NUMBERS     "must be an array of 1 to 16384 numbers, not all of them 0"
 
 static const struct input_field fields[] = {
@@ -24,48 +22,20 @@ static const struct input_field fields[] = {
      .offset = offsetof(struct document_search_call, query)},
 };
 
-/* To length 1. False: it has none. */
-static bool normalise(float *v, size_t n)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < n; i++)
-        sum += (double)v[i] * v[i];
-    if (!isfinite(sum) || sum <= 0)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        v[i] = (float)(v[i] / sqrt(sum));
-    return true;
-}
-
 static void read_embedding(struct request *req, yyjson_val *array)
 {
     struct document_search_call *s = req->state;
-    size_t i, n = yyjson_arr_size(array);
-    yyjson_val *item;
-    float *v;
+    struct embedding read;
+    struct error err = embedding_read(&req->arena, array, &read);
 
-    if (n == 0 || n > MAX_DIMENSIONS) {
+    if (err.status == ERR_NO_MEMORY) {
+        flow_fail(&req->flow, err);
+    } else if (is_error(err) || read.is_zero) {
         input_wrong(req, "embedding", NOT_NUMBERS);
-        return;
+    } else {
+        s->search.vector = read.values;
+        s->search.n_dimensions = read.n;
     }
-    v = arena_alloc(&req->arena, n * sizeof(*v));
-    if (!v) {
-        flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
-        return;
-    }
-    yyjson_arr_foreach(array, i, n, item)
-    {
-        if (!yyjson_is_num(item)) {
-            input_wrong(req, "embedding", NOT_NUMBERS);
-            return;
-        }
-        v[i] = (float)yyjson_get_num(item);
-    }
-    if (!normalise(v, n))
-        input_wrong(req, "embedding", NOT_NUMBERS);
-    s->search.vector = v;
-    s->search.n_dimensions = n;
 }
 
 /* The members that are no texts and no whole numbers. */

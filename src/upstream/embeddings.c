@@ -93,55 +93,51 @@ static struct error malformed(void)
     return ERROR(ERR_PROVIDER_MALFORMED, 0, NULL);
 }
 
-/* An array of numbers; *n_out: how many. NULL: none, or no memory. */
-static float *read_numbers(struct arena *a, yyjson_val *array, size_t *n_out)
+struct error embedding_read(struct arena *a, yyjson_val *array, struct embedding *out)
 {
     size_t i, n = yyjson_arr_size(array);
-    float *v = n > 0 && n <= MAX_DIMENSIONS ? arena_alloc(a, n * sizeof(*v)) : NULL;
+    double sum = 0, length;
     yyjson_val *item;
 
-    if (!v)
-        return NULL;
+    if (n == 0 || n > MAX_DIMENSIONS)
+        return ERROR(ERR_INVALID, 0, NULL);
+    *out = (struct embedding){.values = arena_alloc(a, n * sizeof(*out->values)), .n = n};
+    if (!out->values)
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
     yyjson_arr_foreach(array, i, n, item)
     {
         if (!yyjson_is_num(item))
-            return NULL;
-        v[i] = (float)yyjson_get_num(item);
+            return ERROR(ERR_INVALID, 0, NULL);
+        out->values[i] = (float)yyjson_get_num(item);
+        sum += (double)out->values[i] * out->values[i];
     }
-    *n_out = n;
-    return v;
-}
-
-/* To length 1, so that a product is a cosine. False: some number is none. */
-static bool normalise(float *v, size_t n)
-{
-    double sum = 0, length;
-
-    for (size_t i = 0; i < n; i++)
-        sum += (double)v[i] * v[i];
     if (!isfinite(sum))
-        return false;
+        return ERROR(ERR_INVALID, 0, NULL);
     length = sqrt(sum);
-    for (size_t i = 0; i < n && length > 0; i++)
-        v[i] = (float)(v[i] / length);
-    return true;
+    out->is_zero = length <= 0;
+    for (i = 0; i < n && !out->is_zero; i++)
+        out->values[i] = (float)(out->values[i] / length);
+    return NO_ERROR;
 }
 
 static struct error read_item(struct embeddings *e, yyjson_val *item)
 {
     yyjson_val *index = json_member(item, "index"), *vector = json_member(item, "embedding");
-    size_t n = 0, at;
-    float *v;
+    struct embedding read;
+    struct error err;
+    size_t at;
 
     if (!yyjson_is_uint(index) || yyjson_get_uint(index) >= e->request.n_inputs)
         return malformed();
     at = (size_t)yyjson_get_uint(index);
-    v = read_numbers(e->arena, vector, &n);
-    if (!v || e->vectors[at] || !normalise(v, n) || (e->n_dimensions > 0 && e->n_dimensions != n) ||
-        (e->request.dimensions > 0 && e->request.dimensions != n))
+    err = embedding_read(e->arena, vector, &read);
+    if (err.status == ERR_NO_MEMORY)
+        return err;
+    if (is_error(err) || e->vectors[at] || (e->n_dimensions > 0 && e->n_dimensions != read.n) ||
+        (e->request.dimensions > 0 && e->request.dimensions != read.n))
         return malformed();
-    e->n_dimensions = n;
-    e->vectors[at] = v;
+    e->n_dimensions = read.n;
+    e->vectors[at] = read.values;
     return NO_ERROR;
 }
 
