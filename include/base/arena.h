@@ -21,6 +21,7 @@ void arena_free(struct arena *a); /* runs the deferred functions, newest first; 
 void *arena_alloc(struct arena *a, size_t size);
 /* A copy with a NUL behind it that len does not count; ptr NULL when out of memory. */
 struct str arena_copy(struct arena *a, struct str s);
+struct str arena_lower(struct arena *a, struct str s); /* the same, its ASCII letters in lower case */
 struct str arena_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Runs fn(ptr) when the arena is freed. False (and fn(ptr) has run) when out of memory. */

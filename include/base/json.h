@@ -16,6 +16,7 @@ struct error json_read(struct arena *a, struct str text, unsigned max_depth,
 struct str json_text(yyjson_val *val); /* "" (ptr NULL) when val is NULL or no string */
 yyjson_val *json_member(yyjson_val *object,
                         const char *name); /* NULL when absent or no object; last one of doubles */
+bool json_list_has(yyjson_val *list, struct str text); /* false as well when it is no array */
 /* A value written out again, compact. */
 void json_write_value(struct buf *out, yyjson_val *val);
 

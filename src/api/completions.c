@@ -2,7 +2,6 @@
  * request's own flow and nothing is stored, so that a client that leaves ends it all. */
 #include "completions.h"
 
-#include "account/rate.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "chat/streams.h"
@@ -11,21 +10,17 @@
 #include "completion_output.h"
 #include "config/config.h"
 #include "doc.h"
-
-#define MINUTE_MS 60000
+#include "session_ask.h"
 
 /* ---- asking the agent ---- */
 
 /* Asked before the body is read, so that a flood is cheap. */
 static void take_rate(struct flow *f)
 {
-    const struct completion *s = request_of(f)->state;
-    unsigned wait_s = rate_take(RATE_AGENT_MESSAGES, id_str(&s->v1.auth.caller.agent_id),
-                                config()->limits.agent_messages_per_minute, MINUTE_MS);
+    struct request *req = request_of(f);
+    const struct completion *s = req->state;
 
-    if (wait_s > 0)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s,
-                           "This agent gets too many messages; wait a moment"));
+    (void)!session_take_agent_rate(req, &s->v1.auth.caller.agent_id);
 }
 
 static void free_arena(void *arena)

@@ -146,17 +146,6 @@ bool input_is_slug(struct str s)
     return s.len > 0 && s.len <= SLUG_MAX_BYTES;
 }
 
-static struct str lower(struct request *req, struct str text)
-{
-    struct str copy = arena_copy(&req->arena, text);
-    char *p = (char *)copy.ptr;
-
-    for (size_t i = 0; p && i < copy.len; i++)
-        if (p[i] >= 'A' && p[i] <= 'Z')
-            p[i] = (char)(p[i] - 'A' + 'a');
-    return copy;
-}
-
 static void take_id(struct request *req, const struct input_field *field, struct str text,
                     struct input *out)
 {
@@ -171,7 +160,7 @@ static void take_id(struct request *req, const struct input_field *field, struct
 static void take_email(struct request *req, const struct input_field *field, struct str text,
                        struct input *out)
 {
-    out->text = lower(req, str_trim(text));
+    out->text = arena_lower(&req->arena, str_trim(text));
     if (out->text.ptr && !input_is_email(out->text))
         wrong(req, field, "must be an e-mail address");
 }

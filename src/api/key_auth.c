@@ -187,8 +187,7 @@ static void check_page(struct flow *f)
 static void check_scope(struct flow *f)
 {
     struct key_auth *a = f->state;
-    yyjson_val *root = NULL, *item;
-    size_t i, n;
+    yyjson_val *root = NULL;
     struct error err;
 
     if (!a->scope)
@@ -198,12 +197,8 @@ static void check_scope(struct flow *f)
         flow_fail(f, err);
         return;
     }
-    yyjson_arr_foreach(root, i, n, item)
-    {
-        if (yyjson_equals_str(item, a->scope))
-            return;
-    }
-    flow_fail(f, ERROR(ERR_FORBIDDEN, 0, NEEDS_MORE));
+    if (!json_list_has(root, str_from(a->scope)))
+        flow_fail(f, ERROR(ERR_FORBIDDEN, 0, NEEDS_MORE));
 }
 
 static const struct step key_steps[] = {

@@ -39,16 +39,6 @@ static const struct input_field register_fields[] = {
      offsetof(struct site_registration, callback_token), NULL},
 };
 
-static struct str lower_case(struct arena *a, struct str text)
-{
-    char *out = arena_alloc(a, text.len + 1);
-
-    for (size_t i = 0; out && i < text.len; i++)
-        out[i] =
-            text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? (char)(text.ptr[i] | 0x20) : text.ptr[i];
-    return (struct str){out, text.len};
-}
-
 /* What a site is compared by: s->url in lower case, without a port that goes without saying and
  * without the dot that a host may end with. ptr NULL: no memory. */
 static struct str make_site(struct arena *a, const struct site_registration *s,
@@ -63,7 +53,7 @@ static struct str make_site(struct arena *a, const struct site_registration *s,
         snprintf(port, sizeof(port), ":%u", (unsigned)origin->port);
     site = arena_printf(a, "%.*s://%.*s%s%.*s", STR_ARG(origin->scheme), STR_ARG(origin->host),
                         port, STR_ARG(path));
-    return site.ptr ? lower_case(a, site) : site;
+    return site.ptr ? arena_lower(a, site) : site;
 }
 
 static void read_url(struct request *req, struct site_registration *s)

@@ -122,6 +122,17 @@ struct str arena_copy(struct arena *a, struct str s)
     return (struct str){copy, s.len};
 }
 
+struct str arena_lower(struct arena *a, struct str s)
+{
+    struct str copy = arena_copy(a, s);
+    char *p = (char *)copy.ptr;
+
+    for (size_t i = 0; p && i < copy.len; i++)
+        if (p[i] >= 'A' && p[i] <= 'Z')
+            p[i] = (char)(p[i] - 'A' + 'a');
+    return copy;
+}
+
 struct str arena_printf(struct arena *a, const char *format, ...)
 {
     va_list args, again;

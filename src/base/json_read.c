@@ -88,3 +88,16 @@ yyjson_val *json_member(yyjson_val *object, const char *name)
             found = yyjson_obj_iter_get_val(key);
     return found;
 }
+
+bool json_list_has(yyjson_val *list, struct str text)
+{
+    yyjson_val *item;
+    size_t i, n;
+
+    yyjson_arr_foreach(list, i, n, item)
+    {
+        if (yyjson_is_str(item) && str_eq(json_text(item), text))
+            return true;
+    }
+    return false;
+}

@@ -107,17 +107,9 @@ static void read_policy(yyjson_val *config_json, struct prompt_policy *policy)
 /* An agent without a list of models takes any. */
 static bool offers_model(yyjson_val *config_json, struct str model)
 {
-    yyjson_val *models = json_member(config_json, "models"), *item;
-    size_t i, n;
+    yyjson_val *models = json_member(config_json, "models");
 
-    if (!yyjson_is_arr(models))
-        return true;
-    yyjson_arr_foreach(models, i, n, item)
-    {
-        if (str_eq(json_text(item), model))
-            return true;
-    }
-    return false;
+    return !yyjson_is_arr(models) || json_list_has(models, model);
 }
 
 /* Replies that are empty say nothing to the agent. */
