@@ -143,10 +143,13 @@ int main(int argc, char **argv)
     text_init();
     upstream.epoll = epoll_create1(EPOLL_CLOEXEC);
     upstream.defaults = (struct str){defaults, strlen(defaults)};
+    list_init(&upstream.conns);
     list_init(&upstream.ready);
     wheel_init(&upstream.wheel, now_ns() / NS_PER_MS);
     take_signals();
     listen_on(port, port_file);
     run();
+    while (!list_is_empty(&upstream.conns))
+        conn_close(container_of(upstream.conns.next, struct conn, link));
     return 0;
 }

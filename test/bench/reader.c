@@ -45,9 +45,6 @@ static const struct line_form forms[][4] = {
         },
 };
 
-/* The longest row of each: with so many bytes a line's kind is sure. */
-static const uint8_t head_bytes[] = {[READ_SSE] = 22, [READ_LINES] = 15, [READ_OPENAI] = 14};
-
 void match_init(struct match *m, const char *text)
 {
     uint8_t n = 0;
@@ -82,6 +79,17 @@ static size_t match_feed(const struct match *m, uint8_t *matched, const char *by
     return i;
 }
 
+/* With so many bytes a line's kind is sure. */
+static uint8_t longest_begin(enum read_as as)
+{
+    size_t longest = 0;
+
+    for (const struct line_form *form = forms[as]; form->begin.len > 0; form++)
+        if (form->begin.len > longest)
+            longest = form->begin.len;
+    return (uint8_t)longest;
+}
+
 bool reading_init(struct reading *r, const char *name, const char *expect)
 {
     static const char *const names[] = {
@@ -92,6 +100,7 @@ bool reading_init(struct reading *r, const char *name, const char *expect)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(name, names[i]) == 0) {
             r->as = (enum read_as)i;
+            r->head_bytes = r->as == READ_BODY ? 0 : longest_begin(r->as);
             return true;
         }
     return false;
@@ -122,9 +131,9 @@ static enum reader_state begin_line(struct reader *rd, enum read_as as)
 }
 
 /* Gathers the line's first bytes. */
-static size_t take_head(struct reader *rd, enum read_as as, const char *bytes, size_t len)
+static size_t take_head(struct reader *rd, const struct reading *how, const char *bytes, size_t len)
 {
-    size_t n = head_bytes[as] - rd->head_len;
+    size_t n = how->head_bytes - rd->head_len;
     const char *eol;
 
     if (n > len)
@@ -134,8 +143,8 @@ static size_t take_head(struct reader *rd, enum read_as as, const char *bytes, s
         n = (size_t)(eol - bytes);
     memcpy(rd->head + rd->head_len, bytes, n);
     rd->head_len += (uint8_t)n;
-    if (eol || rd->head_len == head_bytes[as])
-        rd->state = begin_line(rd, as);
+    if (eol || rd->head_len == how->head_bytes)
+        rd->state = begin_line(rd, how->as);
     if (!eol)
         return n;
     rd->state = READER_HEAD;
@@ -189,7 +198,7 @@ static void feed_lines(struct reader *rd, const struct reading *how, struct str 
 
         switch ((enum reader_state)rd->state) {
         case READER_HEAD:
-            n = take_head(rd, how->as, body.ptr, body.len);
+            n = take_head(rd, how, body.ptr, body.len);
             break;
         case READER_SEEK:
             n = seek_text(rd, &how->text, body.ptr, body.len);

@@ -29,6 +29,7 @@ void match_init(struct match *m, const char *text);
 /* How a body is read; made once, for all streams. */
 struct reading {
     enum read_as as;
+    uint8_t head_bytes;  /* of a line, that tell what it is */
     struct match text;   /* what comes before a piece's text in its line */
     struct match expect; /* READ_BODY; len 0: anything will do */
 };

@@ -9,6 +9,7 @@
 struct upstream {
     int epoll;
     struct wheel wheel;
+    struct list conns;
     struct list ready;   /* connections whose turn was over before their reply was */
     struct str defaults; /* a query for what a request does not say */
     uint64_t requests, open, aborted, chunks;
@@ -19,6 +20,7 @@ extern struct upstream upstream;
 /* One client. Freed when it leaves. */
 struct conn {
     int fd;
+    struct list link; /* in upstream.conns */
     struct timer timer;
     struct list ready;
 
@@ -40,6 +42,7 @@ struct conn {
 
 /* The connection owns fd, which does not block. */
 void conn_accept(int fd);
+void conn_close(struct conn *c);
 void conn_on_event(struct conn *c, uint32_t events);
 void conn_on_due(struct timer *t);
 /* Goes on with a reply that was put on the ready list. */

@@ -24,12 +24,13 @@ enum reply_part { PART_HEAD, PART_PIECES, PART_TAIL };
 static char input[65536];
 static char output[1 << 20];
 
-static void conn_close(struct conn *c)
+void conn_close(struct conn *c)
 {
     if (c->script)
         upstream.aborted++;
     wheel_unset(&upstream.wheel, &c->timer);
     list_remove(&c->ready);
+    list_remove(&c->link);
     close(c->fd);
     free(c->held);
     free(c);
@@ -272,6 +273,7 @@ void conn_accept(int fd)
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
 
     c->fd = fd;
+    list_push(&upstream.conns, &c->link);
     upstream.open++;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (epoll_ctl(upstream.epoll, EPOLL_CTL_ADD, fd, &event) != 0)
