@@ -105,5 +105,7 @@ bool wanted_read(struct wanted *w, struct str head, struct str defaults)
     while (head.len > 0)
         if (!read_header(w, cut(&head, '\n')))
             return false;
+    /* Where the URL is a base, to which a client adds its path, that comes after the query. */
+    w->query = cut(&w->query, '/');
     return read_query(w, defaults) && read_query(w, w->query);
 }
