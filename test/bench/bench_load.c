@@ -1,6 +1,6 @@
 /* Puts load on a server whose agent is bench_upstream, and compares every text that comes back with
  * the one that is due. bench_load --target HOST:PORT --requests FILE --mode closed|open|held; all
- * options are in the table below, what they mean in README.md. The last line of stdout is the
+ * options are in the table below, what they mean in TOOLS.md. The last line of stdout is the
  * result. Ends with 0 also when texts were wrong, with 1 when the target cannot be reached. */
 #include "load.h"
 #include "system.h"

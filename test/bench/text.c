@@ -95,23 +95,14 @@ void text_check_feed(struct text_check *c, const char *text, size_t len)
     while (len > 0 && !c->is_wrong) {
         char prefix[PREFIX_MAX_BYTES];
         size_t prefix_len = write_prefix(prefix, c->seed, c->k);
-        const char *expected;
-        size_t n;
+        size_t n = c->bytes - c->at < len ? c->bytes - c->at : len;
+        size_t in_prefix = 0;
 
-        if (c->k == c->chunks) {
-            c->is_wrong = true;
-            return;
-        }
-        if (c->at < prefix_len) {
-            expected = prefix + c->at;
-            n = (prefix_len < c->bytes ? prefix_len : c->bytes) - c->at;
-        } else {
-            expected = slice_of(c->seed, c->k) + c->at;
-            n = c->bytes - c->at;
-        }
-        if (n > len)
-            n = len;
-        if (memcmp(text, expected, n) != 0) {
+        if (c->at < prefix_len)
+            in_prefix = prefix_len - c->at < n ? prefix_len - c->at : n;
+        if (c->k == c->chunks || memcmp(text, prefix + (in_prefix ? c->at : 0), in_prefix) != 0 ||
+            memcmp(text + in_prefix, slice_of(c->seed, c->k) + c->at + in_prefix, n - in_prefix) !=
+                0) {
             c->is_wrong = true;
             return;
         }

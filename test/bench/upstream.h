@@ -31,7 +31,7 @@ struct conn {
     /* The reply under way; NULL: none. */
     const struct script *script;
     uint64_t seed, begun_ms;
-    uint32_t chunks, burst, first_ms, gap_ms;
+    uint32_t chunks, burst, turn, first_ms, gap_ms;
     uint32_t k;      /* next piece */
     uint32_t out_at; /* so much of the write at hand is out */
     uint8_t part;    /* head, pieces, tail */

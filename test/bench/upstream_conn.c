@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #define REQUEST_MAX_BYTES ((1 << 20) + 65536)
-#define WRITES_PER_TURN   256 /* of one reply, while others wait */
 
 enum reply_part { PART_HEAD, PART_PIECES, PART_TAIL };
 
@@ -96,7 +95,7 @@ static bool has_to_wait(struct conn *c)
 /* Writes what is due and the socket takes. True: the reply is out. */
 static bool write_reply(struct conn *c)
 {
-    for (uint32_t writes = 0; writes < WRITES_PER_TURN; writes++) {
+    for (uint32_t writes = 0; writes < c->turn; writes++) {
         struct str bytes;
         uint32_t n_pieces;
 
@@ -147,6 +146,7 @@ static void begin_reply(struct conn *c, const struct wanted *w, struct str body)
 {
     if (w->path.len == 6 && memcmp(w->path.ptr, "/stats", 6) == 0) {
         send_stats(c);
+        c->is_gone = c->is_gone || w->is_last;
         return;
     }
     c->script = script_find(w->format, w->bytes);
@@ -160,6 +160,7 @@ static void begin_reply(struct conn *c, const struct wanted *w, struct str body)
     c->begun_ms = now_ns() / NS_PER_MS;
     c->chunks = w->chunks;
     c->burst = w->burst;
+    c->turn = w->turn;
     c->first_ms = w->first_ms;
     c->gap_ms = w->gap_ms;
     c->is_last = w->is_last;

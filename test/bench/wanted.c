@@ -21,6 +21,7 @@ static const struct number numbers[] = {
     {"chunks", offsetof(struct wanted, chunks), 0, 100000000},
     {"first_ms", offsetof(struct wanted, first_ms), 0, 3600000},
     {"gap_ms", offsetof(struct wanted, gap_ms), 0, 3600000},
+    {"turn", offsetof(struct wanted, turn), 1, 4096},
 };
 
 /* The part of *rest before the separator, which goes too. */
@@ -98,7 +99,7 @@ bool wanted_read(struct wanted *w, struct str head, struct str defaults)
 {
     struct str line = cut(&head, '\n');
 
-    *w = (struct wanted){.chunks = 32, .bytes = 100, .burst = 1, .format = STR("n8n")};
+    *w = (struct wanted){.chunks = 32, .bytes = 100, .burst = 1, .turn = 256, .format = STR("n8n")};
     cut(&line, ' '); /* GET and POST are alike */
     w->query = cut(&line, ' ');
     w->path = cut(&w->query, '?');

@@ -7,7 +7,9 @@
 struct wanted {
     struct str path, query, format; /* in the bytes that were read */
     size_t body_len;
-    uint32_t chunks, bytes, burst;
+    uint32_t chunks, bytes; /* pieces, and the length of each */
+    uint32_t burst;         /* pieces in a write */
+    uint32_t turn;          /* writes before others have theirs */
     uint32_t first_ms, gap_ms;
     bool is_last; /* Connection: close */
 };
