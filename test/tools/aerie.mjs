@@ -74,7 +74,9 @@ export function unique(prefix = 'x') {
 export class Aerie {
   log = '';
 
-  constructor({ env = {} } = {}) {
+  /** under: a program and its arguments that the server runs under, such as valgrind. */
+  constructor({ env = {}, under = [] } = {}) {
+    this.under = under;
     this.folder = makeFolder();
     this.database = freshDatabase(this.folder);
     this.env = { DATA_DIR: join(this.folder, 'data'), ...this.database.env, ...env };
@@ -122,7 +124,8 @@ export class Aerie {
 
   /** Starts the server and waits until it says where it listens. */
   async listen({ timeout = 60000 } = {}) {
-    this.child = spawn(binaryPath(), ['serve'], { env: baseEnv(this.env), cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program, ...args] = [...this.under, binaryPath(), 'serve'];
+    this.child = spawn(program, args, { env: baseEnv(this.env), cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
     const { child } = this;
     child.exit = new Promise((resolveExit) => child.once('exit', (code, signal) => resolveExit({ code, signal })));
     child.once('exit', (code, signal) => {
