@@ -9,10 +9,10 @@
 #include "db/db.h"
 #include "document/document.h"
 #include "http/http.h"
+#include "memory.h"
 #include "upstream/upstream.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -24,9 +24,8 @@
 
 /* What is still streaming when the time to drain is over gets this long to tell its readers. */
 #define CUT_AFTER_MS 6000
-/* How often the number of connections is looked at, and how many are worth giving memory back. */
+/* How often the number of connections is looked at. */
 #define TRIM_PERIOD_S 10
-#define CROWD         100
 
 struct server_loop {
     struct loop loop;
@@ -424,19 +423,6 @@ static void drain_loops(struct server *server)
     }
 }
 
-/* What a crowd took stays with the allocator when it has gone, until it is told to give it back. */
-static void give_memory_back(const struct server *server, size_t *most_connections)
-{
-    size_t now = http_stats(server->http).connections;
-
-    if (now > *most_connections) {
-        *most_connections = now;
-    } else if (*most_connections >= CROWD && now <= *most_connections / 2) {
-        malloc_trim(0);
-        *most_connections = now;
-    }
-}
-
 /* Returns when every loop has ended. A second SIGTERM or SIGINT ends the process at once. */
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_draining)
 {
@@ -447,7 +433,7 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
         int number = sigtimedwait(signals, NULL, &period);
 
         if (number < 0 && errno == EAGAIN)
-            give_memory_back(server, &most_connections);
+            memory_trim(http_stats(server->http).connections, &most_connections);
         if (number < 0 || number == SIGNAL_LOOPS_ENDED)
             continue;
         if (number == SIGHUP) {
@@ -493,6 +479,7 @@ int command_serve(int argc, char **argv)
     } else {
         log_info("listening on http://%.*s:%u with %u loops on %s", STR_ARG(config()->server.host),
                  http_port(server.http), server.n_loops, db_name(server.db));
+        memory_release_start();
     }
     wait_for_end(&server, &signals, is_error(err));
     close_rooms(&server);

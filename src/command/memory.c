@@ -1,0 +1,66 @@
+/* Memory given back: what the start needed, and what a crowd took. */
+#include "memory.h"
+
+#include <link.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* How many connections are worth giving memory back. */
+#define CROWD 100
+
+/* Code with relocations in it differs from its file: it must stay. */
+static bool is_code_as_in_file(const struct dl_phdr_info *object)
+{
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[i];
+
+        if (header->p_type != PT_DYNAMIC)
+            continue;
+        for (const ElfW(Dyn) *tag = (const void *)(object->dlpi_addr + header->p_vaddr);
+             tag->d_tag != DT_NULL; tag++)
+            if (tag->d_tag == DT_TEXTREL ||
+                (tag->d_tag == DT_FLAGS && (tag->d_un.d_val & DF_TEXTREL)))
+                return false;
+    }
+    return true;
+}
+
+/* Segments that were never writable hold what the file holds; other threads may run in them. */
+static int release_object(struct dl_phdr_info *object, size_t size, void *arg)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    (void)size;
+    (void)arg;
+    if (!is_code_as_in_file(object))
+        return 0;
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[i];
+        uintptr_t begin = object->dlpi_addr + header->p_vaddr;
+        uintptr_t end = (begin + header->p_memsz + page - 1) & ~(page - 1);
+
+        begin &= ~(page - 1);
+        if (header->p_type == PT_LOAD && !(header->p_flags & PF_W))
+            (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void memory_release_start(void)
+{
+    malloc_trim(0);
+    dl_iterate_phdr(release_object, NULL);
+}
+
+void memory_trim(size_t connections, size_t *most_connections)
+{
+    if (connections > *most_connections) {
+        *most_connections = connections;
+    } else if (*most_connections >= CROWD && connections <= *most_connections / 2) {
+        malloc_trim(0);
+        *most_connections = connections;
+    }
+}
