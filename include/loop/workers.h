@@ -15,8 +15,14 @@ struct work {
     struct mail mail;
 };
 
+enum work_kind {
+    WORK_WAITS,    /* for others, mostly */
+    WORK_COMPUTES, /* long: its threads give way to the loops, without starving */
+};
+
 /* NULL: no memory or no thread. name: for debuggers, at most 15 bytes. */
-struct workers *workers_new(const char *name, unsigned n_threads, size_t max_queue);
+struct workers *workers_new(const char *name, enum work_kind kind, unsigned n_threads,
+                            size_t max_queue);
 /* Waits for what runs and runs what is queued. No thread may submit any more. */
 void workers_free(struct workers *ws);
 /* From a loop. False: the queue is full, nothing was taken. */

@@ -141,7 +141,8 @@ struct error password_open(void)
 {
     const struct config_security *security = &config()->security;
 
-    workers = workers_new("bcrypt", (unsigned)security->bcrypt_threads, security->bcrypt_queue);
+    workers = workers_new("bcrypt", WORK_COMPUTES, (unsigned)security->bcrypt_threads,
+                          security->bcrypt_queue);
     return workers ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, "no threads for passwords");
 }
 

@@ -118,7 +118,7 @@ struct error document_open(struct db *db)
     if (is_error(err))
         return err;
     xmlInitParser();
-    workers = workers_new("documents", (unsigned)c->threads, c->queue);
+    workers = workers_new("documents", WORK_COMPUTES, (unsigned)c->threads, c->queue);
     return workers ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, "no threads for documents");
 }
 

@@ -216,7 +216,7 @@ struct error smtp_open(void)
 {
     unsigned n = (unsigned)config()->email.connections;
 
-    workers = workers_new("mail", n, n);
+    workers = workers_new("mail", WORK_WAITS, n, n);
     return workers ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, "no threads for mail");
 }
 

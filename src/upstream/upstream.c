@@ -558,7 +558,7 @@ struct error upstream_open(void)
     if (!is_error(err) && !keys_open())
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!is_error(err)) {
-        resolver_workers = workers_new("resolver", RESOLVER_THREADS, RESOLVER_QUEUE);
+        resolver_workers = workers_new("resolver", WORK_WAITS, RESOLVER_THREADS, RESOLVER_QUEUE);
         if (!resolver_workers)
             err = ERROR(ERR_NO_MEMORY, 0, "the resolver's threads could not be started");
     }

@@ -5,8 +5,11 @@
 #include "loop/wait.h"
 #include "loop/workers.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static struct loop loop;
 
@@ -202,7 +205,7 @@ static void job_done(struct work *w)
 
 static void workers_run_what_they_took_and_refuse_past_their_bound(void **state)
 {
-    struct workers *ws = workers_new("test", 1, 2);
+    struct workers *ws = workers_new("test", WORK_WAITS, 1, 2);
     struct job blocker = {0}, queued[3] = {0};
     uv_sem_t gate;
 
@@ -225,6 +228,51 @@ static void workers_run_what_they_took_and_refuse_past_their_bound(void **state)
     assert_false(queued[1].has_run || queued[2].has_run);
     workers_free(ws);
     uv_sem_destroy(&gate);
+}
+
+struct rank {
+    struct work work;
+    int nice, policy;
+};
+
+static void rank_run(struct work *w)
+{
+    struct rank *r = container_of(w, struct rank, work);
+
+    r->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+    r->policy = sched_getscheduler(0);
+}
+
+static void rank_done(struct work *w)
+{
+    (void)w;
+    n_done++;
+}
+
+static struct rank rank_of(enum work_kind kind)
+{
+    struct workers *ws = workers_new("test", kind, 1, 1);
+    struct rank r = {0};
+
+    n_done = 0;
+    assert_true(workers_submit(ws, &r.work, rank_run, rank_done));
+    while (n_done < 1)
+        sweep_turn(&loop);
+    workers_free(ws);
+    return r;
+}
+
+static void only_threads_that_compute_give_way_to_the_loops(void **state)
+{
+    struct rank loops = {.nice = getpriority(PRIO_PROCESS, (id_t)gettid()),
+                         .policy = sched_getscheduler(0)};
+    struct rank computing = rank_of(WORK_COMPUTES), waiting = rank_of(WORK_WAITS);
+
+    (void)state;
+    assert_int_equal(waiting.nice, loops.nice);
+    assert_int_equal(waiting.policy, loops.policy);
+    assert_true(computing.nice > loops.nice || loops.nice >= 10);
+    assert_int_equal(computing.policy, SCHED_BATCH);
 }
 
 /* ---- pauses ---- */
@@ -281,6 +329,7 @@ int main(void)
         cmocka_unit_test(letters_arrive_once_and_in_order),
         cmocka_unit_test(what_a_timer_or_a_flush_marks_is_flushed_before_the_loop_waits),
         cmocka_unit_test(workers_run_what_they_took_and_refuse_past_their_bound),
+        cmocka_unit_test(only_threads_that_compute_give_way_to_the_loops),
         cmocka_unit_test(a_pause_ends_by_itself_by_hand_or_by_failure),
     };
     int failed;
