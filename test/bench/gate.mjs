@@ -20,7 +20,8 @@ const { Aerie } = await import('../tools/aerie.mjs');
 
 const { values: options } = parseArgs({ options: { json: { type: 'boolean' }, write: { type: 'boolean' }, profile: { type: 'boolean' } } });
 const ceilingsFile = new URL('ceilings.json', import.meta.url);
-const margin = 1.05;
+/** Of a ceiling above what was counted. A busy machine makes more turns of the loop of a message, and feeds the search index more often. */
+const margins = [[/^database_/, 1.15], [/_message$/, 1.08], [/_chunk$/, 1.05]];
 
 const messages = 48;
 const few = 4; // chunks of a short reply
@@ -124,9 +125,9 @@ async function measure(folder) {
   }
 }
 
-/** A ceiling a little above what was counted. */
-function ceilingOf({ value }) {
-  return value < 10 ? Math.ceil(value * margin * 100 + 1) / 100 : Math.ceil(value * margin);
+function ceilingOf({ name, value }) {
+  const ceiling = value * margins.find(([pattern]) => pattern.test(name))[1];
+  return value < 10 ? Math.ceil(ceiling * 100 + 1) / 100 : Math.ceil(ceiling);
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'aerie-gate-'));
