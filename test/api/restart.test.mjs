@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
-import { Aerie } from '../tools/aerie.mjs';
+import { Aerie, binaryPath } from '../tools/aerie.mjs';
 
 let upstream;
 before(async () => (upstream = await startUpstream()));
@@ -145,3 +146,19 @@ test('a_restart_with_another_secret_refuses_the_old_tokens_unless_it_is_named', 
     await aerie.listen();
     assert.equal((await user.get('/api/auth/me')).status, 200);
   }));
+
+const isSanitized = readFileSync(binaryPath()).includes('__sanitizer');
+test('an_idle_server_has_given_back_what_only_its_start_needed', { skip: isSanitized && 'a sanitizer keeps books of memory' }, async () => {
+  const aerie = new Aerie();
+  try {
+    aerie.prepare();
+    await aerie.listen();
+    await sleep(200);
+    assert.equal((await aerie.request('GET', '/health')).status, 200);
+    const resident = Number(/^Rss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${aerie.child.pid}/smaps_rollup`, 'utf8'))[1]);
+    assert.ok(resident <= 12 * 1024, `${resident} kB are resident, shared ones counted`);
+    await aerie.stop();
+  } finally {
+    if (aerie.child) aerie.drop();
+  }
+});
