@@ -5,9 +5,11 @@
 #include "base/str.h"
 
 #include <stdarg.h>
+#include <string.h>
 
-/* All-zero is an empty buffer without a bound. Once an append failed (no memory, or past max_bytes) the
- * buffer stays failed and takes no more, so a caller may append freely and look once at the end. */
+/* All-zero is an empty buffer without a bound. Once an append failed (no memory, or past max_bytes)
+ * the buffer stays failed and takes no more, so a caller may append freely and look once at the
+ * end. */
 struct buf {
     char *data;
     size_t len;
@@ -20,13 +22,36 @@ void buf_init(struct buf *b, size_t max_bytes);
 void buf_deinit(struct buf *b); /* frees; all-zero afterwards but for max_bytes */
 void buf_clear(struct buf *b);  /* keeps the memory, forgets failed */
 bool buf_reserve(struct buf *b, size_t more_bytes);
-void buf_append(struct buf *b, const void *data, size_t len);
-void buf_append_str(struct buf *b, struct str s);
-void buf_append_char(struct buf *b, char c);
+void buf_append_slowly(struct buf *b, const void *data, size_t len); /* for buf_append() alone */
+void buf_append_decimal(struct buf *b, uint64_t n);
+void buf_append_hex(struct buf *b, uint64_t n); /* lower case */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
-void buf_consume(struct buf *b, size_t n); /* drops the first n bytes, moves the rest to the front */
+void buf_consume(struct buf *b,
+                 size_t n); /* drops the first n bytes, moves the rest to the front */
 struct str buf_str(const struct buf *b);
+
+/* Inline, because a chunk's way through the server is made of these, mostly of literals. */
+static inline void buf_append(struct buf *b, const void *data, size_t len)
+{
+    if (b->failed || len > b->cap - b->len || len == 0 ||
+        (b->max_bytes && b->len + len > b->max_bytes)) {
+        buf_append_slowly(b, data, len);
+        return;
+    }
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+static inline void buf_append_str(struct buf *b, struct str s)
+{
+    buf_append(b, s.ptr, s.len);
+}
+
+static inline void buf_append_char(struct buf *b, char c)
+{
+    buf_append(b, &c, 1);
+}
 
 #endif

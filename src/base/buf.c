@@ -54,7 +54,7 @@ bool buf_reserve(struct buf *b, size_t more_bytes)
     return true;
 }
 
-void buf_append(struct buf *b, const void *data, size_t len)
+void buf_append_slowly(struct buf *b, const void *data, size_t len)
 {
     if (len == 0 || !buf_reserve(b, len))
         return;
@@ -62,14 +62,25 @@ void buf_append(struct buf *b, const void *data, size_t len)
     b->len += len;
 }
 
-void buf_append_str(struct buf *b, struct str s)
+static inline void append_number(struct buf *b, uint64_t n, unsigned base)
 {
-    buf_append(b, s.ptr, s.len);
+    char text[24];
+    size_t at = sizeof(text);
+
+    do
+        text[--at] = "0123456789abcdef"[n % base];
+    while ((n /= base) > 0);
+    buf_append(b, text + at, sizeof(text) - at);
 }
 
-void buf_append_char(struct buf *b, char c)
+void buf_append_decimal(struct buf *b, uint64_t n)
 {
-    buf_append(b, &c, 1);
+    append_number(b, n, 10);
+}
+
+void buf_append_hex(struct buf *b, uint64_t n)
+{
+    append_number(b, n, 16);
 }
 
 void buf_printf(struct buf *b, const char *format, ...)

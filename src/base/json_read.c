@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <limits.h>
+#include <string.h>
 
 /* Looks through the text without recursion: how deep it goes, and whether a string holds \u0000.
  * Text that is not JSON may come out either way; yyjson refuses it afterwards. */
@@ -78,14 +79,14 @@ struct str json_text(yyjson_val *val)
 
 yyjson_val *json_member(yyjson_val *object, const char *name)
 {
-    yyjson_val *key, *found = NULL;
-    yyjson_obj_iter iter;
+    size_t i, n, len = strlen(name);
+    yyjson_val *key, *value, *found = NULL;
 
-    if (!yyjson_obj_iter_init(object, &iter))
-        return NULL;
-    while ((key = yyjson_obj_iter_next(&iter)))
-        if (yyjson_equals_str(key, name))
-            found = yyjson_obj_iter_get_val(key);
+    yyjson_obj_foreach(object, i, n, key, value)
+    {
+        if (yyjson_equals_strn(key, name, len))
+            found = value;
+    }
     return found;
 }
 

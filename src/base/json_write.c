@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 void json_write_value(struct buf *out, yyjson_val *val)
 {
@@ -105,21 +106,45 @@ static void escape_char(struct buf *out, unsigned char c)
     buf_append(out, text, len);
 }
 
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
+typedef uint8_t block __attribute__((vector_size(16)));
+
+static bool are_plain(const char *p)
+{
+    uint64_t halves[2];
+    block bytes, special;
+
+    memcpy(&bytes, p, sizeof(bytes));
+    special = (block)((bytes < 0x20) | (bytes == '"') | (bytes == '\\'));
+    memcpy(halves, &special, sizeof(halves));
+    return (halves[0] | halves[1]) == 0;
+}
+
+size_t json_plain_run(struct str text)
+{
+    size_t at = 0;
+
+    while (at + sizeof(block) <= text.len && are_plain(text.ptr + at))
+        at += sizeof(block);
+    while (at < text.len && is_plain((unsigned char)text.ptr[at]))
+        at++;
+    return at;
+}
+
 void json_escape(struct buf *out, struct str text)
 {
-    size_t from = 0;
+    while (text.len > 0) {
+        size_t run = json_plain_run(text);
 
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        buf_append(out, text.ptr + from, i - from);
-        escape_char(out, c);
-        from = i + 1;
+        buf_append(out, text.ptr, run);
+        if (run < text.len)
+            escape_char(out, (unsigned char)text.ptr[run++]);
+        text = str_skip(text, run);
     }
-    if (from < text.len)
-        buf_append(out, text.ptr + from, text.len - from);
 }
 
 void json_str(struct json *j, struct str value)

@@ -46,17 +46,27 @@ static enum utf8_found look(const unsigned char *p, size_t n, size_t *used)
     return UTF8_WHOLE;
 }
 
-/* Number of leading ASCII bytes, eight at a time. */
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+static uint64_t word_at(const void *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+/* Number of leading ASCII bytes, many at a time. */
 static size_t ascii_run(const unsigned char *p, size_t n)
 {
     size_t at = 0;
-    uint64_t word;
 
-    for (; at + sizeof(word) <= n; at += sizeof(word)) {
-        memcpy(&word, p + at, sizeof(word));
-        if (word & UINT64_C(0x8080808080808080))
+    for (; at + 32 <= n; at += 32)
+        if ((word_at(p + at) | word_at(p + at + 8) | word_at(p + at + 16) | word_at(p + at + 24)) &
+            HIGH_BITS)
             break;
-    }
+    while (at + 8 <= n && !(word_at(p + at) & HIGH_BITS))
+        at += 8;
     while (at < n && p[at] < 0x80)
         at++;
     return at;
@@ -94,9 +104,16 @@ static bool is_continuation(char c)
 
 size_t utf8_length(struct str s)
 {
-    size_t n = 0;
+    size_t n = 0, i = 0;
 
-    for (size_t i = 0; i < s.len; i++)
+    /* Eight at a time: the bytes whose two high bits are not 10. */
+    for (; i + 8 <= s.len; i += 8) {
+        uint64_t word = word_at(s.ptr + i);
+
+        word = ((~word | word << 1) & HIGH_BITS) >> 7;
+        n += (word * UINT64_C(0x0101010101010101)) >> 56; /* the sum of its bytes */
+    }
+    for (; i < s.len; i++)
         n += !is_continuation(s.ptr[i]);
     return n;
 }

@@ -96,18 +96,6 @@ static void append_line(struct buf *out, struct str name, struct str value)
     buf_append_str(out, STR("\r\n"));
 }
 
-/* buf_printf() without its price: this runs for every answer and every chunk. */
-static void append_number(struct buf *out, size_t n, unsigned base)
-{
-    char text[24];
-    size_t at = sizeof(text);
-
-    do
-        text[--at] = "0123456789abcdef"[n % base];
-    while ((n /= base) > 0);
-    buf_append(out, text + at, sizeof(text) - at);
-}
-
 static void write_common_lines(struct request *req, struct buf *out)
 {
     append_line(out, STR("Date"), date_text(req->conn->http));
@@ -132,7 +120,7 @@ static struct buf *begin_head(struct request *req, int status, const char *conte
     if (req->conn->http->is_draining)
         res->keep_alive = false;
     buf_append_str(out, STR("HTTP/1.1 "));
-    append_number(out, (size_t)status, 10);
+    buf_append_decimal(out, (uint64_t)status);
     buf_append_char(out, ' ');
     buf_append_str(out, reason(status));
     buf_append_str(out, STR("\r\n"));
@@ -176,7 +164,7 @@ void response_send(struct request *req, int status, const char *content_type, st
         return;
     if (has_body(status)) {
         buf_append_str(out, STR("Content-Length: "));
-        append_number(out, body.len, 10);
+        buf_append_decimal(out, body.len);
         buf_append_str(out, STR("\r\n"));
     }
     buf_append_str(out, STR("\r\n"));
@@ -302,7 +290,7 @@ void response_stream_write(struct request *req, const void *data, size_t len)
     if (!out)
         return;
     if (res->is_chunked) {
-        append_number(out, len, 16);
+        buf_append_hex(out, len);
         buf_append_str(out, STR("\r\n"));
     }
     buf_append(out, data, len);

@@ -95,6 +95,23 @@ static void members_are_found_and_the_last_of_doubles_counts(void **state)
     arena_free(&a);
 }
 
+static void each_byte_is_escaped_or_not_wherever_it_stands(void **state)
+{
+    char text[40];
+
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        bool is_plain = c >= 0x20 && c != '"' && c != '\\';
+
+        for (size_t at = 0; at < sizeof(text); at++) {
+            memset(text, 'a', sizeof(text));
+            text[at] = (char)c;
+            assert_int_equal(json_plain_run((struct str){text, sizeof(text)}),
+                             is_plain ? sizeof(text) : at);
+        }
+    }
+}
+
 static void the_writer_puts_commas_and_escapes(void **state)
 {
     struct buf out = {0};
@@ -152,6 +169,7 @@ int main(void)
         cmocka_unit_test(an_error_names_its_byte),
         cmocka_unit_test(depth_is_bounded_without_recursion),
         cmocka_unit_test(members_are_found_and_the_last_of_doubles_counts),
+        cmocka_unit_test(each_byte_is_escaped_or_not_wherever_it_stands),
         cmocka_unit_test(the_writer_puts_commas_and_escapes),
         cmocka_unit_test(every_ascii_character_survives_the_round_trip),
     };
