@@ -22,7 +22,8 @@ struct follow {
     struct request *req;
     const struct follow_format *format; /* NULL: nothing is sent */
     struct timer heartbeat;
-    uint64_t n; /* the last event sent */
+    uint64_t sent_ms; /* when something was sent */
+    uint64_t n;       /* the last event sent */
     enum follow_state state;
 };
 

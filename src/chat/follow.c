@@ -55,6 +55,13 @@ void sse_begin(struct request *req)
     response_begin_stream(req, 200, "text/event-stream");
 }
 
+static void write_id(struct buf *out, const struct id *turn_id, uint64_t n)
+{
+    buf_append_str(out, id_str(turn_id));
+    buf_append_char(out, ':');
+    buf_append_decimal(out, n);
+}
+
 /* The event's object but for the brace that opens it. */
 static void write_members(struct buf *out, const struct log_event *event)
 {
@@ -69,7 +76,9 @@ static void write_members(struct buf *out, const struct log_event *event)
 
 void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event)
 {
-    buf_printf(out, "id: %s:%" PRIu64 "\ndata: {", turn_id->text, event->n);
+    buf_append_str(out, STR("id: "));
+    write_id(out, turn_id, event->n);
+    buf_append_str(out, STR("\ndata: {"));
     write_members(out, event);
     buf_append_str(out, STR("\n\n"));
 }
@@ -102,7 +111,9 @@ static const struct follow_format sse = {begin_sse, add_sse, keep_sse_alive, end
 
 void event_format(struct buf *out, const struct id *turn_id, const struct log_event *event)
 {
-    buf_printf(out, "{\"id\":\"%s:%" PRIu64 "\",", turn_id->text, event->n);
+    buf_append_str(out, STR("{\"id\":\""));
+    write_id(out, turn_id, event->n);
+    buf_append_str(out, STR("\","));
     write_members(out, event);
 }
 
@@ -143,13 +154,24 @@ static void on_cancel(struct op *op)
     op_end(op, ERROR(ERR_CANCELED, 0, "the reader left"));
 }
 
+static uint64_t heartbeat_ms(void)
+{
+    return config()->turn.heartbeat_seconds * 1000;
+}
+
+/* Moved here once an expiry, not once an event. */
 static void on_heartbeat(struct timer *t)
 {
     struct follow *w = container_of(t, struct follow, heartbeat);
+    uint64_t now_ms = loop_now_ms(w->req->loop), due_ms = w->sent_ms + heartbeat_ms();
 
-    if (w->state == FOLLOW_LIVE)
-        w->format->keep_alive(w);
-    timer_start(t, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
+    if (now_ms >= due_ms) {
+        if (w->state == FOLLOW_LIVE)
+            w->format->keep_alive(w);
+        w->sent_ms = now_ms;
+        due_ms = now_ms + heartbeat_ms();
+    }
+    timer_start(t, due_ms - now_ms, on_heartbeat);
 }
 
 /* What the log has after w->n, up to a batch. */
@@ -188,7 +210,7 @@ static void pump(struct follow *w)
             return;
         }
         response_stream_write(w->req, out->data, out->len);
-        timer_start(&w->heartbeat, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
+        w->sent_ms = loop_now_ms(w->req->loop);
         if (response_stream_is_full(w->req)) {
             set_state(w, FOLLOW_BLOCKED);
             response_stream_on_drained(w->req, on_drained, w);
@@ -222,7 +244,7 @@ static void begin(struct follow *w)
     }
     set_state(w, FOLLOW_LIVE);
     w->format->begin(w);
-    timer_start(&w->heartbeat, config()->turn.heartbeat_seconds * 1000, on_heartbeat);
+    timer_start(&w->heartbeat, heartbeat_ms(), on_heartbeat);
     pump(w);
 }
 

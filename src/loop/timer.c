@@ -126,7 +126,8 @@ void timer_start(struct timer *t, uint64_t delay_ms, void (*run)(struct timer *t
     t->due_ms = loop_now_ms(l) + delay_ms;
     w->count++;
     place(w, t);
-    arm(l);
+    if (l->timer_armed_ms == 0 || t->due_ms < l->timer_armed_ms) /* else it looks in time anyway */
+        arm(l);
 }
 
 void timer_stop(struct timer *t)
