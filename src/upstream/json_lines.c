@@ -48,18 +48,10 @@ void json_lines_deinit(struct json_lines *l)
 
 void json_values_init(struct json_values *v, struct str text)
 {
-    struct utf8_stream utf8 = {0};
-
     v->rest = text;
     v->repaired = (struct buf){0};
     v->doc = NULL;
     v->is_cut = v->is_no_memory = false;
-    if (utf8_is_valid(text))
-        return;
-    utf8_stream_feed(&utf8, text, &v->repaired);
-    utf8_stream_end(&utf8, &v->repaired);
-    v->rest = buf_str(&v->repaired);
-    v->is_no_memory = v->repaired.failed;
 }
 
 void json_values_deinit(struct json_values *v)
@@ -106,6 +98,18 @@ static int escaped_unit(struct str s, size_t at)
     return unit;
 }
 
+/* A copy in which what is no UTF-8 reads U+FFFD; false when there was none. */
+static bool repair_utf8(struct str s, struct buf *out)
+{
+    struct utf8_stream utf8 = {0};
+
+    if (utf8_is_valid(s))
+        return false;
+    utf8_stream_feed(&utf8, s, out);
+    utf8_stream_end(&utf8, out);
+    return !out->failed;
+}
+
 /* A copy in which lone halves of surrogate pairs read \uFFFD; false when there were none. */
 static bool repair_surrogates(struct str s, struct buf *out)
 {
@@ -133,6 +137,23 @@ static bool repair_surrogates(struct str s, struct buf *out)
     return is_changed && !out->failed;
 }
 
+/* Reads again what could not be read, after a repair that changes something. */
+static bool read_repaired(struct json_values *v, bool (*repair)(struct str s, struct buf *out))
+{
+    struct buf repaired = {0};
+
+    if (!repair(v->rest, &repaired)) {
+        v->is_no_memory = v->is_no_memory || repaired.failed;
+        buf_deinit(&repaired);
+        return false;
+    }
+    buf_deinit(&v->repaired);
+    v->repaired = repaired;
+    v->rest = buf_str(&v->repaired);
+    v->doc = read_one(v, v->rest);
+    return v->doc != NULL;
+}
+
 enum json_values_next json_values_next(struct json_values *v, yyjson_val **value)
 {
     yyjson_doc_free(v->doc);
@@ -143,21 +164,10 @@ enum json_values_next json_values_next(struct json_values *v, yyjson_val **value
     if (v->rest.len == 0)
         return JSON_END;
     v->doc = read_one(v, v->rest);
-    if (!v->doc) {
-        struct buf repaired = {0};
-
-        if (!repair_surrogates(v->rest, &repaired)) {
-            v->is_no_memory = v->is_no_memory || repaired.failed;
-            buf_deinit(&repaired);
-            return JSON_BAD;
-        }
-        buf_deinit(&v->repaired);
-        v->repaired = repaired;
-        v->rest = buf_str(&v->repaired);
-        v->doc = read_one(v, v->rest);
-        if (!v->doc)
-            return JSON_BAD;
-    }
+    /* yyjson looks at the UTF-8 itself. */
+    if (!v->doc && !read_repaired(v, repair_utf8) &&
+        (v->is_no_memory || !read_repaired(v, repair_surrogates)))
+        return JSON_BAD;
     v->rest = str_skip(v->rest, yyjson_doc_get_read_size(v->doc));
     *value = yyjson_doc_get_root(v->doc);
     return JSON_VALUE;

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "event_stream.h"
 #include "json_lines.h"
+#include "line_pattern.h"
 #include "n8n_shape.h"
 #include "provider.h"
 
@@ -13,8 +14,9 @@ struct n8n_reader {
     struct reply *reply;
     enum shape shape;
     struct shape_probe probe;
-    struct buf held; /* while the shape is untold, or one JSON value */
-    bool needs_gap;  /* an item's text was told, the next one's is set apart */
+    struct buf held;             /* while the shape is untold, or one JSON value */
+    bool needs_gap;              /* an item's text was told, the next one's is set apart */
+    struct line_pattern pattern; /* of an item with text */
     union {
         struct event_stream events;
         struct json_lines lines;
@@ -206,16 +208,37 @@ static void take_value(struct n8n_reader *r, yyjson_val *val)
     }
 }
 
+/* Of a line that is one value. What else an item says counts for nothing while it has content. */
+static void remember_pattern(struct n8n_reader *r, struct str line, yyjson_val *val)
+{
+    yyjson_val *content = json_member(val, "content");
+
+    if (yyjson_is_str(content) && yyjson_equals_str(json_member(val, "type"), "item"))
+        line_pattern_set(&r->pattern, line, val, content);
+}
+
 static void on_line(void *state, struct str line)
 {
     struct n8n_reader *r = state;
     struct json_values values;
     enum json_values_next next;
+    bool is_first = true;
+    struct str text;
     yyjson_val *val;
 
+    if (!reply_takes_more(r->reply))
+        return;
+    if (line_pattern_match(&r->pattern, line, &text)) {
+        add_text(r, text);
+        return;
+    }
     json_values_init(&values, line);
-    while ((next = json_values_next(&values, &val)) == JSON_VALUE && reply_takes_more(r->reply))
+    while ((next = json_values_next(&values, &val)) == JSON_VALUE && reply_takes_more(r->reply)) {
         take_value(r, val);
+        if (is_first && values.rest.ptr == line.ptr + line.len)
+            remember_pattern(r, line, val);
+        is_first = false;
+    }
     if (next == JSON_BAD)
         reply_fail_json(r->reply, &values, not_json);
     json_values_deinit(&values);
@@ -431,6 +454,7 @@ static void n8n_deinit(void *state)
         event_stream_deinit(&r->events);
     else if (r->shape == SHAPE_LINES)
         json_lines_deinit(&r->lines);
+    line_pattern_deinit(&r->pattern);
     buf_deinit(&r->held);
 }
 

@@ -134,6 +134,40 @@ static void json_lines_are_a_stream(void **state)
                   "a");
 }
 
+#define TIMED(text, rest)                                                                          \
+    "{\"type\":\"item\",\"content\":\"" text "\",\"metadata\":{\"n\":\"AI 7\",\"t\":" rest
+#define AT(text, time) TIMED(text, time "}}\n")
+
+/* The second line and those after it are told by the first. */
+static void lines_that_differ_in_little_are_read_as_well(void **state)
+{
+    static const struct reading_row rows[] = {
+        {AT("a", "1795198971675") AT("bcd", "1795198971793") AT("", "1795198999999"), OK, "abcd"},
+        {AT("a", "10") AT("b\\n\\u0041", "11") AT("c", "12"), OK, "ab\nAc"},
+        {AT("a", "10") AT("\xff", "11") AT("\xc3\xa9 and a longer text", "12"), OK,
+         "a\xEF\xBF\xBD\xC3\xA9 and a longer text"},
+        {AT("a", "9") AT("b", "10") AT("c", "11"), OK, "abc"},
+        {AT("type", "10") "{\"type\":\"hello\",\"content\":\"b\"}\n" AT("type", "11"), OK,
+         "typetype"},
+        {AT("a",
+            "10") "{\"type\":\"item\",\"content\":\"b\",\"content\":\"c\",\"metadata\":{\"n\":\"AI "
+                  "7\",\"t\":10}}\n",
+         OK, "ac"},
+        {ITEM("a")
+             AT("b", "10") "{\"type\":\"item\",\"content\":\"c\"}{\"type\":\"end\"}\n" ITEM("d"),
+         OK, "abcd"},
+        {AT("a", "10") AT("b", "20") AT("c", "1x"), ERR_PROVIDER_MALFORMED, "ab"},
+        {AT("a", "10") AT("b", "00"), ERR_PROVIDER_MALFORMED, "a"},
+        {AT("a", "1.5") AT("b", "1x5"), ERR_PROVIDER_MALFORMED, "a"},
+        {AT("a", "10") TIMED("b", "10}]\n"), ERR_PROVIDER_MALFORMED, "a"},
+        {AT("a", "10") AT("b\tc", "11"), ERR_PROVIDER_MALFORMED, "a"},
+        {AT("a", "10") "{\"type\":\"item\",\"content\":\"b\n", ERR_PROVIDER_MALFORMED, "a"},
+    };
+
+    (void)state;
+    CHECK_ROWS(n8n_reader_type, rows);
+}
+
 static void events_are_a_stream(void **state)
 {
     static const struct reading_row rows[] = {
@@ -203,6 +237,7 @@ int main(void)
         cmocka_unit_test(one_json_value_is_a_reply),
         cmocka_unit_test(plain_text_is_a_reply),
         cmocka_unit_test(json_lines_are_a_stream),
+        cmocka_unit_test(lines_that_differ_in_little_are_read_as_well),
         cmocka_unit_test(events_are_a_stream),
         cmocka_unit_test(too_long_is_a_limit),
         cmocka_unit_test(a_reply_is_bounded),
