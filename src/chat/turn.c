@@ -85,7 +85,8 @@ static void on_text(struct upstream_call *call, struct str text)
 {
     struct turn *t = call->state;
 
-    drop_prompt(t);
+    if (t->request)
+        drop_prompt(t);
     if (turn_log_append(t->log, text))
         checkpoint_poke(&t->checkpoint);
     else
