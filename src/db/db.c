@@ -162,13 +162,12 @@ struct db_task *db_task_new(const struct db_call *calls, size_t n_calls, struct 
             size += in->text.len + 1;
         }
     }
-    t = calloc(1, size);
+    t = malloc(size); /* not cleared: most of it is text */
     if (!t) {
         *why = ERROR(ERR_NO_MEMORY, 0, NULL);
         return NULL;
     }
-    t->n_calls = n_calls;
-    t->use = use_of(calls, n_calls);
+    *t = (struct db_task){.n_calls = n_calls, .use = use_of(calls, n_calls)};
     arg = (struct db_arg *)&t->calls[n_calls];
     text = (char *)arg;
     for (size_t i = 0; i < n_calls; i++)
@@ -183,6 +182,7 @@ struct db_task *db_task_new(const struct db_call *calls, size_t n_calls, struct 
             if (arg->text.len > 0)
                 memcpy(text, arg->text.ptr, arg->text.len);
             arg->text.ptr = text;
+            text[arg->text.len] = '\0';
             text += arg->text.len + 1;
         }
     }
