@@ -43,6 +43,8 @@ enum upstream_finish {
     UPSTREAM_FILTERED, /* cut or refused by the provider's filter: the call fails with ERR_PROVIDER_ERROR */
 };
 
+#define UPSTREAM_MODEL_BYTES 128
+
 /* Inside the caller's state, all-zero, in place until it ends. */
 struct upstream_call {
     struct op op;
@@ -55,7 +57,7 @@ struct upstream_call {
     struct upstream_usage usage; /* as far as told, when the call has ended */
     enum upstream_finish finish; /* when the call has ended */
     struct str model;            /* as the provider names it, in model_text; known when the call has ended; may be "" */
-    char model_text[128];
+    char model_text[UPSTREAM_MODEL_BYTES];
     struct upstream_transfer *transfer; /* the room's own */
 };
 

@@ -48,6 +48,7 @@ struct client {
     size_t n_socks;
     CURL *spare[SPARE_EASIES_MAX];
     unsigned n_spare;
+    CURLSH *sessions; /* of TLS: libcurl otherwise keeps room for five in each handle */
     struct curl_slist *headers;
     struct resolver resolver;
     unsigned n_closing; /* handles whose close callback is to come, and the resolver */
@@ -399,8 +400,11 @@ static bool set_constant_options(const struct client *c, CURL *easy)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_SHARE, c->sessions);
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NOPROXY, "*");
+    SET(CURLOPT_PROXY_CAINFO, NULL); /* each handle and each connection would have a copy */
+    SET(CURLOPT_PROXY_CAPATH, NULL);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -495,6 +499,13 @@ void exchange_close(struct exchange *x)
 
 /* ---- the client ---- */
 
+static bool make_sessions(struct client *c)
+{
+    c->sessions = curl_share_init();
+    return c->sessions && curl_share_setopt(c->sessions, CURLSHOPT_SHARE,
+                                            CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK;
+}
+
 static bool make_headers(struct client *c)
 {
     static const char *const lines[] = {
@@ -519,7 +530,8 @@ struct client *client_new(struct loop *l, struct workers *resolver_workers)
     if (!c)
         return NULL;
     c->loop = l;
-    if (!make_headers(c) || !resolver_init(&c->resolver, resolver_workers)) {
+    if (!make_sessions(c) || !make_headers(c) || !resolver_init(&c->resolver, resolver_workers)) {
+        curl_share_cleanup(c->sessions);
         curl_slist_free_all(c->headers);
         free(c);
         return NULL;
@@ -559,5 +571,6 @@ void client_close(struct client *c, void (*on_closed)(struct loop *l))
         curl_multi_cleanup(c->multis[i]->curl); /* closes the idle connections */
         uv_close((uv_handle_t *)&c->multis[i]->timer, on_multi_closed);
     }
+    curl_share_cleanup(c->sessions);                /* no handle is left that uses it */
     resolver_close(&c->resolver, on_resolver_idle); /* last: may free c */
 }

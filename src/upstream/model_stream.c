@@ -164,9 +164,9 @@ void model_stream_set_model(struct model_stream *s, struct str model)
 {
     char *to = s->reply->model;
 
-    if (to[0] || model.len == 0 || str_has_control(model))
+    if (!to || to[0] || model.len == 0 || str_has_control(model))
         return;
-    model = utf8_prefix(model, sizeof(s->reply->model) - 1);
+    model = utf8_prefix(model, UPSTREAM_MODEL_BYTES - 1);
     memcpy(to, model.ptr, model.len);
     to[model.len] = '\0';
 }

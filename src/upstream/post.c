@@ -13,6 +13,19 @@
 #define HEAD_MAX_BYTES    (64 * 1024)
 #define RETRY_AFTER_MAX_S (24 * 60 * 60)
 
+/* What it takes to ask. A stream lives long, so this does not stay while an answer comes. */
+struct post_asking {
+    struct post *post;
+    struct egress_url url;
+    struct curl_slist *headers; /* the asker's, in one piece of memory, then the client's */
+    struct curl_slist *connect_to;
+    struct buf body;
+    struct addresses addresses;
+    unsigned n_tried;
+    struct resolve resolve;
+    uint64_t connect_until_ms;
+};
+
 static void on_flush(struct flush *f)
 {
     struct post *p = container_of(f, struct post, flush);
@@ -162,14 +175,46 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *data)
     return p->http_status < 300 ? 0 : len;
 }
 
-/* Unless the answer came before the whole body was sent. */
-static void drop_body(struct post *p)
+static void free_headers(struct post *p)
 {
+    struct curl_slist *others = client_headers(p->client, p->has_body);
+    struct post_asking *a = p->asking;
+
+    for (struct curl_slist *link = a->headers; link && link != others; link = link->next)
+        explicit_bzero(link->data, strlen(link->data));
+    free(a->headers);
+}
+
+/* libcurl points at none of it any more: nothing is sent, or it was told to forget. */
+static void free_asking(struct post *p)
+{
+    struct post_asking *a = p->asking;
+
+    if (!a)
+        return;
+    resolver_cancel(&a->resolve);
+    curl_slist_free_all(a->connect_to);
+    free_headers(p);
+    buf_deinit(&a->body);
+    egress_url_free(&a->url);
+    free(a);
+    p->asking = NULL;
+}
+
+/* Unless the answer came before the whole body was sent. */
+static void stop_asking(struct post *p)
+{
+    CURL *easy = p->exchange.easy;
     curl_off_t sent = 0;
 
-    curl_easy_getinfo(p->exchange.easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    if ((size_t)sent >= p->body.len)
-        buf_deinit(&p->body);
+    curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    if ((size_t)sent < p->asking->body.len)
+        return;
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, client_headers(p->client, p->has_body));
+    curl_easy_setopt(easy, CURLOPT_CONNECT_TO, NULL);
+    if (p->has_body)
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+    free_asking(p);
 }
 
 static size_t on_bytes(char *bytes, size_t size, size_t n, void *data)
@@ -183,7 +228,7 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *data)
     if (p->phase != POST_READING) {
         p->phase = POST_READING;
         timer_start(&p->deadline, seconds(config()->upstream.idle_seconds), on_deadline);
-        drop_body(p);
+        stop_asking(p);
     }
     p->on_body(p, (struct str){bytes, len});
     post_changed(p);
@@ -194,8 +239,9 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *data)
 
 static bool set_request_options(struct post *p)
 {
+    const struct post_asking *a = p->asking;
     CURL *easy = p->exchange.easy;
-    bool is_https = p->url.is_https;
+    bool is_https = a->url.is_https;
 
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, p);
@@ -205,12 +251,12 @@ static bool set_request_options(struct post *p)
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, p);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)p->max_idle_s);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER,
-                     p->headers ? p->headers : client_headers(p->client, p->has_body));
+                     a->headers ? a->headers : client_headers(p->client, p->has_body));
     if (p->has_body) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         /* Not copied, and without a read callback: that would keep 16 kB for the whole answer. */
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, p->body.data ? p->body.data : "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->body.len);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, a->body.data ? a->body.data : "");
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body.len);
     } else {
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
@@ -218,14 +264,16 @@ static bool set_request_options(struct post *p)
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      is_https ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, is_https ? 1L : 0L);
-    return curl_easy_setopt(easy, CURLOPT_URL, p->url.full) == CURLE_OK;
+    return curl_easy_setopt(easy, CURLOPT_URL, a->url.full) == CURLE_OK;
 }
 
 static void close_exchange(struct post *p)
 {
     exchange_close(&p->exchange);
-    curl_slist_free_all(p->connect_to);
-    p->connect_to = NULL;
+    if (p->asking) {
+        curl_slist_free_all(p->asking->connect_to);
+        p->asking->connect_to = NULL;
+    }
 }
 
 static void on_exchange_end(struct exchange *x, CURLcode result);
@@ -234,23 +282,25 @@ static void on_exchange_end(struct exchange *x, CURLcode result);
 static bool set_address(struct post *p, unsigned index)
 {
     char address[INET6_ADDRSTRLEN], entry[INET6_ADDRSTRLEN + 32];
-    bool is_v6 = p->addresses.is_v6[index];
+    struct post_asking *a = p->asking;
+    bool is_v6 = a->addresses.is_v6[index];
 
-    if (!inet_ntop(is_v6 ? AF_INET6 : AF_INET, &p->addresses.ip[index], address, sizeof(address)))
+    if (!inet_ntop(is_v6 ? AF_INET6 : AF_INET, &a->addresses.ip[index], address, sizeof(address)))
         return false;
-    snprintf(entry, sizeof(entry), is_v6 ? "::[%s]:%s" : "::%s:%s", address, p->url.port);
-    p->connect_to = curl_slist_append(NULL, entry);
-    return p->connect_to &&
-           curl_easy_setopt(p->exchange.easy, CURLOPT_CONNECT_TO, p->connect_to) == CURLE_OK;
+    snprintf(entry, sizeof(entry), is_v6 ? "::[%s]:%s" : "::%s:%s", address, a->url.port);
+    a->connect_to = curl_slist_append(NULL, entry);
+    return a->connect_to &&
+           curl_easy_setopt(p->exchange.easy, CURLOPT_CONNECT_TO, a->connect_to) == CURLE_OK;
 }
 
 /* An equal share of what is left of the time to connect for each address that is left. */
 static uint64_t attempt_ms(const struct post *p)
 {
+    const struct post_asking *a = p->asking;
     uint64_t now = now_ms(p);
-    unsigned left = p->addresses.n - p->n_tried + 1;
+    unsigned left = a->addresses.n - a->n_tried + 1;
 
-    return p->connect_until_ms > now ? (p->connect_until_ms - now) / left : 0;
+    return a->connect_until_ms > now ? (a->connect_until_ms - now) / left : 0;
 }
 
 static struct error start_attempt(struct post *p)
@@ -258,9 +308,9 @@ static struct error start_attempt(struct post *p)
     struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
 
     p->phase = POST_CONNECTING;
-    p->exchange = (struct exchange){.host = p->url.host, .on_end = on_exchange_end};
+    p->exchange = (struct exchange){.host = p->host, .on_end = on_exchange_end};
     if (exchange_open(&p->exchange, p->client) && set_request_options(p) &&
-        set_address(p, p->n_tried++))
+        set_address(p, p->asking->n_tried++))
         err = exchange_start(&p->exchange);
     if (!is_error(err))
         timer_start(&p->deadline, attempt_ms(p), on_deadline);
@@ -283,10 +333,11 @@ static void end_with(struct post *p, struct error err)
 /* Not inside libcurl. The attempt did not get as far as to send anything. */
 static void try_next_address(struct post *p, struct error why)
 {
+    const struct post_asking *a = p->asking;
     struct error err;
 
     close_exchange(p);
-    if (p->n_tried >= p->addresses.n || now_ms(p) >= p->connect_until_ms) {
+    if (a->n_tried >= a->addresses.n || now_ms(p) >= a->connect_until_ms) {
         end_with(p, why);
         return;
     }
@@ -303,7 +354,7 @@ static void on_deadline(struct timer *t)
 
     switch (p->phase) {
     case POST_RESOLVING:
-        resolver_cancel(&p->resolve);
+        resolver_cancel(&p->asking->resolve);
         end_with(p, ERROR(ERR_PROVIDER_TIMEOUT, 0, "The agent's address was not found in time."));
         break;
     case POST_CONNECTING:
@@ -341,7 +392,7 @@ static struct error explain(const struct post *p, CURLcode code)
     if (code == CURLE_OK && p->has_head)
         return NO_ERROR;
     /* libcurl is content with an answer that stops anywhere in its head. */
-    log_info("upstream: %s: %s", p->url.host,
+    log_info("upstream: %s: %s", p->host,
              code == CURLE_OK ? "The answer's head is not whole" : curl_easy_strerror(code));
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
         code == CURLE_BAD_CONTENT_ENCODING)
@@ -371,12 +422,13 @@ static void on_exchange_end(struct exchange *x, CURLcode result)
 
 static void on_resolved(struct resolve *waiter, const struct addresses *found)
 {
-    struct post *p = container_of(waiter, struct post, resolve);
+    struct post_asking *a = container_of(waiter, struct post_asking, resolve);
+    struct post *p = a->post;
     struct error err;
 
-    p->addresses = *found;
+    a->addresses = *found;
     if (found->n == 0) {
-        log_info("upstream: %s has no address", p->url.host);
+        log_info("upstream: %s has no address", p->host);
         end_with(p, unreachable(0));
         return;
     }
@@ -388,6 +440,7 @@ static void on_resolved(struct resolve *waiter, const struct addresses *found)
 /* One piece of memory: the links of the list, then their lines. */
 static struct error set_headers(struct post *p, const struct post_request *rq)
 {
+    struct curl_slist *list;
     size_t links = rq->n_headers * sizeof(struct curl_slist), size = links;
     char *line;
 
@@ -401,43 +454,34 @@ static struct error set_headers(struct post *p, const struct post_request *rq)
             return ERROR(ERR_INVALID, 0, "A header must not hold control characters.");
         size += h->name.len + h->value.len + sizeof(": ");
     }
-    p->headers = malloc(size);
-    if (!p->headers)
+    list = p->asking->headers = malloc(size);
+    if (!list)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
-    line = (char *)p->headers + links;
+    line = (char *)list + links;
     for (size_t i = 0; i < rq->n_headers; i++) {
         const struct fetch_header *h = &rq->headers[i];
 
-        p->headers[i].data = line;
-        p->headers[i].next = &p->headers[i + 1];
+        list[i].data = line;
+        list[i].next = &list[i + 1];
         /* To libcurl, "Name:" means to leave a header out, and "Name;" that it is empty. */
         line += 1 + sprintf(line, h->value.len > 0 ? "%.*s: %.*s" : "%.*s;%.*s", STR_ARG(h->name),
                             STR_ARG(h->value));
     }
-    p->headers[rq->n_headers - 1].next = client_headers(p->client, p->has_body);
+    list[rq->n_headers - 1].next = client_headers(p->client, p->has_body);
     return NO_ERROR;
-}
-
-static void free_headers(struct post *p)
-{
-    struct curl_slist *others = client_headers(p->client, p->has_body);
-
-    for (struct curl_slist *link = p->headers; link && link != others; link = link->next)
-        explicit_bzero(link->data, strlen(link->data));
-    free(p->headers);
-    p->headers = NULL;
 }
 
 static struct error find_address(struct post *p)
 {
+    struct post_asking *a = p->asking;
     struct addresses found;
 
-    if (resolver_literal(p->url.host, &p->addresses))
+    if (resolver_literal(p->host, &a->addresses))
         return start_attempt(p);
-    p->resolve = (struct resolve){.done = on_resolved};
-    switch (resolver_ask(client_resolver(p->client), str_from(p->url.host), &p->resolve, &found)) {
+    a->resolve = (struct resolve){.done = on_resolved};
+    switch (resolver_ask(client_resolver(p->client), str_from(p->host), &a->resolve, &found)) {
     case RESOLVE_FOUND:
-        p->addresses = found;
+        a->addresses = found;
         return found.n > 0 ? start_attempt(p) : unreachable(0);
     case RESOLVE_WAITING:
         p->phase = POST_RESOLVING;
@@ -447,6 +491,28 @@ static struct error find_address(struct post *p)
         break;
     }
     return ERROR(ERR_BUSY, 1, "This server looks up too many names at once.");
+}
+
+/* Takes over the body, and the host's name from the URL. */
+static struct error begin_asking(struct post *p, const struct post_request *rq)
+{
+    struct post_asking *a = p->asking = calloc(1, sizeof(*a));
+    struct error err;
+
+    if (!a)
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    a->post = p;
+    if (rq->body) {
+        a->body = *rq->body;
+        *rq->body = (struct buf){0};
+    }
+    a->connect_until_ms = now_ms(p) + seconds(config()->upstream.connect_seconds);
+    err = egress_parse_url(rq->url, &a->url);
+    p->host = a->url.host;
+    a->url.host = NULL;
+    if (!is_error(err))
+        err = set_headers(p, rq);
+    return err;
 }
 
 struct error post_start(struct client *c, struct post *p, const struct post_request *rq)
@@ -461,16 +527,9 @@ struct error post_start(struct client *c, struct post *p, const struct post_requ
                        .client = c,
                        .has_body = rq->body != NULL,
                        .wants_all = rq->wants_all};
-    if (rq->body) {
-        p->body = *rq->body;
-        *rq->body = (struct buf){0};
-    }
     p->retry_after_s = -1;
     p->max_idle_s = rq->max_idle_s;
-    p->connect_until_ms = now_ms(p) + seconds(config()->upstream.connect_seconds);
-    err = egress_parse_url(rq->url, &p->url);
-    if (!is_error(err))
-        err = set_headers(p, rq);
+    err = begin_asking(p, rq);
     if (!is_error(err))
         err = find_address(p);
     if (is_error(err))
@@ -484,11 +543,10 @@ void post_end(struct post *p)
         return;
     timer_stop(&p->deadline);
     loop_unmark_dirty(&p->flush);
-    resolver_cancel(&p->resolve);
     close_exchange(p);
-    free_headers(p);
-    buf_deinit(&p->body);
-    egress_url_free(&p->url);
+    free_asking(p);
+    curl_free(p->host);
+    p->host = NULL;
     p->phase = POST_IDLE;
     p->client = NULL;
 }

@@ -8,6 +8,8 @@
 #include "egress.h"
 #include "upstream/fetch.h"
 
+struct post_asking;
+
 enum post_phase {
     POST_IDLE,       /* not started, or given back */
     POST_RESOLVING,  /* waits for the resolver */
@@ -42,17 +44,12 @@ struct post {
     /* The post's own. */
     struct client *client;
     struct exchange exchange;
-    struct egress_url url;
-    struct curl_slist *headers; /* the asker's, in one piece of memory, then the client's */
-    struct curl_slist *connect_to;
-    struct buf body; /* until the first byte of the answer's */
+    struct post_asking *asking; /* until the first byte of the answer's body */
+    char *host;                 /* libcurl's memory */
     size_t head_bytes;
-    struct addresses addresses;
-    unsigned n_tried;
-    struct resolve resolve;
     struct timer deadline;
     struct flush flush;
-    uint64_t connect_until_ms, last_byte_ms;
+    uint64_t last_byte_ms;
     unsigned max_idle_s;
     bool has_body, wants_all;
 };

@@ -26,7 +26,7 @@ struct reply {
     bool lacks_end;          /* the provider tells when it is done, and did not */
     enum upstream_finish finish;
     struct upstream_usage usage;
-    char model[128];
+    char *model; /* as the provider names it, of UPSTREAM_MODEL_BYTES; NULL: nobody asks */
 };
 
 /* Whole characters; invalid ones and NUL become U+FFFD. Past the bound the reply fails. */

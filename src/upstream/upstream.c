@@ -124,7 +124,6 @@ static void finish(struct upstream_transfer *t, struct error err)
     stop_all(t);
     call->usage = t->reply.usage;
     call->finish = t->reply.finish;
-    memcpy(call->model_text, t->reply.model, sizeof(call->model_text));
     call->model = str_from(call->model_text);
     call->transfer = NULL;
     t->call = NULL;
@@ -526,6 +525,7 @@ void upstream_start(struct upstream_call *call, struct flow *f,
     call->usage = (struct upstream_usage){0};
     call->finish = UPSTREAM_STOPPED;
     call->model = STR_NONE;
+    call->model_text[0] = '\0';
     op_begin(&call->op, f, on_cancel);
     if (!t) {
         op_end(&call->op, ERROR(ERR_NO_MEMORY, 0, NULL));
@@ -535,6 +535,7 @@ void upstream_start(struct upstream_call *call, struct flow *f,
     t->call = call;
     t->prompt = prompt;
     t->provider = provider;
+    t->reply.model = call->model_text;
     t->reply.max_text_bytes = config()->upstream.reply_bytes;
     t->reply.max_event_bytes = config()->upstream.event_bytes;
     call->transfer = t;
