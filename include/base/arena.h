@@ -7,7 +7,7 @@
 struct arena_chunk;
 struct arena_cleanup;
 
-/* All-zero is a valid empty arena. Chunks start at 512 bytes and double up to 64 KiB. Sanitizer builds make one
+/* All-zero is a valid empty arena. Chunks start at 512 bytes, unless reserved, and double up to 64 KiB. Sanitizer builds make one
  * malloc per allocation so that overruns are seen. */
 struct arena {
     struct arena_chunk *chunks;
@@ -17,6 +17,9 @@ struct arena {
 };
 
 void arena_free(struct arena *a); /* runs the deferred functions, newest first; all-zero again */
+/* Of an empty arena, whose use is known: makes the first chunk hold this much. When memory is out,
+ * the first allocation finds so. */
+void arena_reserve(struct arena *a, size_t bytes);
 /* Aligned for any type, zeroed. NULL when memory or the bound is used up. */
 void *arena_alloc(struct arena *a, size_t size);
 /* A copy with a NUL behind it that len does not count; ptr NULL when out of memory. */

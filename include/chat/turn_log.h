@@ -63,8 +63,8 @@ struct turn_log {
     uv_mutex_t lock;
     /* Under the lock. */
     struct buf text;
-    struct notice notices[16];
-    unsigned n_notices;
+    struct notice *notices; /* in the log's memory; the last place is the terminal event's */
+    unsigned n_notices, max_notices;
     uint64_t last_n;
     struct list watches; /* one a loop with readers */
     struct mail letter;  /* to the owner: one at a time is under way */

@@ -62,13 +62,13 @@ struct db_call {
 /* Inside the caller's state, all zero, in place until it ends; may be used again afterwards. */
 struct db_query {
     struct op op;
-    struct db_result results[DB_BATCH_MAX];
-    struct db_result *result; /* the first: results[0] */
-    struct db_task *task;     /* the driver's, while in flight */
+    const struct db_result *results; /* DB_BATCH_MAX, in the arena: empty where there was no call */
+    const struct db_result *result;  /* the first: results[0] */
+    struct db_task *task;            /* the driver's, while in flight */
 };
 
 /* Runs one statement as an operation of flow f; may end before returning.
- * arena: gets the rows; must outlive q's use. args: copied.
+ * arena: gets the results and their rows; must outlive q's use. args: copied.
  * Whether it reads, writes or is slow is said in its row of the statement table.
  * Ends with ERR_BUSY (queue full, waited too long), ERR_DB_TIMEOUT, ERR_DB (code: SQLSTATE's hash
  * or SQLite's code), ERR_DISK_FULL, ERR_NO_MEMORY or ERR_CANCELED. A write is not canceled once it

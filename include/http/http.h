@@ -140,7 +140,7 @@ void response_error(struct request *req, struct error err);
 /* ---- a body that comes bit by bit ---- */
 /* An operation-free writer: the handler keeps an op of its own open meanwhile. A client that leaves
  * fails the request's flow with ERR_GONE. */
-/* req->body is freed here: a stream may be parked for long. */
+/* req's body, query and headers are freed here: a stream may be parked for long. */
 void response_begin_stream(struct request *req, int status, const char *content_type);
 void response_stream_write(struct request *req, const void *data,
                            size_t len); /* copied into the output */

@@ -56,7 +56,27 @@ static void *take(struct arena *a, size_t size, size_t exact_size)
     return chunk->data;
 }
 
+void arena_reserve(struct arena *a, size_t bytes)
+{
+    (void)a;
+    (void)bytes;
+}
+
 #else
+
+static struct arena_chunk *chunk_new(size_t total)
+{
+    struct arena_chunk *chunk = malloc(total);
+
+    if (chunk)
+        *chunk = (struct arena_chunk){.size = total - sizeof(*chunk)};
+    return chunk;
+}
+
+void arena_reserve(struct arena *a, size_t bytes)
+{
+    a->chunks = chunk_new(sizeof(struct arena_chunk) + bytes);
+}
 
 static void *take(struct arena *a, size_t size, size_t exact_size)
 {
@@ -75,10 +95,9 @@ static void *take(struct arena *a, size_t size, size_t exact_size)
     }
     if (total - sizeof(*chunk) < size)
         total = sizeof(*chunk) + size;
-    chunk = malloc(total);
+    chunk = chunk_new(total);
     if (!chunk)
         return NULL;
-    chunk->size = total - sizeof(*chunk);
     chunk->used = size;
     /* A chunk that is full from the start goes behind the head, whose rest stays in use. */
     if (head && chunk->size == size) {

@@ -5,13 +5,23 @@
 #include "base/log.h"
 #include "config/config.h"
 
+#include <stdlib.h>
+
+struct checkpoint_write {
+    struct checkpoint *checkpoint;
+    struct flow flow;
+    struct arena arena;
+    struct db_query query;
+};
+
 static void write_partial(struct flow *f)
 {
-    struct checkpoint *c = f->state;
+    struct checkpoint_write *w = f->state;
+    struct checkpoint *c = w->checkpoint;
     struct str text = turn_log_text(c->log);
 
     c->written_bytes = text.len;
-    db_query(&c->write, f, &c->arena, SQL_REPLY_CHECKPOINT,
+    db_query(&w->query, f, &w->arena, SQL_REPLY_CHECKPOINT,
              DB_ARGS(db_uuid(id_str(&c->log->team_id)), db_uuid(id_str(&c->log->reply_id)),
                      db_text(text)));
 }
@@ -20,28 +30,42 @@ static const struct step steps[] = {STEP(write_partial), STEP_END};
 
 static void on_due(struct timer *t);
 
+static void wait_for_next(struct checkpoint *c)
+{
+    timer_start(&c->timer, config()->turn.checkpoint_ms, on_due);
+}
+
 static void on_written(struct flow *f)
 {
-    struct checkpoint *c = f->state;
+    struct checkpoint_write *w = f->state;
+    struct checkpoint *c = w->checkpoint;
 
     if (is_error(f->err)) {
         log_warn("turn %s: a checkpoint was not written: %s", c->log->turn_id.text,
                  status_row(f->err.status)->name);
         c->written_bytes = 0;
     }
-    arena_free(&c->arena);
-    c->is_writing = false;
+    arena_free(&w->arena);
+    free(w);
+    c->write = NULL;
     if (op_is_running(&c->awaited))
         op_end(&c->awaited, NO_ERROR);
     else if (!c->is_ending && c->written_bytes < c->log->text.len)
-        timer_start(&c->timer, config()->turn.checkpoint_ms, on_due);
+        wait_for_next(c);
 }
 
 static void write_now(struct checkpoint *c)
 {
+    struct checkpoint_write *w = calloc(1, sizeof(*w));
+
+    if (!w) {
+        wait_for_next(c);
+        return;
+    }
     timer_stop(&c->timer);
-    c->is_writing = true;
-    flow_start(&c->flow, steps, c, on_written);
+    w->checkpoint = c;
+    c->write = w;
+    flow_start(&w->flow, steps, w, on_written);
 }
 
 static void on_due(struct timer *t)
@@ -56,18 +80,18 @@ void checkpoint_start(struct checkpoint *c, struct turn_log *log)
 
 void checkpoint_poke(struct checkpoint *c)
 {
-    if (c->is_writing || c->is_ending)
+    if (c->write || c->is_ending)
         return;
     if (c->log->text.len - c->written_bytes >= config()->turn.checkpoint_bytes)
         write_now(c);
     else if (!timer_is_started(&c->timer))
-        timer_start(&c->timer, config()->turn.checkpoint_ms, on_due);
+        wait_for_next(c);
 }
 
 void checkpoint_finish(struct checkpoint *c, struct flow *f)
 {
     c->is_ending = true;
     timer_stop(&c->timer);
-    if (c->is_writing)
+    if (c->write)
         op_begin(&c->awaited, f, NULL);
 }

@@ -6,17 +6,17 @@
 #include "chat/turn_log.h"
 #include "db/db.h"
 
+struct checkpoint_write;
+
 /* Inside the turn, all-zero. A write that is under way is a flow of its own: it neither delays nor
- * fails the turn. */
+ * fails the turn, and takes memory only for as long. */
 struct checkpoint {
     struct turn_log *log; /* the turn's; NULL: not started */
     struct timer timer;
-    struct flow flow;
-    struct arena arena;
-    struct db_query write;
-    struct op awaited; /* the turn's end waits for the write under way */
+    struct checkpoint_write *write; /* under way; NULL: none */
+    struct op awaited;              /* the turn's end waits for the write under way */
     size_t written_bytes;
-    bool is_writing, is_ending;
+    bool is_ending;
 };
 
 void checkpoint_start(struct checkpoint *c, struct turn_log *log);

@@ -28,8 +28,8 @@ static void open_log(struct flow *f)
 {
     struct turn *t = turn_of(f);
 
-    if (is_error(t->add.flow.err)) {
-        flow_fail(f, t->add.flow.err);
+    if (is_error(t->part.flow.err)) {
+        flow_fail(f, t->part.flow.err);
         return;
     }
     if (!turn_was_added(t)) {
@@ -40,7 +40,7 @@ static void open_log(struct flow *f)
         return;
     }
     turn_log_open(t->log);
-    notify(t, "info", str_from(provider_greeting(t->prompt.provider)),
+    notify(t, "info", str_from(provider_greeting(t->provider)),
            t->request->names_session ? id_str(&t->log->chat_id) : STR(""));
     if (atomic_load(&t->log->n_readers) == 0)
         turn_apply_policy(t);
@@ -52,7 +52,7 @@ static void find_knowledge(struct flow *f)
 {
     struct turn *t = turn_of(f);
 
-    t->knowledge = knowledge_find(f, &t->arena, &t->log->team_id, &t->prompt);
+    t->knowledge = knowledge_find(f, &t->arena, &t->log->team_id, t->prompt);
 }
 
 static void take_knowledge(struct flow *f)
@@ -66,7 +66,7 @@ static void take_knowledge(struct flow *f)
     if (sources.len > 0)
         t->sources = arena_copy(t->log->memory, sources);
     if (t->knowledge)
-        t->prompt_chars = usage_prompt_chars(&t->prompt);
+        t->prompt_chars = usage_prompt_chars(t->prompt);
 }
 
 /* ---- the answer ---- */
@@ -75,7 +75,7 @@ static void take_knowledge(struct flow *f)
  * it, does not stay while it streams. */
 static void drop_prompt(struct turn *t)
 {
-    t->prompt = (struct upstream_prompt){0};
+    t->prompt = NULL;
     t->request = NULL;
     t->load = NULL;
     arena_free(&t->arena);
@@ -104,7 +104,7 @@ static void call_provider(struct flow *f)
     struct turn *t = turn_of(f);
 
     t->call = (struct upstream_call){.state = t, .on_text = on_text, .on_status = on_status};
-    upstream_start(&t->call, f, &t->prompt);
+    upstream_start(&t->call, f, t->prompt);
 }
 
 static const struct step call_steps[] = {STEP(call_provider), STEP_END};
@@ -114,7 +114,7 @@ static void ask_agent(struct flow *f)
     struct turn *t = turn_of(f);
 
     checkpoint_start(&t->checkpoint, t->log);
-    flow_try(f, &t->ask, call_steps, t);
+    flow_try(f, &t->part, call_steps, t);
 }
 
 /* Turns to the chat's other agent, once. What the first was told it does not count: a workflow that
@@ -122,13 +122,13 @@ static void ask_agent(struct flow *f)
 static void fall_back(struct flow *f)
 {
     struct turn *t = turn_of(f);
-    struct error err = t->ask.flow.err;
+    struct error err = t->part.flow.err;
     struct str name, words;
 
     if (!is_error(err))
         return;
     if (t->log->text.len > 0 || !prompt_may_fall_back(err) ||
-        !prompt_fall_back(&t->arena, t->load->chat.result, &t->prompt, &t->agent_id, &name)) {
+        !prompt_fall_back(&t->arena, t->load->chat.result, t->prompt, &t->agent_id, &name)) {
         flow_fail(f, err);
         return;
     }
@@ -138,9 +138,9 @@ static void fall_back(struct flow *f)
     notify(t, "warning", words.ptr ? words : STR("Asking another agent instead"), STR(""));
     t->has_fallen_back = true;
     t->sources = STR(""); /* of what the first was told */
-    t->provider = t->prompt.provider;
-    t->prompt_chars = usage_prompt_chars(&t->prompt);
-    t->log->model = arena_copy(t->log->memory, t->prompt.model);
+    t->provider = t->prompt->provider;
+    t->prompt_chars = usage_prompt_chars(t->prompt);
+    t->log->model = arena_copy(t->log->memory, t->prompt->model);
 }
 
 /* It has a config of its own. */
@@ -161,12 +161,12 @@ static void ask_fallback(struct flow *f)
     struct turn *t = turn_of(f);
 
     if (t->has_fallen_back)
-        flow_try(f, &t->ask, call_steps, t);
+        flow_try(f, &t->part, call_steps, t);
 }
 
 static void require_answer(struct flow *f)
 {
-    struct error err = turn_of(f)->ask.flow.err;
+    struct error err = turn_of(f)->part.flow.err;
 
     if (is_error(err))
         flow_fail(f, err);

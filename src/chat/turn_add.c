@@ -77,19 +77,22 @@ void turn_build_prompt(struct flow *f)
     struct turn *t = turn_of(f);
     struct error err = check_agent(t);
 
+    t->prompt = arena_alloc(&t->arena, sizeof(*t->prompt));
+    if (!t->prompt)
+        err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!is_error(err))
         err = prompt_build(&t->arena, &t->log->chat_id, t->load->chat.result,
                            t->request->is_new_chat ? &no_messages : t->load->messages.result,
-                           t->request->content, t->request->model, &t->prompt, &t->policy);
+                           t->request->content, t->request->model, t->prompt, &t->policy);
     if (is_error(err)) {
         flow_fail(f, err);
         return;
     }
     (void)id_parse(db_get_text(t->load->chat.result, 0, TURN_AGENT_ID), &t->agent_id);
-    t->provider = t->prompt.provider;
-    t->prompt_chars = usage_prompt_chars(&t->prompt);
-    if (t->prompt.model.len > 0)
-        t->log->model = arena_copy(t->log->memory, t->prompt.model);
+    t->provider = t->prompt->provider;
+    t->prompt_chars = usage_prompt_chars(t->prompt);
+    if (t->prompt->model.len > 0)
+        t->log->model = arena_copy(t->log->memory, t->prompt->model);
 }
 
 void turn_reserve_tokens(struct flow *f)
@@ -201,7 +204,7 @@ void turn_add_messages(struct flow *f)
 {
     struct turn *t = turn_of(f);
 
-    flow_try(f, &t->add, add_steps, t);
+    flow_try(f, &t->part, add_steps, t);
 }
 
 /* A lost connection, or no memory for the answer, leaves the outcome unknown: writing once more
@@ -209,8 +212,8 @@ void turn_add_messages(struct flow *f)
 void turn_add_again_if_unknown(struct flow *f)
 {
     struct turn *t = turn_of(f);
-    struct error err = t->add.flow.err;
+    struct error err = t->part.flow.err;
 
     if ((err.status == ERR_DB && err.code == DB_CODE_UNKNOWN) || err.status == ERR_NO_MEMORY)
-        flow_try(f, &t->add, add_steps, t);
+        flow_try(f, &t->part, add_steps, t);
 }

@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define NUMBERS_PER_BYTE 8
+#define FIRST_NOTICES    2
+#define MAX_NOTICES      16
+#define FIRST_MEMORY     256 /* of what is there before the end */
 /* Every turn that began ends with an event, come what may. */
 #define NO_MEMORY_EVENT                                                                            \
     "{\"type\":\"error\",\"data\":{\"message\":\"Out of memory\",\"code\":\"internal\"}}"
@@ -34,6 +37,19 @@ void turn_log_key(const struct id *chat_id, const struct id *owner_id, char out[
     memcpy(out + ID_LEN, owner_id->text, ID_LEN);
 }
 
+static bool make_room(struct turn_log *log, unsigned max)
+{
+    struct notice *more = arena_alloc(log->memory, max * sizeof(*more));
+
+    if (!more)
+        return false;
+    for (unsigned i = 0; i < log->n_notices; i++)
+        more[i] = log->notices[i];
+    log->notices = more;
+    log->max_notices = max;
+    return true;
+}
+
 struct turn_log *turn_log_new(const struct id *team_id, const struct id *owner_id,
                               const struct id *chat_id, struct str idempotency_key,
                               struct str body_hash)
@@ -48,6 +64,7 @@ struct turn_log *turn_log_new(const struct id *team_id, const struct id *owner_i
         free(log);
         return NULL;
     }
+    arena_reserve(log->memory, FIRST_MEMORY);
     log->turn_id = id_v7();
     log->reply_id = id_v7();
     log->team_id = *team_id;
@@ -62,7 +79,7 @@ struct turn_log *turn_log_new(const struct id *team_id, const struct id *owner_i
     atomic_init(&log->refs, 1);
     atomic_init(&log->phase, TURN_LOG_PENDING);
     atomic_init(&log->n_readers, 0);
-    if (!log->idempotency_key.ptr || !log->body_hash.ptr) {
+    if (!log->idempotency_key.ptr || !log->body_hash.ptr || !make_room(log, FIRST_NOTICES)) {
         turn_log_unref(log);
         return NULL;
     }
@@ -208,10 +225,12 @@ static void add_notice(struct turn_log *log, struct str json)
 }
 
 /* The last place, and the last of the seven numbers, are the terminal event's. */
-static bool has_room(const struct turn_log *log)
+static bool has_room(struct turn_log *log)
 {
-    return log->n_notices + 1 < sizeof(log->notices) / sizeof(log->notices[0]) &&
-           log->last_n % NUMBERS_PER_BYTE + 2 < NUMBERS_PER_BYTE;
+    if (log->last_n % NUMBERS_PER_BYTE + 2 >= NUMBERS_PER_BYTE)
+        return false;
+    return log->n_notices + 1 < log->max_notices ||
+           (log->max_notices < MAX_NOTICES && make_room(log, 2 * log->max_notices));
 }
 
 void turn_log_notice(struct turn_log *log, struct str json)

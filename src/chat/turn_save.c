@@ -95,7 +95,7 @@ void turn_save_reply(struct flow *f)
 
     if (!t->log->is_begun)
         return;
-    if (was_tried && !is_error(t->save.flow.err)) {
+    if (was_tried && !is_error(t->part.flow.err)) {
         t->is_stored = true;
         return;
     }
@@ -110,7 +110,7 @@ void turn_save_reply(struct flow *f)
         return;
     }
     t->is_paused = false;
-    flow_try(f, &t->save, save_steps, t);
+    flow_try(f, &t->part, save_steps, t);
 }
 
 static void write_end(struct turn *t, struct buf *out)

@@ -27,7 +27,7 @@ struct turn {
     const struct turn_request *request; /* in the arena */
     struct id user_message_id;
     struct prompt_policy policy;
-    struct upstream_prompt prompt;
+    struct upstream_prompt *prompt; /* in the arena */
     size_t prompt_chars;
     struct knowledge *knowledge; /* in the arena; NULL: none is wanted */
     struct str sources;          /* of the reply, JSON, in the log's memory; "" : none */
@@ -38,7 +38,7 @@ struct turn {
 
     /* What each phase has in flight. */
     struct turn_load *load; /* in the arena */
-    struct subflow add, ask, save;
+    struct subflow part; /* adding, then asking, then saving: how the last of them went */
     struct db_query write;
     unsigned n_adds;
     struct upstream_call call;

@@ -206,12 +206,12 @@ static void close_when_empty(struct db_loop *dl)
     dl->db->driver->detach(dl);
 }
 
-static struct error collect(struct db_task *t, struct db_query *q)
+static struct error collect(struct db_task *t)
 {
     struct error err = t->error;
 
     for (size_t i = 0; i < t->n_calls && !is_error(err); i++)
-        err = t->owner->db->driver->collect(&t->calls[i], t->arena, &q->results[i]);
+        err = t->owner->db->driver->collect(&t->calls[i], t->arena, &t->results[i]);
     /* The words are in the task, which goes now. */
     if (is_error(err) && err.detail == t->detail)
         err.detail = arena_copy(t->arena, str_from(t->detail)).ptr;
@@ -226,7 +226,7 @@ void db_task_end(struct db_task *t)
 
     timer_stop(&t->timer);
     if (q) {
-        err = collect(t, q);
+        err = collect(t);
         q->task = NULL;
     }
     db_task_free(t, dl->db);
@@ -330,13 +330,14 @@ void db_task_wait(struct db_task *t)
 void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const struct db_call *calls,
               size_t n_calls)
 {
+    static const struct db_result empty[DB_BATCH_MAX];
     struct db_loop *dl = current();
     struct error why = NO_ERROR;
-    struct db_task *t;
+    struct db_result *results;
+    struct db_task *t = NULL;
 
     assert(n_calls > 0 && n_calls <= DB_BATCH_MAX);
-    memset(q->results, 0, sizeof(q->results));
-    q->result = &q->results[0];
+    q->results = q->result = empty;
     q->task = NULL;
     op_begin(&q->op, f, NULL);
     if (!dl || dl->is_closing) {
@@ -347,14 +348,20 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
         op_end(&q->op, ERROR(ERR_BUSY, 1, "too many database operations wait"));
         return;
     }
-    t = db_task_new(calls, n_calls, &why);
+    results = arena_alloc(arena, DB_BATCH_MAX * sizeof(*results));
+    if (results)
+        t = db_task_new(calls, n_calls, &why);
+    else
+        why = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!t) {
         op_end(&q->op, why);
         return;
     }
     t->owner = dl;
     t->query = q;
+    t->results = results;
     t->arena = arena;
+    q->results = q->result = results;
     q->task = t;
     if (t->use != SQL_WRITE)
         q->op.cancel = on_cancel;

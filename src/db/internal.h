@@ -28,7 +28,8 @@ struct db_task {
     struct db_loop *owner;
     struct db_query *query; /* NULL once nobody waits for the result */
     struct arena *arena;
-    struct timer timer; /* the longest wait to be picked up */
+    struct db_result *results; /* in the arena */
+    struct timer timer;        /* the longest wait to be picked up */
     enum sql_use use;
     _Atomic int state;        /* enum db_task_state */
     _Atomic bool is_unwanted; /* a read whose flow has gone on: hurry */

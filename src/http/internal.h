@@ -151,8 +151,9 @@ enum response_state {
 
 /* The inside of a request: allocated with it. */
 struct response {
-    struct buf headers; /* lines that the handler set */
-    struct buf body_in; /* the request's body; freed with the request */
+    struct buf headers;       /* lines that the handler set */
+    struct header_line *head; /* the request's, its bytes behind them; until a stream begins */
+    struct buf body_in;       /* the request's body; freed with the request */
     void (*on_drained)(void *state);
     void *drained_state;
     uint64_t started_ms;
@@ -167,6 +168,8 @@ struct response {
 /* p: its head is complete, or it failed (then the request has no header lines). NULL: no memory. */
 struct request *request_new(struct conn *c, const struct parser *p);
 void request_free(struct request *req);
+/* A stream may be parked for long: the head's lines do not stay with it, nor does its body. */
+void request_drop_input(struct request *req);
 /* Judges the head: finds the route, asks the hook. False: answered; the body will not be read. */
 bool request_judge_head(struct request *req, const struct parser *p, size_t *max_body_bytes);
 /* The body is complete: runs the route's steps. May free req. */

@@ -12,6 +12,9 @@
 #define UPLOAD_FORM_BYTES (64 * 1024)
 /* Of a path in the log. */
 #define LOG_PATH_BYTES 200
+/* What most requests take beside the texts in their body, so that it fits in one piece. */
+#define ARENA_BYTES      896
+#define ARENA_BODY_BYTES 4096
 
 struct exchange {
     struct request req;
@@ -46,18 +49,22 @@ static void choose_id(struct request *req)
 static bool copy_head(struct request *req, const struct parser *p)
 {
     struct parser_head head = parser_head(p);
-    struct str bytes = arena_copy(&req->arena, head.bytes);
-    struct header_line *lines = arena_alloc(&req->arena, head.n_lines * sizeof(*lines) + 1);
+    struct header_line *lines = malloc(head.n_lines * sizeof(*lines) + head.bytes.len);
+    struct str bytes = {(char *)&lines[head.n_lines], head.bytes.len};
 
-    if (!bytes.ptr || !lines)
+    if (!lines)
         return false;
+    memcpy(&lines[head.n_lines], head.bytes.ptr, head.bytes.len);
+    arena_reserve(&req->arena, ARENA_BYTES + (head.content_length < ARENA_BODY_BYTES
+                                                  ? (size_t)head.content_length
+                                                  : ARENA_BODY_BYTES));
     for (size_t i = 0; i < head.n_lines; i++) {
         const struct parser_line *line = &head.lines[i];
 
         lines[i].name = (struct str){bytes.ptr + line->name.at, line->name.len};
         lines[i].value = str_trim((struct str){bytes.ptr + line->value.at, line->value.len});
     }
-    req->headers = lines;
+    req->headers = req->response->head = lines;
     req->n_headers = head.n_lines;
     req->is_http_1_0 = head.minor_version == 0;
     req->is_head = strcmp(head.method, "HEAD") == 0;
@@ -111,8 +118,22 @@ void request_free(struct request *req)
 
     buf_deinit(&e->response.headers);
     buf_deinit(&e->response.body_in);
+    free(e->response.head);
     arena_free(&req->arena);
     free(e);
+}
+
+void request_drop_input(struct request *req)
+{
+    struct response *res = req->response;
+
+    buf_deinit(&res->body_in);
+    req->body = req->query = STR_NONE;
+    req->path = str_from(req->route->path); /* the log does without its parameters */
+    req->headers = NULL;
+    req->n_headers = 0;
+    free(res->head);
+    res->head = NULL;
 }
 
 /* ---- the head ---- */

@@ -268,14 +268,12 @@ void response_begin_stream(struct request *req, int status, const char *content_
     res->is_chunked = !req->is_http_1_0;
     if (!res->is_chunked)
         res->keep_alive = false; /* the end of the connection is the end of the body */
-    buf_deinit(&res->body_in);   /* parsed by now; a stream may be parked for long */
-    req->body = STR_NONE;
     out = begin_head(req, status, content_type);
-    if (!out)
-        return;
-    if (res->is_chunked)
+    if (out && res->is_chunked)
         buf_append_str(out, STR("Transfer-Encoding: chunked\r\n"));
-    buf_append_str(out, STR("\r\n"));
+    if (out)
+        buf_append_str(out, STR("\r\n"));
+    request_drop_input(req);
 }
 
 void response_stream_write(struct request *req, const void *data, size_t len)
