@@ -293,7 +293,7 @@ static const struct config_key keys[] = {
     UINT("upstream.first_byte_seconds", NULL, upstream.first_byte_seconds, "120", 1, A_DAY, "seconds",
          "Longest wait for the first byte of an answer"),
     UINT("upstream.idle_connections", NULL, upstream.idle_connections, "64", 0, 10000, "connections",
-         "Idle connections to agents that each loop keeps"),
+         "Idle connections to agents that each loop keeps, on plain HTTP and on TLS each"),
     UINT("upstream.idle_seconds", NULL, upstream.idle_seconds, "120", 1, A_DAY, "seconds",
          "Longest silence in the middle of an answer"),
     UINT("upstream.reply_bytes", NULL, upstream.reply_bytes, "1048576", 1, BYTES, "bytes",

@@ -16,10 +16,13 @@
 
 /* Starting a transfer gets slower with the number that one multi holds (23 µs at 0, 192 at 7,500).
  */
-#define MULTI_MAX_TRANSFERS 500
-#define MULTIS_MAX          64
-#define SPARE_EASIES_MAX    64
-#define USER_AGENT          "Aerie/" AERIE_VERSION
+#define PLAIN_MAX_TRANSFERS 500
+/* As many as libcurl puts on one HTTP/2 connection: while a second one to the same host connects,
+ * 7.88 opens a connection for each transfer more (curl's pull request 10456). */
+#define TLS_MAX_TRANSFERS 100
+#define MULTIS_MAX        256
+#define SPARE_EASIES_MAX  64
+#define USER_AGENT        "Aerie/" AERIE_VERSION
 
 /* A socket that libcurl asked us to open. It lives until uv_poll's close callback. */
 struct sock {
@@ -32,9 +35,10 @@ struct sock {
 };
 
 struct multi {
-    CURLM *curl;
+    CURLM *curl; /* NULL: not needed now */
     uv_timer_t timer;
     struct client *client;
+    bool is_tls;
     struct exchange *opening; /* the last one that opened a socket in this call of libcurl */
     unsigned n_transfers, n_socks;
     struct flush idle;
@@ -199,9 +203,24 @@ static void close_forgotten(struct sock *s)
 
 /* ---- libcurl and the loop ---- */
 
+/* The one that is asked first. */
+static struct multi *first_of_kind(const struct client *c, bool is_tls)
+{
+    unsigned i = 0;
+
+    while (i < c->n_multis && c->multis[i]->is_tls != is_tls)
+        i++;
+    return i < c->n_multis ? c->multis[i] : NULL;
+}
+
+static unsigned max_transfers(const struct multi *m)
+{
+    return m->is_tls ? TLS_MAX_TRANSFERS : PLAIN_MAX_TRANSFERS;
+}
+
 static unsigned idle_allowed(const struct multi *m)
 {
-    return m == m->client->multis[0] ? config()->upstream.idle_connections : 0;
+    return m == first_of_kind(m->client, m->is_tls) ? config()->upstream.idle_connections : 0;
 }
 
 /* libcurl counts busy connections too, and without an own bound every connection of a burst would
@@ -336,49 +355,64 @@ static CURLM *curl_new(struct multi *m)
     return curl;
 }
 
-/* When many transfers end in one call, libcurl closes fewer connections than the bound asks for,
- * and it has no way to be told later. */
-static void on_multi_idle(struct flush *f)
+/* It takes some 35 kB, whatever it holds. */
+static void drop_curl(struct multi *m)
 {
-    struct multi *m = container_of(f, struct multi, idle);
-    CURLM *fresh;
-
-    if (m->n_transfers > 0 || m->n_socks <= idle_allowed(m) + 1)
-        return;
-    fresh = curl_new(m);
-    if (!fresh)
+    if (!m->curl)
         return;
     curl_multi_cleanup(m->curl);
     uv_timer_stop(&m->timer);
-    m->curl = fresh;
+    m->curl = NULL;
 }
 
-static struct multi *multi_new(struct client *c)
+static void drop_empty_ones(struct client *c, const struct multi *but)
+{
+    for (unsigned i = 0; i < c->n_multis; i++) {
+        struct multi *m = c->multis[i];
+
+        if (m != but && m->is_tls == but->is_tls && m->n_transfers == 0)
+            drop_curl(m);
+    }
+}
+
+/* After a crowd. When many transfers end in one call, libcurl closes fewer connections than the
+ * bound asks for, and it has no way to be told later. */
+static void on_multi_idle(struct flush *f)
+{
+    struct multi *m = container_of(f, struct multi, idle);
+    struct multi *first = first_of_kind(m->client, m->is_tls);
+
+    if (first->n_transfers <= max_transfers(first) / 2)
+        drop_empty_ones(m->client, first);
+    if (m->n_transfers == 0 && m->n_socks > idle_allowed(m) + 1)
+        drop_curl(m);
+}
+
+static struct multi *multi_new(struct client *c, bool is_tls)
 {
     struct multi *m = calloc(1, sizeof(*m));
 
     if (!m)
         return NULL;
     m->client = c;
-    m->curl = curl_new(m);
-    if (!m->curl) {
-        free(m);
-        return NULL;
-    }
+    m->is_tls = is_tls;
     uv_timer_init(&c->loop->uv, &m->timer);
     c->n_closing++;
     return m;
 }
 
 /* The first one with room, so that idle connections are found again. */
-static struct multi *pick_multi(struct client *c)
+static struct multi *pick_multi(struct client *c, bool is_tls)
 {
-    for (unsigned i = 0; i < c->n_multis; i++)
-        if (c->multis[i]->n_transfers < MULTI_MAX_TRANSFERS)
-            return c->multis[i];
+    for (unsigned i = 0; i < c->n_multis; i++) {
+        struct multi *m = c->multis[i];
+
+        if (m->is_tls == is_tls && m->n_transfers < max_transfers(m))
+            return m;
+    }
     if (c->n_multis == MULTIS_MAX)
         return NULL;
-    c->multis[c->n_multis] = multi_new(c);
+    c->multis[c->n_multis] = multi_new(c, is_tls);
     return c->multis[c->n_multis] ? c->multis[c->n_multis++] : NULL;
 }
 
@@ -463,11 +497,13 @@ bool exchange_open(struct exchange *x, struct client *c)
 
 struct error exchange_start(struct exchange *x)
 {
-    struct multi *m = pick_multi(x->client);
+    struct multi *m = pick_multi(x->client, x->is_tls);
 
+    if (m && !m->curl)
+        m->curl = curl_new(m);
     if (!m && x->client->n_multis == MULTIS_MAX)
         return ERROR(ERR_BUSY, 1, "This server has too many calls to agents running.");
-    if (!m || curl_multi_add_handle(m->curl, x->easy) != CURLM_OK)
+    if (!m || !m->curl || curl_multi_add_handle(m->curl, x->easy) != CURLM_OK)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     x->multi = m;
     count(x, true);
@@ -568,7 +604,7 @@ void client_close(struct client *c, void (*on_closed)(struct loop *l))
     for (unsigned i = 0; i < c->n_multis; i++) {
         assert(c->multis[i]->n_transfers == 0);
         loop_unmark_dirty(&c->multis[i]->idle);
-        curl_multi_cleanup(c->multis[i]->curl); /* closes the idle connections */
+        drop_curl(c->multis[i]); /* closes the idle connections */
         uv_close((uv_handle_t *)&c->multis[i]->timer, on_multi_closed);
     }
     curl_share_cleanup(c->sessions);                /* no handle is left that uses it */

@@ -24,6 +24,7 @@ struct curl_slist *client_headers(const struct client *c, bool has_body);
 /* One request and its answer as libcurl carries them, all-zero before, in place until closed. */
 struct exchange {
     const char *host; /* the asker's, for the egress guard and the log */
+    bool is_tls;
     /* From the loop, never inside libcurl. May close the exchange and open it again. */
     void (*on_end)(struct exchange *x, CURLcode result);
 

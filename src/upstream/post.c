@@ -9,6 +9,8 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define HEAD_MAX_BYTES    (64 * 1024)
 #define RETRY_AFTER_MAX_S (24 * 60 * 60)
@@ -20,6 +22,8 @@ struct post_asking {
     struct curl_slist *headers; /* the asker's, in one piece of memory, then the client's */
     struct curl_slist *connect_to;
     struct buf body;
+    size_t sent_bytes;  /* of the body, where libcurl reads it bit by bit */
+    struct str uploads; /* libcurl's memory for that */
     struct addresses addresses;
     unsigned n_tried;
     struct resolve resolve;
@@ -201,6 +205,17 @@ static void free_asking(struct post *p)
     p->asking = NULL;
 }
 
+/* libcurl keeps its 16 kB for reading a body until the answer has ended. What was in it is sent:
+ * the pages that lie in it go back to the system. */
+static void empty_uploads(struct str uploads)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)uploads.ptr;
+    uintptr_t first = (at + page - 1) / page * page, end = (at + uploads.len) / page * page;
+
+    if (uploads.len > 0 && first < end)
+        madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 /* Unless the answer came before the whole body was sent. */
 static void stop_asking(struct post *p)
 {
@@ -210,11 +225,31 @@ static void stop_asking(struct post *p)
     curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     if ((size_t)sent < p->asking->body.len)
         return;
+    empty_uploads(p->asking->uploads);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, client_headers(p->client, p->has_body));
     curl_easy_setopt(easy, CURLOPT_CONNECT_TO, NULL);
-    if (p->has_body)
+    if (p->has_body && !p->asking->url.is_https)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
     free_asking(p);
+}
+
+/* The body, where it does not go along with the head. */
+static size_t on_read(char *to, size_t size, size_t n, void *data)
+{
+    struct post *p = data;
+    struct post_asking *a = p->asking;
+    size_t room = size * n, len;
+
+    if (!a)
+        return CURL_READFUNC_ABORT;
+    len = a->body.len - a->sent_bytes;
+    if (len > room)
+        len = room;
+    if (len > 0)
+        memcpy(to, a->body.data + a->sent_bytes, len);
+    a->sent_bytes += len;
+    a->uploads = (struct str){to, room};
+    return len;
 }
 
 static size_t on_bytes(char *bytes, size_t size, size_t n, void *data)
@@ -254,8 +289,15 @@ static bool set_request_options(struct post *p)
                      a->headers ? a->headers : client_headers(p->client, p->has_body));
     if (p->has_body) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        /* Not copied, and without a read callback: that would keep 16 kB for the whole answer. */
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, a->body.data ? a->body.data : "");
+        /* Not copied, and no read callback on plain HTTP: that would keep 16 kB for the whole
+         * answer, as HTTP/2 does anyhow. */
+        if (is_https) {
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+            curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+            curl_easy_setopt(easy, CURLOPT_READDATA, p);
+        } else {
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, a->body.data ? a->body.data : "");
+        }
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body.len);
     } else {
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
@@ -308,7 +350,8 @@ static struct error start_attempt(struct post *p)
     struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
 
     p->phase = POST_CONNECTING;
-    p->exchange = (struct exchange){.host = p->host, .on_end = on_exchange_end};
+    p->exchange = (struct exchange){
+        .host = p->host, .is_tls = p->asking->url.is_https, .on_end = on_exchange_end};
     if (exchange_open(&p->exchange, p->client) && set_request_options(p) &&
         set_address(p, p->asking->n_tried++))
         err = exchange_start(&p->exchange);
