@@ -62,10 +62,12 @@ struct db_call {
 /* Inside the caller's state, all zero, in place until it ends; may be used again afterwards. */
 struct db_query {
     struct op op;
-    const struct db_result *results; /* DB_BATCH_MAX, in the arena: empty where there was no call */
-    const struct db_result *result;  /* the first: results[0] */
-    struct db_task *task;            /* the driver's, while in flight */
+    const struct db_result *result; /* the first call's, in the arena; the others' behind it */
+    size_t n_results;
+    struct db_task *task; /* the driver's, while in flight */
 };
+/* The i-th call's; an empty one where there was no such call. */
+const struct db_result *db_result_at(const struct db_query *q, size_t i);
 
 /* Runs one statement as an operation of flow f; may end before returning.
  * arena: gets the results and their rows; must outlive q's use. args: copied.
@@ -77,8 +79,7 @@ struct db_query {
 void db_query(struct db_query *q, struct flow *f, struct arena *arena, enum sql sql,
               const struct db_arg *args, size_t n_args);
 /* Several statements, all or none, in order, in one transaction. At most DB_BATCH_MAX. Reads alone
- * see one snapshot on SQLite; reads beside writes see those before them. results[i] is the i-th
- * call's. */
+ * see one snapshot on SQLite; reads beside writes see those before them. */
 void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const struct db_call *calls,
               size_t n_calls);
 

@@ -156,7 +156,7 @@ static void find_reason(struct flow *f)
     struct request *req = request_of(f);
     struct registration *s = req->state;
 
-    if (s->query.results[1].n_changed == 0)
+    if (db_result_at(&s->query, 1)->n_changed == 0)
         db_query(&s->query, f, &req->arena, SQL_USER_FIND_EMAIL,
                  DB_ARGS(db_uuid(id_str(&s->team)), db_text(s->email.text)));
 }
@@ -175,7 +175,7 @@ static void answer_registration(struct flow *f)
     struct buf body = {0};
     struct json j = {.buf = &body};
 
-    if (s->query.results[1].n_changed == 0) {
+    if (db_result_at(&s->query, 1)->n_changed == 0) {
         flow_fail(f, s->query.result->n_rows > 0
                          ? ERROR(ERR_BAD_REQUEST, 0, "Email already registered")
                          : ERROR(ERR_FORBIDDEN, 0, "This team has reached its number of users"));
@@ -345,10 +345,10 @@ static void save_me(struct flow *f)
 static void answer_put_me(struct flow *f)
 {
     struct me *s = request_of(f)->state;
-    const struct db_result *families = &s->query.results[2];
+    const struct db_result *families = db_result_at(&s->query, 2);
     int64_t expires_us = revocation_expiry(clock_wall_us());
 
-    if (changes_password(s) && s->query.results[1].n_changed == 0) {
+    if (changes_password(s) && db_result_at(&s->query, 1)->n_changed == 0) {
         flow_fail(f, ERROR(ERR_CONFLICT, 0, "The password was changed by someone else just now"));
         return;
     }

@@ -362,7 +362,7 @@ static void answer_revoke(struct flow *f)
     struct api_keys *s = req->state;
     int64_t expires_us = revocation_expiry(s->now_us);
 
-    if (s->query.results[0].n_changed == 0)
+    if (db_result_at(&s->query, 0)->n_changed == 0)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_KEY));
     else if (!revocation_add(REVOKED_KEY, id_str(&s->key_id), expires_us, expires_us))
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));

@@ -239,7 +239,7 @@ static void check_stored(struct flow *f)
     document_read_deinit(&s->read);
     if (!s->is_new)
         return;
-    s->row = &s->store.results[3];
+    s->row = db_result_at(&s->store, 3);
     if (s->row->n_rows == 0)
         flow_fail(f, ERROR(ERR_CONFLICT, 0, TOO_MANY));
     else if (!str_eq(db_get_text(s->row, 0, DOCUMENT_ID), id_str(&s->id))) {

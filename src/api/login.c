@@ -163,7 +163,7 @@ static void answer_login(struct flow *f)
     struct login *s = request_of(f)->state;
 
     /* Disabled, or the password changed, while it was checked. */
-    if (s->query.results[0].n_changed == 0)
+    if (db_result_at(&s->query, 0)->n_changed == 0)
         flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, WRONG_LOGIN));
     else
         session_answer(request_of(f), &s->session, "Login successful");

@@ -253,7 +253,7 @@ static void answer_verified(struct flow *f)
 {
     struct mailed *s = request_of(f)->state;
 
-    if (s->query.results[0].n_changed == 0)
+    if (db_result_at(&s->query, 0)->n_changed == 0)
         flow_fail(f, spent()); /* someone else used it just now */
     else
         answer_done(request_of(f), STR("Your e-mail address is confirmed"));
@@ -331,7 +331,7 @@ static void answer_reset(struct flow *f)
     struct mailed *s = request_of(f)->state;
     int64_t now_us = clock_wall_us();
 
-    if (s->query.results[0].n_changed == 0 || s->query.results[1].n_changed == 0)
+    if (db_result_at(&s->query, 0)->n_changed == 0 || db_result_at(&s->query, 1)->n_changed == 0)
         flow_fail(f, spent()); /* the token was used, or the password changed, just now */
     else if (!revocation_add(REVOKED_USER, id_str(&s->user_id), now_us, revocation_expiry(now_us)))
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));

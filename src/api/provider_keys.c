@@ -156,8 +156,8 @@ static void answer_key(struct flow *f)
     struct buf body = {0};
     struct json j = {.buf = &body};
 
-    if (s->query.results[0].n_changed == 0) {
-        flow_fail(f, db_get_int(&s->query.results[1], 0, 0) < KEYS_MAX
+    if (db_result_at(&s->query, 0)->n_changed == 0) {
+        flow_fail(f, db_get_int(db_result_at(&s->query, 1), 0, 0) < KEYS_MAX
                          ? ERROR(ERR_BUSY, 1, NULL) /* someone took its place */
                          : ERROR(ERR_CONFLICT, 0,
                                  "A team has at most nine keys for a provider: delete one first"));

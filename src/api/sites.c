@@ -314,7 +314,7 @@ static void find_reason(struct flow *f)
 {
     const struct site_registration *s = request_of(f)->state;
 
-    if (s->query.results[1].n_changed == 0)
+    if (db_result_at(&s->query, 1)->n_changed == 0)
         find_site(f);
 }
 
@@ -325,7 +325,7 @@ static void answer_site(struct flow *f)
     struct buf body = {0};
     struct json j = {.buf = &body};
 
-    if (s->query.results[1].n_changed == 0) {
+    if (db_result_at(&s->query, 1)->n_changed == 0) {
         refuse_known_site(f);
         refuse_known_email(f);
         return;

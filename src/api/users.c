@@ -172,10 +172,10 @@ static void answer_change(struct flow *f)
     struct request *req = request_of(f);
     struct users *s = req->state;
 
-    if (s->query.results[1].n_rows == 0)
+    if (db_result_at(&s->query, 1)->n_rows == 0)
         flow_fail(f, ERROR(ERR_CONFLICT, 0, LAST_ADMIN));
     else if (!s->revokes || revoke_in_memory(f, s))
-        user_answer(req, 200, &s->query.results[1]);
+        user_answer(req, 200, db_result_at(&s->query, 1));
 }
 
 const struct step users_update_steps[] = {
@@ -219,7 +219,7 @@ static void answer_delete(struct flow *f)
     struct request *req = request_of(f);
     struct users *s = req->state;
 
-    if (s->query.results[2].n_changed == 0)
+    if (db_result_at(&s->query, 2)->n_changed == 0)
         flow_fail(f, ERROR(ERR_CONFLICT, 0, LAST_ADMIN));
     else if (revoke_in_memory(f, s))
         response_empty(req, 204);

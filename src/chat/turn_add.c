@@ -197,7 +197,7 @@ static const struct step add_steps[] = {STEP(write_messages), STEP_END};
  * message stored. */
 bool turn_was_added(const struct turn *t)
 {
-    return t->n_adds > 0 && t->write.results[t->n_adds - 1].n_rows == 1;
+    return t->n_adds > 0 && db_result_at(&t->write, t->n_adds - 1)->n_rows == 1;
 }
 
 void turn_add_messages(struct flow *f)

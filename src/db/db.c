@@ -54,6 +54,13 @@ struct db_arg db_null(void)
 }
 
 /* ---- results ---- */
+static const struct db_result no_result;
+
+const struct db_result *db_result_at(const struct db_query *q, size_t i)
+{
+    return i < q->n_results ? &q->result[i] : &no_result;
+}
+
 static const struct db_cell *cell(const struct db_result *r, size_t row, size_t column)
 {
     assert(row < r->n_rows && column < r->n_columns);
@@ -330,14 +337,14 @@ void db_task_wait(struct db_task *t)
 void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const struct db_call *calls,
               size_t n_calls)
 {
-    static const struct db_result empty[DB_BATCH_MAX];
     struct db_loop *dl = current();
     struct error why = NO_ERROR;
     struct db_result *results;
     struct db_task *t = NULL;
 
     assert(n_calls > 0 && n_calls <= DB_BATCH_MAX);
-    q->results = q->result = empty;
+    q->result = &no_result;
+    q->n_results = 0;
     q->task = NULL;
     op_begin(&q->op, f, NULL);
     if (!dl || dl->is_closing) {
@@ -348,7 +355,7 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
         op_end(&q->op, ERROR(ERR_BUSY, 1, "too many database operations wait"));
         return;
     }
-    results = arena_alloc(arena, DB_BATCH_MAX * sizeof(*results));
+    results = arena_alloc(arena, n_calls * sizeof(*results));
     if (results)
         t = db_task_new(calls, n_calls, &why);
     else
@@ -361,7 +368,8 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
     t->query = q;
     t->results = results;
     t->arena = arena;
-    q->results = q->result = results;
+    q->result = results;
+    q->n_results = n_calls;
     q->task = t;
     if (t->use != SQL_WRITE)
         q->op.cancel = on_cancel;

@@ -28,7 +28,7 @@ struct db_task {
     struct db_loop *owner;
     struct db_query *query; /* NULL once nobody waits for the result */
     struct arena *arena;
-    struct db_result *results; /* in the arena */
+    struct db_result *results; /* one a call, in the arena */
     struct timer timer;        /* the longest wait to be picked up */
     enum sql_use use;
     _Atomic int state;        /* enum db_task_state */

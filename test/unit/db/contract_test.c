@@ -200,9 +200,9 @@ static void a_batch_happens_as_a_whole_or_not_at_all(struct harness *h)
     call_await(h, &b);
     call_await(h, &c);
     assert_int_equal(a.err.status, OK);
-    assert_int_equal(a.query.results[0].n_changed, 1);
-    assert_int_equal(a.query.results[1].n_changed, 1);
-    assert_int_equal(db_get_int(&a.query.results[2], 0, 0), 1);
+    assert_int_equal(db_result_at(&a.query, 0)->n_changed, 1);
+    assert_int_equal(db_result_at(&a.query, 1)->n_changed, 1);
+    assert_int_equal(db_get_int(db_result_at(&a.query, 2), 0, 0), 1);
     assert_int_equal(b.err.status, ERR_DB);
     assert_int_equal(c.err.status, OK);
     assert_int_equal(count(h), 2);
@@ -245,8 +245,8 @@ static void one_failing_read_does_not_hurt_its_neighbours(struct harness *h)
         if (i % 50 == 25) {
             assert_non_null(calls[i].err.detail);
         } else {
-            assert_int_equal(db_get_int(&calls[i].query.results[0], 0, 0), 1);
-            assert_int_equal(calls[i].query.results[1].n_rows, 1);
+            assert_int_equal(db_get_int(calls[i].query.result, 0, 0), 1);
+            assert_int_equal(db_result_at(&calls[i].query, 1)->n_rows, 1);
         }
         call_free(&calls[i]);
     }
@@ -403,7 +403,7 @@ static void count_again(struct flow *f)
 {
     struct twice *t = container_of((struct call *)f->state, struct twice, call);
 
-    t->counts[0] = db_get_int(&t->call.query.results[1], 0, 0);
+    t->counts[0] = db_get_int(db_result_at(&t->call.query, 1), 0, 0);
     db_query(&t->call.query, f, &t->call.arena, SQL_THINGS_COUNT, NO_ARGS);
 }
 
@@ -412,7 +412,7 @@ static void keep_count(struct flow *f)
     struct twice *t = container_of((struct call *)f->state, struct twice, call);
 
     t->counts[1] = db_get_int(t->call.query.result, 0, 0);
-    assert_int_equal(t->call.query.results[1].n_rows, 0);
+    assert_int_equal(db_result_at(&t->call.query, 1)->n_rows, 0);
 }
 
 static const struct step twice_steps[] = {STEP(add_and_count), STEP(count_again), STEP(keep_count),

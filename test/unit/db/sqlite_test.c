@@ -305,7 +305,7 @@ static void a_search_feeds_the_index_by_itself(void **state)
         call_start(&c, feed, 2);
         call_await(h, &c);
         assert_int_equal(c.err.status, OK);
-        assert_true(c.query.results[0].n_changed == c.query.results[1].n_changed);
+        assert_true(db_result_at(&c.query, 0)->n_changed == db_result_at(&c.query, 1)->n_changed);
         call_free(&c);
     }
     call_run(h, &c, SQL_INDEX_FIND, DB_ARGS(db_text(STR("zebra"))));
