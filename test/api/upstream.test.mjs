@@ -1,10 +1,17 @@
 // What agents may do to us: the protocol towards n8n and OpenAI-compatible models, and every way to fail.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import http2 from 'node:http2';
+import https from 'node:https';
 import net from 'node:net';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
-import { Aerie, inParallel, isTime, unique } from '../tools/aerie.mjs';
+import { Aerie, inParallel, isTime, makeFolder, unique } from '../tools/aerie.mjs';
 import { freePort } from '../tools/postgres.mjs';
 
 let aerie;
@@ -327,4 +334,32 @@ test('no_descriptor_is_left_behind_by_failures', async () => {
   await run(300);
   await sleep(500);
   assert.ok(count() <= before + 20, `${before} descriptors, then ${count()}`);
+});
+
+test('a_long_message_goes_whole_over_tls_by_either_version_of_http', async () => {
+  const folder = makeFolder();
+  const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1',
+    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  const hashOf = (text) => createHash('sha256').update(text).digest('hex');
+  const options = { key: readFileSync(key), cert: readFileSync(cert) };
+  const answer = async (request, response) => {
+    const said = JSON.parse(Buffer.concat(await request.toArray())).chatInput;
+    response.end(JSON.stringify({ output: `${request.httpVersion} ${hashOf(said)}` }));
+  };
+  const servers = { '1.1': https.createServer(options, answer), '2.0': http2.createSecureServer(options, answer) };
+  const own = await Aerie.start({ env: { UPSTREAM__CA_FILE: cert } });
+  try {
+    for (const [version, server] of Object.entries(servers)) {
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const agent = await own.admin.agent({ webhook_url: `https://127.0.0.1:${server.address().port}/x` });
+      const content = Array.from({ length: 3000 }, (_, i) => `wörd ${i}`).join(' ');
+      const stream = await own.admin.ask(await own.admin.chat(agent), content);
+      assert.equal(stream.text, `${version} ${hashOf(content)}`);
+    }
+    await own.stop();
+  } finally {
+    own.drop();
+    for (const server of Object.values(servers)) server.close();
+  }
 });

@@ -11,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define N_CALLS 20
+#define N_FIRST 100
+#define N_CALLS 250
 #define NGINX   "/usr/sbin/nginx"
 
 static char dir[] = "/tmp/aerie-tls-XXXXXX";
@@ -55,10 +56,12 @@ static void write_config(void)
             "http {\n"
             "  access_log off; client_body_temp_path body; proxy_temp_path proxy;\n"
             "  fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
+            "  limit_req_zone $server_name zone=pace:1m rate=100r/s;\n"
             "  server {\n"
             "    listen 127.0.0.1:%u ssl http2;\n"
             "    ssl_certificate ours.crt; ssl_certificate_key ours.key;\n"
             "    location / {\n"
+            "      limit_req zone=pace burst=1000;\n" /* so that calls at once stay at once */
             "      proxy_pass http://unix:%s/inner;\n"
             "      proxy_set_header X-Outer '$connection $server_protocol';\n"
             "    }\n"
@@ -180,15 +183,39 @@ static void on_detached(struct loop *l)
     loop_close(l);
 }
 
+static void on_ended(struct flow *f);
+
+static void start_calls(int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        callers[i] = (struct caller){0};
+        flow_start(&callers[i].flow, steps, &callers[i], on_ended);
+    }
+}
+
+/* The others come when a connection stands and is nearly full. */
 static void on_ended(struct flow *f)
 {
     assert_int_equal(f->err.status, OK);
-    if (++n_ended == N_CALLS)
+    if (++n_ended == 1)
+        start_calls(N_FIRST, N_CALLS);
+    if (n_ended == N_CALLS)
         upstream_detach(&loop, on_detached);
 }
 
-static void calls_at_once_share_an_http2_connection(void **state)
+/* The text names the connection. */
+static bool is_first_of_connection(int i)
 {
+    for (int k = 0; k < i; k++)
+        if (strcmp(callers[k].text, callers[i].text) == 0)
+            return false;
+    return true;
+}
+
+/* As many as may be on one. */
+static void calls_at_once_share_http2_connections(void **state)
+{
+    unsigned n_connections = 0;
     char url[64];
 
     (void)state;
@@ -202,23 +229,21 @@ static void calls_at_once_share_an_http2_connection(void **state)
     n_ended = 0;
     assert_false(is_error(loop_init(&loop, 0)));
     assert_false(is_error(upstream_attach(&loop)));
-    for (int i = 0; i < N_CALLS; i++) {
-        callers[i] = (struct caller){0};
-        flow_start(&callers[i].flow, steps, &callers[i], on_ended);
-    }
+    start_calls(0, N_FIRST);
     loop_run(&loop);
     loop_deinit(&loop);
     assert_int_equal(n_ended, N_CALLS);
     assert_non_null(strstr(callers[0].text, "HTTP/2"));
-    for (int i = 1; i < N_CALLS; i++)
-        assert_string_equal(callers[i].text, callers[0].text);
+    for (int i = 0; i < N_CALLS; i++)
+        n_connections += is_first_of_connection(i);
+    assert_in_range(n_connections, 2, 3);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UPSTREAM_TEST(only_a_trusted_certificate_of_that_host_is_taken),
-        UPSTREAM_TEST(calls_at_once_share_an_http2_connection),
+        UPSTREAM_TEST(calls_at_once_share_http2_connections),
     };
 
     if (access(NGINX, X_OK) != 0 || system("openssl version >/dev/null 2>&1") != 0)
