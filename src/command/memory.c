@@ -1,6 +1,8 @@
 /* Memory given back: what the start needed, and what a crowd took. */
 #include "memory.h"
 
+#include "config/config.h"
+
 #include <link.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -55,12 +57,16 @@ void memory_release_start(void)
     dl_iterate_phdr(release_object, NULL);
 }
 
-void memory_trim(size_t connections, size_t *most_connections)
+void memory_trim(size_t connections, unsigned period_s, struct memory_crowd *crowd)
 {
-    if (connections > *most_connections) {
-        *most_connections = connections;
-    } else if (*most_connections >= CROWD && connections <= *most_connections / 2) {
+    if (connections > crowd->most_connections) {
+        crowd->most_connections = connections;
+    } else if (crowd->most_connections >= CROWD && connections <= crowd->most_connections / 2) {
+        crowd->most_connections = connections;
+        crowd->n_trims_left = config()->turn.keep_ms / (1000 * period_s) + 2;
+    }
+    if (crowd->n_trims_left > 0) {
+        crowd->n_trims_left--;
         malloc_trim(0);
-        *most_connections = connections;
     }
 }

@@ -3,14 +3,21 @@
 #define AERIE_SRC_COMMAND_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Once, when all has started. What only the start needed: the heap's free end, and the pages of the
  * program and its fifty libraries that relocating and initializing them touched (17 MB mapped, 8 of
  * them in use). A page that is used again comes back from the system's cache. */
 void memory_release_start(void);
 
-/* From time to time. What a crowd took stays with the allocator when it has gone, until it is told
- * to give it back. most_connections: kept from call to call, 0 at first. */
-void memory_trim(size_t connections, size_t *most_connections);
+/* Kept from call to call, all-zero at first. */
+struct memory_crowd {
+    size_t most_connections;
+    uint64_t n_trims_left;
+};
+
+/* Each period. What a crowd took stays with the allocator when it has gone, until it is told to give
+ * it back: then, and for as long as the logs of its turns are kept. */
+void memory_trim(size_t connections, unsigned period_s, struct memory_crowd *crowd);
 
 #endif

@@ -25,7 +25,7 @@
 /* What is still streaming when the time to drain is over gets this long to tell its readers. */
 #define CUT_AFTER_MS 6000
 /* How often the number of connections is looked at. */
-#define TRIM_PERIOD_S 10
+#define TRIM_PERIOD_S 2
 
 struct server_loop {
     struct loop loop;
@@ -427,13 +427,13 @@ static void drain_loops(struct server *server)
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_draining)
 {
     const struct timespec period = {.tv_sec = TRIM_PERIOD_S};
-    size_t most_connections = 0;
+    struct memory_crowd crowd = {0};
 
     while (atomic_load(&server->n_running) > 0) {
         int number = sigtimedwait(signals, NULL, &period);
 
         if (number < 0 && errno == EAGAIN)
-            memory_trim(http_stats(server->http).connections, &most_connections);
+            memory_trim(http_stats(server->http).connections, TRIM_PERIOD_S, &crowd);
         if (number < 0 || number == SIGNAL_LOOPS_ENDED)
             continue;
         if (number == SIGHUP) {
