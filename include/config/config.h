@@ -81,6 +81,9 @@ struct config_upstream {
     uint64_t dns_cache_seconds;
     uint64_t retries; /* waits before a model provider is asked again */
     uint64_t backoff_ms, backoff_max_ms;
+    uint64_t slots;                           /* calls at once; 0: no limit */
+    uint64_t slot_queue, slot_queue_per_team; /* turns that may wait for one */
+    uint64_t slot_wait_seconds;
     struct str ca_file; /* "" : the system's */
 };
 

@@ -123,12 +123,12 @@ static void call_provider(struct flow *f)
 
 static const struct step ask_steps[] = {STEP(call_provider), STEP_END};
 
-/* How it went is told by the subflow: what came before an error is sent, too. */
-static void ask_agent(struct flow *f)
+static void take_slot(struct flow *f)
 {
     struct request *req = request_of(f);
     struct completion *s = req->state;
-    struct error err = streams_enter(&s->v1.auth.caller.team_id);
+    const struct id *team_id = &s->v1.auth.caller.team_id;
+    struct error err = streams_enter(team_id);
 
     if (is_error(err)) {
         flow_fail(f, err);
@@ -136,6 +136,15 @@ static void ask_agent(struct flow *f)
     }
     s->is_counted = true;
     req->fails_at_eof = true; /* one who waits for the whole may leave as well */
+    slot_take(&s->slot, &s->wait, f, team_id);
+}
+
+/* How it went is told by the subflow: what came before an error is sent, too. */
+static void ask_agent(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+
     if (s->in.is_stream)
         completion_restart_heartbeat(s);
     flow_try(f, &s->ask, ask_steps, req);
@@ -214,6 +223,7 @@ static void send_rest(struct flow *f)
 {
     struct completion *s = request_of(f)->state;
 
+    slot_release(&s->slot);
     if (s->is_blocked)
         op_begin(&s->drain, f, on_drain_cancel);
 }
@@ -244,6 +254,7 @@ static void release(struct flow *f)
     timer_stop(&s->heartbeat);
     buf_deinit(&s->text);
     s->is_blocked = false;
+    slot_release(&s->slot);
     if (s->is_counted)
         streams_leave(&s->v1.auth.caller.team_id);
 }
@@ -295,6 +306,7 @@ const struct step completions_steps[] = {
     STEP(build_prompt),
     STEP(find_knowledge),
     STEP(take_knowledge),
+    STEP(take_slot), /* in turn with other teams; 429 */
     STEP(ask_agent), /* ends with the last token, or with the client */
     STEP(load_fallback),
     STEP(fall_back), /* where it failed before the first */

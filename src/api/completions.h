@@ -4,6 +4,7 @@
 
 #include "chat/knowledge.h"
 #include "chat/prompt.h"
+#include "chat/slots.h"
 #include "completion_input.h"
 #include "upstream/upstream.h"
 #include "v1.h"
@@ -19,6 +20,8 @@ struct completion {
     const struct provider *provider;
     struct subflow ask, load, save;
     struct db_query fallback, usage;
+    struct slot_wait wait;
+    struct slot slot;
     struct upstream_call call;
     struct buf text;        /* of the reply: what the client was not sent yet */
     struct op drain;        /* waits for the client to take it */

@@ -4,6 +4,7 @@
 
 #include "chat/hub.h"
 #include "chat/quota.h"
+#include "chat/slots.h"
 #include "chat/streams.h"
 #include "config/config.h"
 
@@ -81,11 +82,18 @@ struct error chat_open(void)
         hub_close();
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the count of tokens");
     }
+    if (!slots_open()) {
+        quota_close();
+        streams_close();
+        hub_close();
+        return ERROR(ERR_NO_MEMORY, 0, "no memory for the queues before the agents");
+    }
     return NO_ERROR;
 }
 
 void chat_close(void)
 {
+    slots_close();
     quota_close();
     streams_close();
     hub_close();

@@ -23,6 +23,14 @@ static void notify(struct turn *t, const char *level, struct str description, st
         turn_log_notice(t->log, buf_str(out));
 }
 
+/* Before the message is stored: a client that is told to come again has not sent it. */
+static void take_slot(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+
+    slot_take(&t->slot, &t->load->slot, f, &t->log->team_id);
+}
+
 /* Only now may anyone see an event: the message is committed. */
 static void open_log(struct flow *f)
 {
@@ -42,7 +50,9 @@ static void open_log(struct flow *f)
     turn_log_open(t->log);
     notify(t, "info", str_from(provider_greeting(t->provider)),
            t->request->names_session ? id_str(&t->log->chat_id) : STR(""));
-    if (atomic_load(&t->log->n_readers) == 0)
+    if (!t->slot.is_held)
+        flow_fail(f, ERROR(ERR_STOPPED, 0, "stopped before its turn came"));
+    else if (atomic_load(&t->log->n_readers) == 0)
         turn_apply_policy(t);
 }
 
@@ -178,6 +188,7 @@ static void settle(struct flow *f)
 {
     struct turn *t = turn_of(f);
 
+    slot_release(&t->slot);
     t->outcome = f->err;
     t->log->reply_outcome = t->outcome.status;
     if (!t->log->is_begun &&
@@ -196,6 +207,7 @@ static const struct step turn_steps[] = {
     STEP(turn_check_key),
     STEP(turn_build_prompt),
     STEP(turn_reserve_tokens), /* 429 */
+    STEP(take_slot),           /* in turn with other teams; 429 */
     STEP(turn_add_messages), /* committed before anyone sees an event, and before anyone is asked */
     STEP(turn_add_again_if_unknown),
     STEP(open_log),

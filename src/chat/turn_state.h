@@ -4,6 +4,7 @@
 
 #include "chat/prompt.h"
 #include "chat/quota.h"
+#include "chat/slots.h"
 #include "chat/turn.h"
 #include "chat/usage.h"
 #include "checkpoint.h"
@@ -16,6 +17,7 @@
 /* What is read before anyone is asked. */
 struct turn_load {
     struct db_query chat, messages, spent_key, usage;
+    struct slot_wait slot;
 };
 
 struct turn {
@@ -34,6 +36,7 @@ struct turn {
     struct id agent_id; /* who answers */
     const struct provider *provider;
     struct quota quota;
+    struct slot slot;
     struct timer grace;
 
     /* What each phase has in flight. */

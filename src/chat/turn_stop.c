@@ -25,13 +25,26 @@ void turn_apply_policy(struct turn *t)
     }
 }
 
+/* It need not be asked any more. The message was not stored yet: now it is, with a reply that was
+ * stopped. */
+static void leave_queue(struct turn *t, const char *stop)
+{
+    bool is_abandoned = t->policy.on_disconnect == ON_DISCONNECT_ABORT &&
+                        atomic_load(&t->log->n_readers) == 0;
+
+    if (stop || is_abandoned)
+        slot_leave(&t->load->slot);
+}
+
 static void obey(struct turn_log *log, const char *stop)
 {
     struct turn *t = log->turn;
 
     if (!t || turn_log_phase(log) == TURN_LOG_CLOSED)
         return;
-    if (stop)
+    if (t->load && slot_is_waiting(&t->load->slot))
+        leave_queue(t, stop);
+    else if (stop)
         flow_fail(&t->flow, ERROR(ERR_STOPPED, 0, stop));
     else if (log->is_begun && atomic_load(&log->n_readers) == 0)
         turn_apply_policy(t);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "chat/hub.h"
 #include "chat/quota.h"
+#include "chat/slots.h"
 #include "chat/turn.h"
 #include "chat/usage.h"
 #include "config/config.h"
@@ -73,6 +74,9 @@ static struct scenario {
     struct log_reader reader;
     bool has_reader;
     bool is_new_chat; /* each turn makes its chat */
+    bool waits;             /* another has the only slot when it comes */
+    struct slot ahead;
+    unsigned n_looks;
     void (*disturb)(struct scenario *s);
 } scenario;
 
@@ -81,10 +85,35 @@ static void on_grow(struct log_reader *r)
     (void)r;
 }
 
+static void take_slot(struct flow *f)
+{
+    static struct slot_wait wait;
+
+    slot_take(f->state, &wait, f, &team_id);
+}
+
+static void on_slot_taken(struct flow *f)
+{
+    (void)f;
+}
+
+/* Another call has the only slot. */
+static void start_ahead(struct scenario *s)
+{
+    static const struct step steps[] = {STEP(take_slot), STEP_END};
+    static struct flow flow;
+
+    s->n_looks = 0;
+    flow_start(&flow, steps, &s->ahead, on_slot_taken);
+    assert_true(s->ahead.is_held);
+}
+
 static void scenario_start(void *state)
 {
     struct scenario *s = state;
 
+    if (s->waits)
+        start_ahead(s);
     s->request = (struct turn_request){.team_id = team_id, .owner_id = user_id, .chat_id = chat_id,
                                        .content = STR("one two three"), .idempotency_key = STR(""),
                                        .body_hash = STR(""), .is_new_chat = s->is_new_chat};
@@ -106,6 +135,8 @@ static bool scenario_has_ended(void *state)
 {
     struct scenario *s = state;
 
+    if (s->ahead.is_held && slots_stats().n_waiting > 0 && s->n_looks++ == 3)
+        slot_release(&s->ahead);
     return turn_log_phase(s->log) == TURN_LOG_CLOSED && !s->log->turn;
 }
 
@@ -165,6 +196,7 @@ static void scenario_finish(void *state, bool was_disturbed)
 {
     struct scenario *s = state;
 
+    slot_release(&s->ahead);
     assert_int_equal(count_terminal(s->log), s->log->is_begun ? 1 : 0);
     assert_stored(s, was_disturbed);
     assert_chat(s);
@@ -225,6 +257,30 @@ static void a_turn_that_makes_its_chat_leaves_none_without_a_message(void **stat
     scenario.disturb = shut_down;
     assert_true(sweep_run(&loop, &sweep) > 5);
     scenario.is_new_chat = false;
+}
+
+static void assert_no_slot_taken(void)
+{
+    struct slots_stats stats = slots_stats();
+
+    assert_int_equal(stats.n_taken, 0);
+    assert_int_equal(stats.n_waiting, 0);
+}
+
+static void a_turn_that_waits_for_another_can_be_ended_at_any_moment(void **state)
+{
+    static void (*const ways[])(struct scenario *s) = {stop, shut_down};
+
+    (void)state;
+    test_config.upstream.slots = 1;
+    scenario.waits = true;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        scenario.disturb = ways[i];
+        assert_true(sweep_run(&loop, &sweep) > 5);
+        assert_no_slot_taken();
+    }
+    scenario.waits = false;
+    test_config.upstream.slots = 0;
 }
 
 static int64_t tokens_of_today(void)
@@ -313,6 +369,65 @@ static void on_disconnect_decides_about_a_turn_that_nobody_reads(void **state)
     abandon("{\"delay_ms\":20,\"on_disconnect\":\"abort\"}", true);
     abandon("{\"delay_ms\":20,\"on_disconnect\":\"continue\"}", false);
     abandon("{\"delay_ms\":20,\"on_disconnect\":\"grace\",\"grace_seconds\":60}", false);
+}
+
+static void wait_in_queue(void)
+{
+    scenario_start(&scenario);
+    for (unsigned i = 0; slots_stats().n_waiting == 0; i++) {
+        assert_true(i < 10000);
+        usleep(100);
+        sweep_turn(&loop);
+    }
+    scenario.n_looks = 100; /* the other keeps it */
+    assert_int_equal(turn_log_phase(scenario.log), TURN_LOG_PENDING);
+}
+
+/* No agent was asked, and the message is there all the same. */
+static void assert_stored_and_stopped(void)
+{
+    while (!scenario_has_ended(&scenario))
+        sweep_turn(&loop);
+    assert_true(scenario.log->is_begun && scenario.log->is_stopped && scenario.log->is_saved);
+    assert_int_equal(scenario.log->text.len, 0);
+    assert_true(scenario.ahead.is_held);
+    scenario_finish(&scenario, true);
+}
+
+static void a_message_whose_wait_is_cut_short_is_stored(void **state)
+{
+    (void)state;
+    test_config.upstream.slots = 1;
+    scenario.waits = true;
+    wait_in_queue();
+    stop(&scenario);
+    assert_stored_and_stopped();
+    set_config("{\"delay_ms\":4,\"on_disconnect\":\"abort\"}");
+    wait_in_queue();
+    leave(&scenario);
+    assert_stored_and_stopped();
+    set_config("{\"delay_ms\":4}");
+    scenario.waits = false;
+    test_config.upstream.slots = 0;
+}
+
+static void a_turn_that_waited_too_long_is_refused_and_stores_nothing(void **state)
+{
+    (void)state;
+    test_config.upstream.slots = 1;
+    test_config.upstream.slot_wait_seconds = 0;
+    scenario.waits = true;
+    wait_in_queue();
+    while (!scenario_has_ended(&scenario))
+        sweep_turn(&loop);
+    assert_false(scenario.log->is_begun);
+    assert_int_equal(scenario.log->outcome.status, ERR_RATE_LIMITED);
+    assert_true(scenario.log->outcome.code >= 1);
+    scenario_finish(&scenario, true);
+    assert_no_slot_taken();
+    scenario.waits = false;
+    test_config.upstream.slots = 0;
+    test_config.upstream.slot_wait_seconds = 30;
 }
 
 static void a_second_message_is_refused_while_the_first_is_answered(void **state)
@@ -726,9 +841,12 @@ int main(void)
         cmocka_unit_test(a_turn_that_everyone_left_at_any_moment_goes_on),
         cmocka_unit_test(a_shutdown_at_any_moment_stores_the_part_as_interrupted),
         cmocka_unit_test(a_turn_that_makes_its_chat_leaves_none_without_a_message),
+        cmocka_unit_test(a_turn_that_waits_for_another_can_be_ended_at_any_moment),
         cmocka_unit_test(what_every_turn_used_is_counted_once_in_memory_and_in_the_table),
         cmocka_unit_test(what_is_stored_twice_is_counted_once),
         cmocka_unit_test(on_disconnect_decides_about_a_turn_that_nobody_reads),
+        cmocka_unit_test(a_message_whose_wait_is_cut_short_is_stored),
+        cmocka_unit_test(a_turn_that_waited_too_long_is_refused_and_stores_nothing),
         cmocka_unit_test(a_second_message_is_refused_while_the_first_is_answered),
         cmocka_unit_test(the_same_key_joins_the_turn_and_another_body_is_refused),
         cmocka_unit_test(a_chat_of_someone_else_is_not_found),
