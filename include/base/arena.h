@@ -30,4 +30,8 @@ struct str arena_printf(struct arena *a, const char *format, ...)
 /* Runs fn(ptr) when the arena is freed. False (and fn(ptr) has run) when out of memory. */
 bool arena_defer(struct arena *a, void (*fn)(void *ptr), void *ptr);
 
+/* What they all take, for GET /metrics. */
+struct buf;
+void arena_metrics(struct buf *out);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 uint64_t clock_mono_ms(void);
+uint64_t clock_mono_us(void);
 int64_t clock_wall_us(void); /* microseconds since 1970, UTC */
 /* Tests only: both clocks then answer what the test says. NULL: the real ones again. */
 struct clock_source {

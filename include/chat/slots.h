@@ -41,6 +41,7 @@ struct slot_wait {
     bool is_granted;
     int retry_after_s; /* of one who had to give way */
     /* The loop's only. */
+    uint64_t began_us;
     struct error left;
     bool has_left; /* while the letter was under way: it ends with left, and holds nothing */
 };

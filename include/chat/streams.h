@@ -14,5 +14,6 @@ void streams_close(void);
  * not counted. */
 struct error streams_enter(const struct id *team_id) MUST_CHECK;
 void streams_leave(const struct id *team_id);
+uint64_t streams_count(void); /* any thread */
 
 #endif

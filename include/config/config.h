@@ -101,6 +101,10 @@ struct config_email {
     uint64_t verify_seconds, reset_seconds; /* life of a mailed link */
 };
 
+struct config_metrics {
+    struct config_list allow; /* CIDRs that may read GET /metrics */
+};
+
 struct config_egress {
     struct config_list allow; /* CIDRs and host names inside that may be reached */
 };
@@ -166,6 +170,7 @@ struct config {
     struct config_embeddings embeddings;
     struct config_sessions sessions;
     struct config_turn turn;
+    struct config_metrics metrics;
     struct config_callback callback;
     struct config_sites sites;
     struct arena arena; /* what the texts and lists live in */

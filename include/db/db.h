@@ -5,6 +5,7 @@
 #define AERIE_DB_DB_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "db/sql.h"
 #include "loop/flow.h"
 #include "loop/loop.h"
@@ -101,6 +102,7 @@ void db_detach(struct loop *l, void (*on_detached)(struct loop *l));
 bool db_is_sqlite(const struct db *db);
 bool db_is_ready(void);                   /* the current loop has a usable connection */
 const char *db_name(const struct db *db); /* "sqlite" or "postgresql" */
+void db_metrics(struct buf *out);         /* for GET /metrics */
 const char *db_name_here(void);           /* of the current loop's */
 
 /* ---- one statement at a time, for the command line and for start-up: blocks; not on a loop ----

@@ -82,6 +82,7 @@ struct request {
     bool is_http_1_0;
     bool fails_at_eof; /* a step may set it: the end of the client's bytes is its leaving, as for
                           streams */
+    bool is_from_proxy; /* the peer is a trusted proxy, and so its word about the client counts */
     bool is_secure;    /* the client spoke TLS (X-Forwarded-Proto from a trusted proxy) */
     enum cors cors;    /* a step may decide; otherwise the hook does */
     void *state;       /* route->state_bytes, zeroed */
@@ -178,5 +179,7 @@ struct http_stats {
     size_t connections; /* open now, on all loops */
 };
 struct http_stats http_stats(const struct http_server *s); /* any thread */
+struct http_server *http_server_of(const struct request *req);
+void http_metrics(struct buf *out, const struct http_server *s); /* for GET /metrics */
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef AERIE_LOOP_LOOP_H
 #define AERIE_LOOP_LOOP_H
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/list.h"
 
@@ -56,6 +57,7 @@ struct loop {
     struct list dirty;
     uv_prepare_t prepare;
     uv_check_t check;
+    uint64_t woken_ms; /* when it last stopped waiting; 0: that is counted */
 
     uv_thread_t thread;
     /* One read buffer for all sockets: valid inside a read callback only. */
@@ -70,6 +72,8 @@ void loop_run(struct loop *l);
 void loop_close(struct loop *l);
 /* After loop_run() returned, and no other thread may post any more. Any thread. */
 void loop_deinit(struct loop *l);
+/* How late each loop is, for GET /metrics. */
+void loop_metrics(struct buf *out);
 struct loop *loop_current(void); /* NULL on a thread without one */
 void loop_assert_current(const struct loop *l);
 uint64_t loop_now_ms(const struct loop *l); /* monotonic, of this turn of the loop */

@@ -31,5 +31,6 @@ bool workers_submit(struct workers *ws, struct work *w, void (*run)(struct work 
 /* True: it was still queued and will never run, done() is not called. False: it runs or ran. */
 bool workers_cancel(struct workers *ws, struct work *w);
 size_t workers_queued(struct workers *ws);
+void workers_metrics(struct buf *out); /* the queues of all pools, for GET /metrics */
 
 #endif

@@ -54,6 +54,7 @@ struct upstream_call {
     void (*on_text)(struct upstream_call *call, struct str text);
     /* Something for people to see ("Retrying in 2 s"); may be NULL. */
     void (*on_status)(struct upstream_call *call, struct str text);
+    uint64_t first_byte_us;      /* by the monotonic clock, when the answer began; 0: not yet */
     struct upstream_usage usage; /* as far as told, when the call has ended */
     enum upstream_finish finish; /* when the call has ended */
     struct str model;            /* as the provider names it, in model_text; known when the call has ended; may be "" */
@@ -86,6 +87,8 @@ const struct provider *provider_at(size_t i);       /* in the order of their nam
 /* A URL an admin wants to save: http or https, a host, no credentials, no control characters, no
  * literal inner address outside egress.allow. ERR_INVALID with a sentence otherwise. */
 struct error egress_check_url(struct str url) MUST_CHECK;
+
+void upstream_metrics(struct buf *out); /* calls by provider, for GET /metrics */
 
 struct error
 upstream_open(void) MUST_CHECK; /* once, main thread: curl_global_init, resolver threads */

@@ -20,6 +20,7 @@
 #include "login.h"
 #include "mailed.h"
 #include "messages.h"
+#include "metrics.h"
 #include "models.h"
 #include "page.h"
 #include "provider_keys.h"
@@ -209,6 +210,9 @@ static const struct route routes[] = {
      &health_doc},
     {HTTP_GET, "/health/ready", WHO_ANYONE, BODY_NONE, sizeof(struct health), health_ready_steps,
      "Can it serve?", &health_ready_doc},
+
+    {HTTP_GET, "/metrics", WHO_ANYONE, BODY_NONE, 0, metrics_steps,
+     "The server's numbers, for Prometheus", &metrics_doc},
 
     {HTTP_GET, "/openapi.json", WHO_ANYONE, BODY_NONE, 0, docs_openapi_steps,
      "This description of the API", &docs_openapi_doc},

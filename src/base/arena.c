@@ -1,6 +1,8 @@
 /* Memory that lives and dies together: chunks that grow, and a list of what to run at the end. */
 #include "base/arena.h"
 
+#include "base/metrics.h"
+
 #include <stdalign.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,6 +27,27 @@ struct arena_cleanup {
     void *ptr;
 };
 
+/* What all chunks take, the heads too. */
+static struct arena_numbers {
+    _Alignas(64) struct counter bytes;
+} numbers[METRICS_THREADS];
+
+static void count(size_t added, size_t taken)
+{
+    counter_add(&numbers[metrics_thread()].bytes, added - taken);
+}
+
+void arena_metrics(struct buf *out)
+{
+    static const struct metric rows[] = {
+        {"aerie_arena_bytes", NULL, METRIC_GAUGE, METRIC_COUNT,
+         offsetof(struct arena_numbers, bytes),
+         "Memory of requests and turns that are under way."},
+    };
+
+    metrics_write(out, rows, 1, numbers, sizeof(numbers[0]), metrics_threads(), NULL);
+}
+
 void arena_free(struct arena *a)
 {
     struct arena_cleanup *cleanup;
@@ -36,6 +59,7 @@ void arena_free(struct arena *a)
     }
     while ((chunk = a->chunks)) {
         a->chunks = chunk->next;
+        count(0, sizeof(*chunk) + chunk->size);
         free(chunk);
     }
     *a = (struct arena){0};
@@ -51,6 +75,7 @@ static void *take(struct arena *a, size_t size, size_t exact_size)
     (void)size;
     if (!chunk)
         return NULL;
+    count(sizeof(*chunk) + exact_size, 0);
     *chunk = (struct arena_chunk){.next = a->chunks, .size = exact_size, .used = exact_size};
     a->chunks = chunk;
     return chunk->data;
@@ -68,8 +93,10 @@ static struct arena_chunk *chunk_new(size_t total)
 {
     struct arena_chunk *chunk = malloc(total);
 
-    if (chunk)
-        *chunk = (struct arena_chunk){.size = total - sizeof(*chunk)};
+    if (!chunk)
+        return NULL;
+    count(total, 0);
+    *chunk = (struct arena_chunk){.size = total - sizeof(*chunk)};
     return chunk;
 }
 

@@ -2,7 +2,9 @@
  */
 #include "room.h"
 
+#include "base/clock.h"
 #include "chat/hub.h"
+#include "chat/metrics.h"
 #include "chat/quota.h"
 #include "chat/slots.h"
 #include "chat/streams.h"
@@ -56,6 +58,33 @@ void room_keep(struct turn_log *log)
     room->kept_bytes += turn_log_size(log);
     if (!timer_is_started(&room->sweep) || room->kept_bytes > config()->turn.keep_bytes)
         on_sweep(&room->sweep);
+}
+
+/* Twice: the first time the followers have just run, and have marked their connections, which
+ * write before the second. */
+static void on_first_events(struct flush *f)
+{
+    struct first_events *firsts = container_of(f, struct first_events, flush);
+    uint64_t now_us;
+
+    firsts->is_last_flush = !firsts->is_last_flush;
+    if (firsts->is_last_flush) {
+        loop_mark_dirty(f, on_first_events);
+        return;
+    }
+    now_us = clock_mono_us();
+    while (firsts->n > 0)
+        histogram_add(&chat_count()->first_event, now_us - firsts->since_us[--firsts->n]);
+}
+
+void room_expect_first_event(uint64_t since_us)
+{
+    struct first_events *firsts = &room_here()->first_events;
+
+    if (firsts->n == FIRST_EVENTS_MAX || since_us == 0)
+        return;
+    firsts->since_us[firsts->n++] = since_us;
+    loop_mark_dirty(&firsts->flush, on_first_events);
 }
 
 void room_check_drained(struct chat_room *room)
@@ -147,6 +176,7 @@ void chat_detach(struct loop *l)
 
     housekeeping_stop(&room->housekeeping); /* a start that failed did not drain */
     timer_stop(&room->sweep);
+    loop_unmark_dirty(&room->first_events.flush);
     while (!list_is_empty(&room->kept))
         forget(room, container_of(room->kept.next, struct turn_log, kept));
     buf_deinit(&room->scratch);

@@ -17,7 +17,17 @@ struct housekeeping {
 void housekeeping_start(struct housekeeping *h);
 void housekeeping_stop(struct housekeeping *h);
 
+/* Turns whose first text came during this turn of the loop, until it is written. */
+#define FIRST_EVENTS_MAX 64
+struct first_events {
+    struct flush flush;
+    uint64_t since_us[FIRST_EVENTS_MAX]; /* the first byte of each one's answer */
+    unsigned n;
+    bool is_last_flush;
+};
+
 struct chat_room {
+    struct first_events first_events;
     struct list turns; /* running */
     struct list kept;  /* logs of ended turns, oldest first */
     size_t kept_bytes;
@@ -31,6 +41,9 @@ struct chat_room {
 struct chat_room *room_here(void);
 /* Keeps an ended turn's log for late readers; takes the reference. */
 void room_keep(struct turn_log *log);
+/* A turn's answer began then, and its first text is going to be written: how long that took is
+ * counted. */
+void room_expect_first_event(uint64_t since_us);
 /* A turn or the housekeeping has ended: tells on_drained when nothing runs any more. */
 void room_check_drained(struct chat_room *room);
 

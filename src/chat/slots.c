@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "chat/metrics.h"
 #include "config/config.h"
 
 #include <assert.h>
@@ -165,6 +166,7 @@ static bool make_room(uint64_t n_waiting)
 
 static struct error refuse(int retry_after_s)
 {
+    counter_add(&chat_count()->slots_refused, 1);
     return ERROR(ERR_RATE_LIMITED, retry_after_s,
                  "Too many messages are waiting for an answer; wait a moment");
 }
@@ -188,6 +190,11 @@ static struct error queue_up(struct slot_wait *w, const struct id *team_id)
 
 /* ---- waiting ---- */
 
+static void note_wait(const struct slot_wait *w)
+{
+    histogram_add(&chat_count()->slot_wait, clock_mono_us() - w->began_us);
+}
+
 static void hold(struct slot *slot)
 {
     slot->is_held = true;
@@ -207,6 +214,7 @@ static void on_letter(struct mail *m)
     struct error err = w->has_left ? w->left : NO_ERROR;
 
     timer_stop(&w->deadline);
+    note_wait(w);
     w->phase = SLOT_IDLE;
     if (w->is_granted && w->has_left)
         give_back();
@@ -239,6 +247,7 @@ static void leave(struct slot_wait *w, struct error outcome)
     int retry_after_s;
 
     if (take_out(w, &retry_after_s)) {
+        note_wait(w);
         timer_stop(&w->deadline);
         op_end(&w->op, outcome);
     } else {
@@ -262,8 +271,10 @@ static void on_deadline(struct timer *t)
     struct slot_wait *w = container_of(t, struct slot_wait, deadline);
     int retry_after_s;
 
-    if (take_out(w, &retry_after_s))
+    if (take_out(w, &retry_after_s)) {
+        note_wait(w);
         op_end(&w->op, refuse(retry_after_s));
+    }
 }
 
 void slot_take(struct slot *slot, struct slot_wait *w, struct flow *f, const struct id *team_id)
@@ -282,6 +293,7 @@ void slot_take(struct slot *slot, struct slot_wait *w, struct flow *f, const str
         err = queue_up(w, team_id);
         if (!is_error(err)) {
             /* Before anyone may tell it: the letter finds the operation begun. */
+            w->began_us = clock_mono_us();
             op_begin(&w->op, f, on_cancel);
             timer_start(&w->deadline, limits->slot_wait_seconds * 1000, on_deadline);
         }

@@ -116,3 +116,8 @@ void streams_leave(const struct id *team_id)
         leave_team(team_id);
     atomic_fetch_sub(&n_streams, 1);
 }
+
+uint64_t streams_count(void)
+{
+    return atomic_load(&n_streams);
+}

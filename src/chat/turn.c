@@ -1,10 +1,12 @@
 /* A turn, from the claim of its chat to its terminal event. */
 #include "chat/turn.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "chat/event.h"
 #include "chat/hub.h"
 #include "chat/knowledge.h"
+#include "chat/metrics.h"
 #include "chat/streams.h"
 #include "config/config.h"
 #include "room.h"
@@ -94,10 +96,16 @@ static void drop_prompt(struct turn *t)
 static void on_text(struct upstream_call *call, struct str text)
 {
     struct turn *t = call->state;
+    bool is_first = t->request != NULL, is_added;
 
-    if (t->request)
+    if (is_first)
         drop_prompt(t);
-    if (turn_log_append(t->log, text))
+    counter_add(&chat_count()->chunks, 1);
+    counter_add(&chat_count()->chunk_bytes, text.len);
+    is_added = turn_log_append(t->log, text);
+    if (is_first)
+        room_expect_first_event(t->call.first_byte_us);
+    if (is_added)
         checkpoint_poke(&t->checkpoint);
     else
         flow_fail(&t->flow,
@@ -113,6 +121,8 @@ static void call_provider(struct flow *f)
 {
     struct turn *t = turn_of(f);
 
+    if (!t->has_fallen_back)
+        histogram_add(&chat_count()->until_call, clock_mono_us() - t->begun_us);
     t->call = (struct upstream_call){.state = t, .on_text = on_text, .on_status = on_status};
     upstream_start(&t->call, f, t->prompt);
 }
@@ -226,6 +236,21 @@ static const struct step turn_steps[] = {
     STEP_END,
 };
 
+static void count_message(const struct turn_log *log)
+{
+    enum message_outcome outcome = MESSAGE_ERROR;
+
+    if (!log->is_begun)
+        outcome = MESSAGE_REFUSED;
+    else if (log->reply_outcome == OK)
+        outcome = MESSAGE_COMPLETE;
+    else if (log->reply_outcome == ERR_STOPPED)
+        outcome = MESSAGE_STOPPED;
+    else if (log->reply_outcome == ERR_INTERRUPTED)
+        outcome = MESSAGE_INTERRUPTED;
+    counter_add(&chat_count()->messages[outcome], 1);
+}
+
 static void on_turn_end(struct flow *f)
 {
     struct turn *t = turn_of(f);
@@ -234,6 +259,7 @@ static void on_turn_end(struct flow *f)
 
     log->turn = NULL;
     list_remove(&t->link);
+    count_message(log);
     streams_leave(&log->team_id);
     arena_free(&t->save_arena);
     arena_free(&t->arena);
@@ -290,6 +316,7 @@ static struct turn *turn_new(const struct turn_request *r, struct turn_log *log)
     copy->idempotency_key = copy->body_hash = STR_NONE; /* the log has them */
     t->request = copy;
     t->kind = r->kind;
+    t->begun_us = clock_mono_us();
     t->user_message_id = id_v7();
     t->log = turn_log_ref(log);
     log->turn = t;

@@ -2,6 +2,7 @@
 #include "chat/turn_log.h"
 
 #include "base/arena.h"
+#include "chat/metrics.h"
 #include "chat/turn.h"
 #include "config/config.h"
 
@@ -97,6 +98,7 @@ void turn_log_unref(struct turn_log *log)
     if (atomic_fetch_sub_explicit(&log->refs, 1, memory_order_acq_rel) != 1)
         return;
     assert(list_is_empty(&log->watches));
+    counter_add(&chat_count()->log_bytes, (uint64_t)0 - log->text.len);
     buf_deinit(&log->text);
     arena_free(log->memory);
     free(log->memory);
@@ -210,6 +212,7 @@ bool turn_log_append(struct turn_log *log, struct str text)
     is_added = buf_reserve(&log->text, text.len);
     if (is_added) {
         buf_append_str(&log->text, text);
+        counter_add(&chat_count()->log_bytes, text.len);
         log->last_n = turn_log_number(log->text.len, 0);
         tell_readers(log);
     }
@@ -378,6 +381,7 @@ bool turn_log_attach(struct turn_log *log, struct log_reader *r,
     r->on_grow = on_grow;
     list_push(&w->readers, &r->link);
     atomic_fetch_add(&log->n_readers, 1);
+    counter_add(&chat_count()->readers, 1);
     turn_readers_changed(log);
     return true;
 }
@@ -391,6 +395,7 @@ void turn_log_detach(struct turn_log *log, struct log_reader *r)
     r->watch = NULL;
     list_remove(&r->link);
     atomic_fetch_sub(&log->n_readers, 1);
+    counter_add(&chat_count()->readers, (uint64_t)-1);
     turn_readers_changed(log);
     watch_settle(w);
 }

@@ -37,6 +37,7 @@ struct turn {
     const struct provider *provider;
     struct quota quota;
     struct slot slot;
+    uint64_t begun_us;
     struct timer grace;
 
     /* What each phase has in flight. */

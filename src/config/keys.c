@@ -228,6 +228,8 @@ static const struct config_key keys[] = {
          "Wrong API keys a minute from one address; past it no key from there is looked up"),
     TEXT("log.level", "LOGGING__LEVEL,LOG_LEVEL", log.level, "info", &format_level,
          "error, warn, info, debug or trace"),
+    {"metrics.allow", NULL, CONFIG_LIST, AT(metrics.allow), "127.0.0.0/8,::1", 0, 0, &format_cidr, false, "",
+     "Addresses (CIDR) that may read GET /metrics, by trusted_proxies; for others there is no such page"},
     UINT("security.access_seconds", "SECURITY__JWT_EXPIRES_IN,ACCESS_TOKEN_EXPIRE_MINUTES*60",
          security.access_seconds, "1800", 1, A_YEAR, "seconds", "Life of an access token"),
     UINT("security.bcrypt_queue", NULL, security.bcrypt_queue, "64", 1, MANY, "passwords",

@@ -235,7 +235,9 @@ void db_task_end(struct db_task *t)
     if (q) {
         err = collect(t);
         q->task = NULL;
+        db_count_error(err);
     }
+    db_count_ended(t);
     db_task_free(t, dl->db);
     dl->n_tasks--;
     if (q)
@@ -322,6 +324,7 @@ static void on_waited(struct timer *timer)
         return;
     }
     q->task = NULL;
+    db_count_error(ERROR(ERR_DB_TIMEOUT, 0, NULL));
     if (dl->db->driver->is_ready(dl))
         op_end(&q->op, ERROR(ERR_BUSY, 1, "the database is too busy"));
     else
@@ -352,6 +355,7 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
         return;
     }
     if (dl->n_tasks >= config()->database.queue) {
+        db_count_error(ERROR(ERR_BUSY, 1, NULL));
         op_end(&q->op, ERROR(ERR_BUSY, 1, "too many database operations wait"));
         return;
     }
@@ -374,6 +378,7 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
     if (t->use != SQL_WRITE)
         q->op.cancel = on_cancel;
     dl->n_tasks++;
+    db_count_begun(t);
     db_task_wait(t);
     dl->db->driver->submit(t);
 }

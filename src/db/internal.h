@@ -3,6 +3,7 @@
 #ifndef AERIE_DB_INTERNAL_H
 #define AERIE_DB_INTERNAL_H
 
+#include "base/metrics.h"
 #include "db/db.h"
 
 #include <stdatomic.h>
@@ -30,6 +31,7 @@ struct db_task {
     struct arena *arena;
     struct db_result *results; /* one a call, in the arena */
     struct timer timer;        /* the longest wait to be picked up */
+    uint64_t begun_us;
     enum sql_use use;
     _Atomic int state;        /* enum db_task_state */
     _Atomic bool is_unwanted; /* a read whose flow has gone on: hurry */
@@ -130,5 +132,17 @@ size_t sql_n_params(const char *text); /* the highest $n */
 /* ---- the migrations, made by embed_migrations.py ---- */
 extern const struct db_migration db_migrations[];
 extern const size_t n_db_migrations;
+
+/* ---- metrics.c ---- */
+struct db_numbers {
+    _Alignas(64) struct histogram seconds[SQL_SLOW + 1]; /* by enum sql_use */
+    struct counter statements[SQL_SLOW + 1], waiting[SQL_SLOW + 1];
+    struct counter errors;
+};
+extern struct db_numbers db_numbers[METRICS_THREADS];
+/* Loop's thread: t was asked for; it has ended. */
+void db_count_begun(struct db_task *t);
+void db_count_ended(const struct db_task *t);
+void db_count_error(struct error err);
 
 #endif

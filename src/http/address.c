@@ -75,6 +75,7 @@ struct error address_fill(struct request *req, const struct http_server *s, cons
 
     if (s->n_trusted > 0 && is_trusted(s, peer)) {
         walk_hops(req, s, &client);
+        req->is_from_proxy = true;
         req->is_secure = said_https(req);
     }
     req->address = arena_copy(&req->arena, ip_format(&client, text));

@@ -74,10 +74,20 @@ static void drop_websocket(struct conn *c)
     c->websocket = NULL;
 }
 
+/* Only what is left after a write: in most turns of the loop nothing is. */
+static void count_waiting(struct conn *c, size_t waiting)
+{
+    if (waiting == c->out_counted)
+        return;
+    counter_add(&http_count()->output_bytes, waiting - c->out_counted);
+    c->out_counted = waiting;
+}
+
 static void release_out(struct conn *c)
 {
     struct http_loop *h = c->http;
 
+    count_waiting(c, 0);
     if (c->out.data && c->out.cap == OUT_BYTES && h->n_spare_out < N_SPARE_OUT)
         h->spare_out[h->n_spare_out++] = c->out.data;
     else
@@ -172,6 +182,7 @@ static void write_out(struct conn *c)
         timer_stop(&c->write_deadline);
         return;
     }
+    count_waiting(c, conn_out_waiting(c));
     if (c->out_sent > c->out.len / 2) {
         buf_consume(&c->out, c->out_sent);
         c->out_sent = 0;

@@ -4,6 +4,7 @@
 
 #include "base/cidr.h"
 #include "base/map.h"
+#include "base/metrics.h"
 #include "frames.h"
 #include "http/http.h"
 #include "http/websocket.h"
@@ -70,6 +71,19 @@ static inline struct http_loop *http_loop_of(struct loop *l)
     return l->rooms[ROOM_HTTP];
 }
 
+/* ---- metrics.c ---- */
+struct http_numbers {
+    _Alignas(64) struct counter accepted;
+    struct counter refused, pauses;
+    struct counter requests[6]; /* by the first digit of the status */
+    struct counter output_bytes;
+};
+extern struct http_numbers http_numbers[METRICS_THREADS];
+static inline struct http_numbers *http_count(void)
+{
+    return &http_numbers[metrics_thread()];
+}
+
 /* ---- server.c ---- */
 /* Counts one more connection of ip, on any loop. *out: NULL while the limit is off. False: over the
  * limit. */
@@ -112,6 +126,7 @@ struct conn {
     struct flush flush;
     struct buf out; /* borrowed: data is NULL when nothing waits */
     size_t out_sent;
+    size_t out_counted;  /* of what waits, in the metrics */
     size_t window_bytes; /* sent since write_deadline was started */
     size_t body_seen;    /* of the body when its rate was last looked at */
     struct buf in;       /* came early: pipelined */

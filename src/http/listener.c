@@ -68,6 +68,7 @@ static void pause_accepting(struct http_loop *h)
 {
     uv_poll_stop(&h->listen_poll);
     set_state(h, LISTENER_PAUSED);
+    counter_add(&http_count()->pauses, 1);
     timer_start(&h->resume, PAUSE_MS, on_resume);
 }
 
@@ -116,7 +117,7 @@ static void accept_waiting(struct http_loop *h)
         }
         fd = accept_one(h, &peer);
         if (fd >= 0) {
-            adopt(h, fd, &peer);
+            counter_add(adopt(h, fd, &peer) ? &http_count()->accepted : &http_count()->refused, 1);
             continue;
         }
         atomic_fetch_sub(&h->server->n_conns, 1);
@@ -140,6 +141,7 @@ static void refuse_waiting_clients(struct http_loop *h)
 
         atomic_fetch_add(&h->server->n_conns, 1);
         c = conn_open(h, fd, &peer, NULL);
+        counter_add(&http_count()->refused, 1);
         if (c)
             conn_refuse(c);
     }

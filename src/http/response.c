@@ -115,6 +115,7 @@ static struct buf *begin_head(struct request *req, int status, const char *conte
     struct buf *out = conn_out(req->conn);
 
     res->status = status;
+    counter_add(&http_count()->requests[status / 100 % 6], 1);
     if (!out)
         return NULL;
     if (req->conn->http->is_draining)

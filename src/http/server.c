@@ -147,6 +147,11 @@ struct http_stats http_stats(const struct http_server *s)
     return (struct http_stats){.connections = atomic_load(&s->n_conns)};
 }
 
+struct http_server *http_server_of(const struct request *req)
+{
+    return req->conn->http->server;
+}
+
 /* ---- leaving ---- */
 
 void server_check_drained(struct http_loop *h)

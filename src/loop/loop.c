@@ -41,11 +41,13 @@ static void flush_all(struct loop *l)
 static void on_prepare(uv_prepare_t *handle)
 {
     flush_all(handle->data);
+    lag_note_turn(handle->data);
 }
 
 /* After input and letters. */
 static void on_check(uv_check_t *handle)
 {
+    lag_note_woken(handle->data);
     flush_all(handle->data);
 }
 
@@ -133,6 +135,7 @@ struct error loop_init(struct loop *l, unsigned index)
     uv_timer_init(&l->uv, &l->timer_handle);
     l->timer_handle.data = l;
     timer_wheel_init(l);
+    lag_open(l);
     l->thread = uv_thread_self();
     current = l;
     return NO_ERROR;

@@ -2,10 +2,12 @@
 #include "loop/workers.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #define COMPUTING_NICE 10
 
 struct workers {
+    struct list link; /* in all */
     uv_mutex_t lock;
     uv_cond_t wake;
     struct list queue;
@@ -25,6 +28,10 @@ struct workers {
     char name[16];
     uv_thread_t threads[];
 };
+
+/* Opened and closed on the main thread, counted on any. */
+static struct list all = {&all, &all};
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void on_done_mail(struct mail *m)
 {
@@ -95,6 +102,9 @@ struct workers *workers_new(const char *name, enum work_kind kind, unsigned n_th
         free(ws);
         return NULL;
     }
+    pthread_mutex_lock(&all_lock);
+    list_push(&all, &ws->link);
+    pthread_mutex_unlock(&all_lock);
     while (ws->n_threads < n_threads) {
         if (uv_thread_create(&ws->threads[ws->n_threads], worker_main, ws) != 0) {
             workers_free(ws);
@@ -109,6 +119,9 @@ void workers_free(struct workers *ws)
 {
     if (!ws)
         return;
+    pthread_mutex_lock(&all_lock);
+    list_remove(&ws->link);
+    pthread_mutex_unlock(&all_lock);
     uv_mutex_lock(&ws->lock);
     ws->is_closing = true;
     uv_cond_broadcast(&ws->wake);
@@ -161,4 +174,19 @@ size_t workers_queued(struct workers *ws)
     n = ws->n_queued;
     uv_mutex_unlock(&ws->lock);
     return n;
+}
+
+void workers_metrics(struct buf *out)
+{
+    metrics_begin(out, "aerie_workers_queued", METRIC_GAUGE,
+                  "Work that waits for one of a pool's threads.");
+    pthread_mutex_lock(&all_lock);
+    for (struct list *it = all.next; it != &all; it = it->next) {
+        struct workers *ws = container_of(it, struct workers, link);
+        char labels[32];
+
+        snprintf(labels, sizeof(labels), "pool=\"%s\"", ws->name);
+        metrics_sample(out, "aerie_workers_queued", labels, METRIC_COUNT, workers_queued(ws));
+    }
+    pthread_mutex_unlock(&all_lock);
 }

@@ -4,9 +4,11 @@
 #include "upstream/upstream.h"
 
 #include "auth.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "metrics.h"
 #include "post.h"
 #include "room.h"
 
@@ -36,7 +38,7 @@ struct upstream_transfer {
     uint32_t tried;  /* keys that failed since the last wait, a bit each */
     signed char key; /* the one in use; -1: they all rest */
     unsigned char n_waits;
-    bool is_telling, is_built, is_finishing_body;
+    bool is_telling, is_built, is_finishing_body, is_pausing;
     max_align_t reader[]; /* of the provider's reader or builtin */
 };
 
@@ -79,6 +81,8 @@ static void on_post_body(struct post *p, struct str bytes)
 {
     struct upstream_transfer *t = container_of(p, struct upstream_transfer, post);
 
+    if (t->call && t->call->first_byte_us == 0)
+        t->call->first_byte_us = clock_mono_us();
     borrow_text(t);
     if (p->is_encoded)
         reply_fail(&t->reply, ERR_PROVIDER_MALFORMED,
@@ -116,12 +120,30 @@ static void transfer_free(struct upstream_transfer *t)
     free(t);
 }
 
+static void count_end(const struct upstream_transfer *t, struct error err)
+{
+    struct provider_numbers *mine = upstream_count(t->provider);
+
+    counter_add(&mine->in_flight, (uint64_t)-1);
+    if (is_error(err))
+        counter_add(&mine->errors[err.status], 1);
+}
+
+static void note_pause(struct upstream_transfer *t, bool is_pausing)
+{
+    if (t->is_pausing != is_pausing)
+        counter_add(&upstream_count(t->provider)->pausing, is_pausing ? 1 : (uint64_t)-1);
+    t->is_pausing = is_pausing;
+}
+
 /* Ends the operation, once. Frees t, unless t is telling something right now: then tell() does. */
 static void finish(struct upstream_transfer *t, struct error err)
 {
     struct upstream_call *call = t->call;
 
     stop_all(t);
+    note_pause(t, false);
+    count_end(t, err);
     call->usage = t->reply.usage;
     call->finish = t->reply.finish;
     call->model = str_from(call->model_text);
@@ -321,6 +343,7 @@ static void on_retry(struct timer *timer)
 {
     struct upstream_transfer *t = container_of(timer, struct upstream_transfer, pause);
 
+    note_pause(t, false);
     choose_key(t);
     start_attempt(t);
 }
@@ -352,6 +375,7 @@ static void ask_later(struct upstream_transfer *t, struct error why, uint64_t wa
     log_debug("upstream: %s: %s (%d), trying again in %u ms", t->provider->name,
               status_row(why.status)->name, why.code, (unsigned)wait_ms);
     timer_start(&t->pause, wait_ms, on_retry);
+    note_pause(t, true);
     if (wait_ms < 1000)
         snprintf(text, sizeof(text), "The model provider is busy. Trying again...");
     else
@@ -464,6 +488,7 @@ static void start_attempt(struct upstream_transfer *t)
     t->reply.usage = (struct upstream_usage){0};
     t->reply.model[0] = '\0';
     t->is_finishing_body = false;
+    counter_add(&upstream_count(t->provider)->requests, 1);
     memset(t->reader, 0, t->provider->reader->state_bytes);
     t->provider->reader->init(t->reader, &t->reply);
     t->is_built = true;
@@ -486,6 +511,8 @@ static void builtin_flush(struct flush *f)
     struct upstream_transfer *t = container_of(f, struct upstream_transfer, flush);
     int wait_ms = -1;
 
+    if (t->call->first_byte_us == 0)
+        t->call->first_byte_us = clock_mono_us();
     borrow_text(t);
     if (!is_error(t->start_err))
         do
@@ -526,6 +553,7 @@ void upstream_start(struct upstream_call *call, struct flow *f,
     call->finish = UPSTREAM_STOPPED;
     call->model = STR_NONE;
     call->model_text[0] = '\0';
+    call->first_byte_us = 0;
     op_begin(&call->op, f, on_cancel);
     if (!t) {
         op_end(&call->op, ERROR(ERR_NO_MEMORY, 0, NULL));
@@ -540,6 +568,8 @@ void upstream_start(struct upstream_call *call, struct flow *f,
     t->reply.max_event_bytes = config()->upstream.event_bytes;
     call->transfer = t;
     list_push(&room->calls, &t->link);
+    counter_add(&upstream_count(provider)->calls, 1);
+    counter_add(&upstream_count(provider)->in_flight, 1);
     timer_start(&t->whole, config()->upstream.total_seconds * 1000, on_whole_deadline);
     if (provider->builtin) {
         start_builtin(t);

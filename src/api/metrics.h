@@ -1,0 +1,10 @@
+/* GET /metrics. */
+#ifndef AERIE_SRC_API_METRICS_H
+#define AERIE_SRC_API_METRICS_H
+
+#include "http/http.h"
+
+extern const struct step metrics_steps[];
+extern const struct route_doc metrics_doc;
+
+#endif
