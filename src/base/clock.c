@@ -64,24 +64,51 @@ static struct date date_of(int64_t day)
                          .day = (int)(of_year - (153 * month + 2) / 5 + 1)};
 }
 
+static char *put_digits(char *at, int n_digits, int64_t number)
+{
+    for (int i = n_digits - 1; i >= 0; i--, number /= 10)
+        at[i] = (char)('0' + number % 10);
+    return at + n_digits;
+}
+
+static char *put_char(char *at, char c)
+{
+    *at = c;
+    return at + 1;
+}
+
+/* By hand: a prompt has a time for each of its messages, and snprintf() takes 4,000 instructions
+ * for one. */
 struct str clock_format(int64_t wall_us, char out[CLOCK_TEXT_BYTES])
 {
     const int64_t us_a_day = INT64_C(86400000000);
     int64_t day = wall_us / us_a_day, rest = wall_us % us_a_day;
     struct date date;
-    int seconds, us, len;
+    int seconds, us;
+    char *at = out;
 
     if (rest < 0) {
         rest += us_a_day;
         day--;
     }
     date = date_of(day);
+    if (date.year < 0 || date.year > 9999) {
+        int len = snprintf(out, CLOCK_TEXT_BYTES, "%04lld", (long long)date.year);
+
+        at += len;
+    } else {
+        at = put_digits(at, 4, date.year);
+    }
     seconds = (int)(rest / 1000000);
     us = (int)(rest % 1000000);
-    len = snprintf(out, CLOCK_TEXT_BYTES, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)date.year,
-                   date.month, date.day, seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if (len > 0 && len < CLOCK_TEXT_BYTES)
-        len += us ? snprintf(out + len, CLOCK_TEXT_BYTES - (size_t)len, ".%06dZ", us)
-                  : snprintf(out + len, CLOCK_TEXT_BYTES - (size_t)len, "Z");
-    return (struct str){out, (size_t)len};
+    at = put_digits(put_char(at, '-'), 2, date.month);
+    at = put_digits(put_char(at, '-'), 2, date.day);
+    at = put_digits(put_char(at, 'T'), 2, seconds / 3600);
+    at = put_digits(put_char(at, ':'), 2, seconds / 60 % 60);
+    at = put_digits(put_char(at, ':'), 2, seconds % 60);
+    if (us)
+        at = put_digits(put_char(at, '.'), 6, us);
+    at = put_char(at, 'Z');
+    *at = '\0';
+    return (struct str){out, (size_t)(at - out)};
 }

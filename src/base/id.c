@@ -36,6 +36,21 @@ static void put_time(unsigned char b[UUID_BYTES], uint64_t unix_ms)
         b[i] = (unsigned char)(unix_ms >> (40 - 8 * i));
 }
 
+/* Random bytes for ids, which are no secrets: taken from the generator many at a time, since each
+ * call of it costs more than the rest of an id. */
+static void take_random(unsigned char *out, size_t len)
+{
+    static _Thread_local unsigned char pool[32 * UUID_BYTES];
+    static _Thread_local size_t n_left;
+
+    if (n_left < len) {
+        crypto_random(pool, sizeof(pool));
+        n_left = sizeof(pool);
+    }
+    n_left -= len;
+    memcpy(out, pool + n_left, len);
+}
+
 /* A counter in rand_a, started low at random in each millisecond (RFC 9562 section 6.2, method 1).
  * When it is used up, or the clock went back, the time of the last id goes on instead of the
  * clock's. */
@@ -46,7 +61,7 @@ struct id id_v7(void)
     uint64_t now_ms = (uint64_t)clock_wall_us() / 1000;
     unsigned char b[UUID_BYTES];
 
-    crypto_random(b, sizeof(b));
+    take_random(b, sizeof(b));
     if (now_ms > last_ms || counter == COUNTER_MAX) {
         last_ms = now_ms > last_ms ? now_ms : last_ms + 1;
         counter = (unsigned)(b[6] << 8 | b[7]) & (COUNTER_MAX >> 1);
