@@ -1,9 +1,13 @@
 /* Every statement Aerie runs, one row each, in a file per table under src/db/sql/.
  * A row: STATEMENT(NAME, use, no_team, "text for both, or for PostgreSQL", "SQLite's text or NULL").
+ * SQLite's text may be up to SQL_PARTS_MAX statements, ";" between them, where PostgreSQL does it in one: they happen as a
+ * whole, and the last one's result counts.
  * use: SQL_READ, SQL_WRITE or SQL_SLOW (a read that may take long: search, export, counts).
  * no_team: NULL, or the reason why the statement does not name a team; otherwise $1 is the team_id. */
 #ifndef AERIE_DB_SQL_H
 #define AERIE_DB_SQL_H
+
+#define SQL_PARTS_MAX 3
 
 enum sql_use { SQL_READ, SQL_WRITE, SQL_SLOW };
 

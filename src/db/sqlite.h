@@ -8,9 +8,18 @@
 #include <sqlite3.h>
 
 /* ---- sqlite_conn.c: one connection; used by one thread at a time ---- */
+enum sqlite_do {
+    SQLITE_DO_BEGIN_READ,
+    SQLITE_DO_BEGIN_WRITE,
+    SQLITE_DO_COMMIT,
+    SQLITE_DO_ROLLBACK,
+    N_SQLITE_DO,
+};
+
 struct sqlite_conn {
     sqlite3 *db;
-    sqlite3_stmt *stmts[N_SQL]; /* prepared when first used */
+    sqlite3_stmt *stmts[N_SQL][SQL_PARTS_MAX]; /* prepared when first used */
+    sqlite3_stmt *dos[N_SQLITE_DO];            /* the same */
     struct buf cells, texts;    /* the rows being read */
     uint64_t deadline_ms;       /* 0: none; a reader's statement is interrupted past it */
     const struct db_task *task; /* whose statement runs, for readers */
@@ -24,7 +33,8 @@ struct error sqlite_conn_open(struct sqlite_conn *c, const char *path,
 void sqlite_conn_close(struct sqlite_conn *c);
 /* Runs one statement and keeps its rows in call->rows. False: t->error says why. */
 bool sqlite_conn_run(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call);
-/* Runs plain SQL without rows, such as COMMIT. */
+bool sqlite_conn_do(struct sqlite_conn *c, enum sqlite_do what);
+/* Runs plain SQL without rows. */
 bool sqlite_conn_exec(struct sqlite_conn *c, const char *sql);
 /* What went wrong last on c, in t->error. */
 void sqlite_conn_fail(struct sqlite_conn *c, struct db_task *t);
@@ -41,15 +51,16 @@ struct sqlite_lane {
     uv_mutex_t lock;
     uv_cond_t cond;
     struct list queue; /* tasks */
+    size_t n_queued, n_threads;
     bool is_stopping;
 };
-void sqlite_lane_init(struct sqlite_lane *lane);
+void sqlite_lane_init(struct sqlite_lane *lane, size_t n_threads);
 void sqlite_lane_deinit(struct sqlite_lane *lane);
 void sqlite_lane_push(struct sqlite_lane *lane, struct list *tasks); /* leaves tasks empty */
 /* Ends the waiting of all threads, now and later. */
 void sqlite_lane_stop(struct sqlite_lane *lane);
-/* Takes up to max tasks, all marked as taken; waits for the first. 0: idle_ms went by (0: waits
- * on), or stopping. */
+/* Takes a thread's share of what waits, up to max tasks, all marked as taken; waits for the first.
+ * 0: idle_ms went by (0: waits on), or stopping. */
 size_t sqlite_lane_take(struct sqlite_lane *lane, struct db_task **tasks, size_t max,
                         uint64_t idle_ms, bool *is_stopping);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,21 @@ static int on_progress(void *state)
 bool sqlite_conn_exec(struct sqlite_conn *c, const char *sql)
 {
     return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+bool sqlite_conn_do(struct sqlite_conn *c, enum sqlite_do what)
+{
+    static const char *const texts[] = {[SQLITE_DO_BEGIN_READ] = "BEGIN",
+                                        [SQLITE_DO_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+                                        [SQLITE_DO_COMMIT] = "COMMIT",
+                                        [SQLITE_DO_ROLLBACK] = "ROLLBACK"};
+    sqlite3_stmt **stmt = &c->dos[what];
+
+    if (!*stmt && sqlite3_prepare_v3(c->db, texts[what], -1, SQLITE_PREPARE_PERSISTENT, stmt,
+                                     NULL) != SQLITE_OK)
+        return false;
+    sqlite3_step(*stmt);
+    return sqlite3_reset(*stmt) == SQLITE_OK;
 }
 
 static struct error open_error(struct sqlite_conn *c, const char *path)
@@ -97,7 +113,7 @@ struct error sqlite_conn_open(struct sqlite_conn *c, const char *path, enum sqli
         break;
     case SQLITE_WRITER:
         /* Finds a file that may only be read at start, and not with the first message. */
-        if (!sqlite_conn_exec(c, "BEGIN IMMEDIATE") || !sqlite_conn_exec(c, "ROLLBACK"))
+        if (!sqlite_conn_do(c, SQLITE_DO_BEGIN_WRITE) || !sqlite_conn_do(c, SQLITE_DO_ROLLBACK))
             goto fail;
         break;
     case SQLITE_BLOCKING:
@@ -110,11 +126,21 @@ fail:
     return err;
 }
 
+static void forget_statement(struct sqlite_conn *c, enum sql sql)
+{
+    for (size_t part = 0; part < SQL_PARTS_MAX; part++) {
+        sqlite3_finalize(c->stmts[sql][part]);
+        c->stmts[sql][part] = NULL;
+    }
+}
+
 void sqlite_conn_close(struct sqlite_conn *c)
 {
     for (size_t i = 0; i < N_SQL; i++)
-        sqlite3_finalize(c->stmts[i]);
-    memset(c->stmts, 0, sizeof(c->stmts));
+        forget_statement(c, (enum sql)i);
+    for (size_t i = 0; i < N_SQLITE_DO; i++)
+        sqlite3_finalize(c->dos[i]);
+    memset(c->dos, 0, sizeof(c->dos));
     sqlite3_close(c->db);
     c->db = NULL;
     buf_deinit(&c->cells);
@@ -159,13 +185,19 @@ void sqlite_conn_fail(struct sqlite_conn *c, struct db_task *t)
 }
 
 /* ---- statements ---- */
-static sqlite3_stmt *statement(struct sqlite_conn *c, enum sql sql)
+static bool prepare_statement(struct sqlite_conn *c, enum sql sql)
 {
-    if (!c->stmts[sql] &&
-        sqlite3_prepare_v3(c->db, sql_text(sql, true), -1, SQLITE_PREPARE_PERSISTENT,
-                           &c->stmts[sql], NULL) != SQLITE_OK)
-        return NULL;
-    return c->stmts[sql];
+    const char *text = sql_text(sql, true);
+
+    if (c->stmts[sql][0])
+        return true;
+    for (size_t part = 0; *text; part++) {
+        assert(part < SQL_PARTS_MAX);
+        if (sqlite3_prepare_v3(c->db, text, -1, SQLITE_PREPARE_PERSISTENT, &c->stmts[sql][part],
+                               &text) != SQLITE_OK)
+            return false;
+    }
+    return true;
 }
 
 /* Texts stay where they are: the task outlives the run. */
@@ -276,25 +308,11 @@ static void clear_rows(struct buf *b)
         buf_clear(b);
 }
 
-static bool step_all(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call,
-                     sqlite3_stmt *stmt)
+static bool keep_rows(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call,
+                      sqlite3_stmt *stmt)
 {
-    const int n_columns = sqlite3_column_count(stmt);
-    struct sqlite_rows *rows;
-    int rc;
+    struct sqlite_rows *rows = rows_new(c, (size_t)sqlite3_column_count(stmt));
 
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        add_row(c, stmt, n_columns);
-        if (c->cells.failed || c->texts.failed) {
-            t->error = ERROR(ERR_NO_MEMORY, 0, "the database's answer is too large");
-            return false;
-        }
-    }
-    if (rc != SQLITE_DONE) {
-        sqlite_conn_fail(c, t);
-        return false;
-    }
-    rows = rows_new(c, (size_t)n_columns);
     if (!rows) {
         t->error = ERROR(ERR_NO_MEMORY, 0, NULL);
         return false;
@@ -305,19 +323,47 @@ static bool step_all(struct sqlite_conn *c, struct db_task *t, struct db_task_ca
     return true;
 }
 
-bool sqlite_conn_run(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call)
+static bool step_all(struct sqlite_conn *c, struct db_task *t, sqlite3_stmt *stmt)
 {
-    sqlite3_stmt *stmt = statement(c, call->sql);
-    bool ok;
+    const int n_columns = sqlite3_column_count(stmt);
+    int rc;
 
-    if (!stmt) {
-        sqlite_conn_fail(c, t);
-        return false;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        add_row(c, stmt, n_columns);
+        if (c->cells.failed || c->texts.failed) {
+            t->error = ERROR(ERR_NO_MEMORY, 0, "the database's answer is too large");
+            return false;
+        }
     }
-    ok = bind_args(c, t, call, stmt) && step_all(c, t, call, stmt);
+    if (rc != SQLITE_DONE)
+        sqlite_conn_fail(c, t);
+    return rc == SQLITE_DONE;
+}
+
+static bool run_part(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call,
+                     size_t part)
+{
+    sqlite3_stmt *stmt = c->stmts[call->sql][part];
+    bool is_last = part + 1 == SQL_PARTS_MAX || !c->stmts[call->sql][part + 1];
+    bool ok = bind_args(c, t, call, stmt) && step_all(c, t, stmt) &&
+              (!is_last || keep_rows(c, t, call, stmt));
+
     clear_rows(&c->cells);
     clear_rows(&c->texts);
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
+    return ok;
+}
+
+bool sqlite_conn_run(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call)
+{
+    bool ok = prepare_statement(c, call->sql);
+
+    if (!ok) {
+        sqlite_conn_fail(c, t);
+        forget_statement(c, call->sql);
+    }
+    for (size_t part = 0; ok && part < SQL_PARTS_MAX && c->stmts[call->sql][part]; part++)
+        ok = run_part(c, t, call, part);
     return ok;
 }

@@ -1,11 +1,13 @@
 /* The queue between loops and the threads that run SQLite. */
 #include "db/sqlite.h"
 
-void sqlite_lane_init(struct sqlite_lane *lane)
+void sqlite_lane_init(struct sqlite_lane *lane, size_t n_threads)
 {
     uv_mutex_init(&lane->lock);
     uv_cond_init(&lane->cond);
     list_init(&lane->queue);
+    lane->n_queued = 0;
+    lane->n_threads = n_threads;
     lane->is_stopping = false;
 }
 
@@ -17,11 +19,19 @@ void sqlite_lane_deinit(struct sqlite_lane *lane)
 
 void sqlite_lane_push(struct sqlite_lane *lane, struct list *tasks)
 {
-    if (list_is_empty(tasks))
+    size_t n = 0;
+
+    for (struct list *it = tasks->next; it != tasks; it = it->next)
+        n++;
+    if (n == 0)
         return;
     uv_mutex_lock(&lane->lock);
     list_splice(&lane->queue, tasks);
-    uv_cond_broadcast(&lane->cond);
+    lane->n_queued += n;
+    if (n == 1)
+        uv_cond_signal(&lane->cond);
+    else
+        uv_cond_broadcast(&lane->cond);
     uv_mutex_unlock(&lane->lock);
 }
 
@@ -48,7 +58,7 @@ size_t sqlite_lane_take(struct sqlite_lane *lane, struct db_task **tasks, size_t
                         uint64_t idle_ms, bool *is_stopping)
 {
     bool is_idle = false;
-    size_t n = 0;
+    size_t n = 0, share;
 
     uv_mutex_lock(&lane->lock);
     while (n == 0) {
@@ -62,9 +72,13 @@ size_t sqlite_lane_take(struct sqlite_lane *lane, struct db_task **tasks, size_t
         }
         if (list_is_empty(&lane->queue))
             break;
-        while (n < max && (link = list_pop(&lane->queue))) {
+        share = (lane->n_queued + lane->n_threads - 1) / lane->n_threads;
+        if (share > max)
+            share = max;
+        while (n < share && (link = list_pop(&lane->queue))) {
             struct db_task *t = container_of(link, struct db_task, link);
 
+            lane->n_queued--;
             if (claim(t))
                 tasks[n++] = t;
         }

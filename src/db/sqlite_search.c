@@ -11,17 +11,17 @@ bool sqlite_search_feed(struct sqlite_conn *c)
 {
     bool has_fed;
 
-    if (!sqlite_conn_exec(c, "BEGIN IMMEDIATE"))
+    if (!sqlite_conn_do(c, SQLITE_DO_BEGIN_WRITE))
         return false;
     if (sqlite_conn_exec(
             c, "INSERT INTO search_index (rowid, content) SELECT pos, content " WAITING) &&
         sqlite_conn_exec(c, "UPDATE messages SET is_indexed = 1 WHERE pos IN (SELECT pos " WAITING
                             ")")) {
         has_fed = sqlite3_changes64(c->db) > 0;
-        if (sqlite_conn_exec(c, has_fed ? "COMMIT" : "ROLLBACK"))
+        if (sqlite_conn_do(c, has_fed ? SQLITE_DO_COMMIT : SQLITE_DO_ROLLBACK))
             return has_fed;
     }
     if (!sqlite3_get_autocommit(c->db))
-        sqlite_conn_exec(c, "ROLLBACK");
+        sqlite_conn_do(c, SQLITE_DO_ROLLBACK);
     return false;
 }

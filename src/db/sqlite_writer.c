@@ -21,69 +21,84 @@ static void forget_outcome(struct db_task *t)
 static void roll_back(struct sqlite_conn *c)
 {
     if (!sqlite3_get_autocommit(c->db))
-        sqlite_conn_exec(c, "ROLLBACK");
+        sqlite_conn_do(c, SQLITE_DO_ROLLBACK);
 }
 
-/* One statement undoes itself when it fails; several need a savepoint. False: the whole transaction
- * is gone, which SQLite does for a full disk and the like. */
+/* False: the transaction must go. One statement undoes itself when it fails. Several would need a
+ * savepoint for that, which costs each batch more than the rare failure is worth. */
 static bool run_task(struct sqlite_conn *c, struct db_task *t)
 {
-    const bool is_guarded = t->n_calls > 1;
+    const bool is_one = t->n_calls == 1 && !c->stmts[t->calls[0].sql][1];
     bool ok = true;
 
-    if (is_guarded && !sqlite_conn_exec(c, "SAVEPOINT operation")) {
-        sqlite_conn_fail(c, t);
-        return false;
-    }
     for (size_t i = 0; i < t->n_calls && ok; i++)
         ok = sqlite_conn_run(c, t, &t->calls[i]);
-    if (sqlite3_get_autocommit(c->db))
-        return false;
-    if (!is_guarded)
-        return true;
-    if ((ok || sqlite_conn_exec(c, "ROLLBACK TO operation")) &&
-        sqlite_conn_exec(c, "RELEASE operation"))
-        return true;
-    if (ok)
-        sqlite_conn_fail(c, t);
-    return false;
+    return (ok || is_one) && !sqlite3_get_autocommit(c->db);
 }
 
 static void run_alone(struct sqlite_conn *c, struct db_task *t)
 {
     forget_outcome(t);
-    if (!sqlite_conn_exec(c, "BEGIN IMMEDIATE")) {
+    if (!sqlite_conn_do(c, SQLITE_DO_BEGIN_WRITE)) {
         sqlite_conn_fail(c, t);
         return;
     }
-    if (!run_task(c, t)) {
-        roll_back(c);
-        if (!is_error(t->error))
-            t->error = ERROR(ERR_DB, 0, "the transaction was lost");
-        return;
-    }
-    if (!is_error(t->error) && !sqlite_conn_exec(c, "COMMIT"))
+    if (!run_task(c, t) && !is_error(t->error))
+        t->error = ERROR(ERR_DB, 0, "the transaction was lost");
+    if (!is_error(t->error) && !sqlite_conn_do(c, SQLITE_DO_COMMIT))
         sqlite_conn_fail(c, t);
     roll_back(c);
 }
 
-static void run_batch(struct sqlite_conn *c, struct db_task **tasks, size_t n)
+/* In one transaction. n: all have ended, and what went well is durable. Less: all was rolled back,
+ * because that one failed. LOST: all was, and it was none of them. */
+#define LOST SIZE_MAX
+static size_t run_together(struct sqlite_conn *c, struct db_task **tasks, size_t n)
 {
     size_t n_run = 0;
+    bool is_lost;
 
-    if (!sqlite_conn_exec(c, "BEGIN IMMEDIATE")) {
+    if (!sqlite_conn_do(c, SQLITE_DO_BEGIN_WRITE)) {
         for (size_t i = 0; i < n; i++)
             sqlite_conn_fail(c, tasks[i]);
-        return;
+        return n;
     }
     while (n_run < n && run_task(c, tasks[n_run]))
         n_run++;
-    if (n_run == n && sqlite_conn_exec(c, "COMMIT"))
-        return;
+    if (n_run == n && sqlite_conn_do(c, SQLITE_DO_COMMIT))
+        return n;
+    /* A full disk and the like: SQLite itself has rolled back. */
+    is_lost = n_run == n || sqlite3_get_autocommit(c->db);
     roll_back(c);
-    log_debug("sqlite: a batch of %zu was rolled back, running its operations alone", n);
+    log_debug("sqlite: a batch of %zu was rolled back", n);
+    return is_lost ? LOST : n_run;
+}
+
+static void run_each_alone(struct sqlite_conn *c, struct db_task **tasks, size_t n)
+{
     for (size_t i = 0; i < n; i++)
         run_alone(c, tasks[i]);
+}
+
+/* In the order in which they came: those before one that fails, it alone, those behind it. */
+static void run_batch(struct sqlite_conn *c, struct db_task **tasks, size_t n)
+{
+    while (n > 1) {
+        const size_t culprit = run_together(c, tasks, n);
+
+        if (culprit == n)
+            return;
+        for (size_t i = 0; i < n; i++)
+            forget_outcome(tasks[i]);
+        if (culprit == LOST)
+            break;
+        if (culprit > 0 && run_together(c, tasks, culprit) != culprit)
+            break;
+        run_alone(c, tasks[culprit]);
+        tasks += culprit + 1;
+        n -= culprit + 1;
+    }
+    run_each_alone(c, tasks, n);
 }
 
 static void writer_main(void *state)
@@ -97,9 +112,7 @@ static void writer_main(void *state)
         const size_t n =
             sqlite_lane_take(&w->lane, tasks, BATCH_MAX, may_feed ? FEED_IDLE_MS : 0, &is_stopping);
 
-        if (n == 1)
-            run_alone(&w->conn, tasks[0]);
-        else if (n > 1)
+        if (n > 0)
             run_batch(&w->conn, tasks, n);
         else if (!is_stopping)
             may_feed = sqlite_search_feed(&w->conn);

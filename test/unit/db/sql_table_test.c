@@ -86,20 +86,25 @@ static void every_statement_is_understood_by_sqlite(void **state)
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     for (size_t i = 0; i < N_SQL; i++) {
         const struct sql_row *row = &sql_table[i];
-        const char *text = row->sqlite ? row->sqlite : row->pg, *tail = NULL;
-        sqlite3_stmt *stmt = NULL;
+        const char *text = row->sqlite ? row->sqlite : row->pg;
+        size_t n_parts = 0;
 
-        if (sqlite3_prepare_v2(db, text, -1, &stmt, &tail) != SQLITE_OK) {
-            print_error("%s: %s\n", row->name, sqlite3_errmsg(db));
-            n_bad++;
-        } else if (tail && *tail) {
-            print_error("%s: two statements in one\n", row->name);
-            n_bad++;
-        } else if (row->use != SQL_WRITE && !sqlite3_stmt_readonly(stmt)) {
-            print_error("%s: writes, but is not SQL_WRITE\n", row->name);
-            n_bad++;
+        while (*text) {
+            sqlite3_stmt *stmt = NULL;
+            bool is_understood = sqlite3_prepare_v2(db, text, -1, &stmt, &text) == SQLITE_OK;
+
+            if (!is_understood || ++n_parts > SQL_PARTS_MAX) {
+                print_error("%s: %s\n", row->name,
+                            is_understood ? "too many statements in one" : sqlite3_errmsg(db));
+                n_bad++;
+            } else if (row->use != SQL_WRITE && (n_parts > 1 || !sqlite3_stmt_readonly(stmt))) {
+                print_error("%s: writes, but is not SQL_WRITE\n", row->name);
+                n_bad++;
+            }
+            sqlite3_finalize(stmt);
+            if (!is_understood)
+                break;
         }
-        sqlite3_finalize(stmt);
     }
     sqlite3_close(db);
     assert_int_equal(n_bad, 0);
