@@ -23,7 +23,7 @@ enum {
 /* And of the one that is asked instead, NULL where there is none. */
 enum { FALLBACK_ID = AGENT_COLUMNS + N_AGENT_COLUMNS, FALLBACK_NAME, FALLBACK_COLUMNS };
 /* The columns of TURN_LOAD_MESSAGES. */
-enum { MESSAGE_ID, ROLE, CONTENT, STATUS, CREATED_AT, SEQ };
+enum { ROLE, CONTENT, CREATED_AT };
 
 #define DEFAULT_CONTEXT_MESSAGES 20
 #define DEFAULT_CONTEXT_CHARS    48000

@@ -148,7 +148,7 @@ static void fall_back(struct flow *f)
     if (!is_error(err))
         return;
     if (t->log->text.len > 0 || !prompt_may_fall_back(err) ||
-        !prompt_fall_back(&t->arena, t->load->chat.result, t->prompt, &t->agent_id, &name)) {
+        !prompt_fall_back(&t->arena, t->load->chat, t->prompt, &t->agent_id, &name)) {
         flow_fail(f, err);
         return;
     }

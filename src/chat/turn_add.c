@@ -5,12 +5,21 @@
 #define TITLE_CHARS 60
 #define TITLE_BYTES (4 * TITLE_CHARS)
 
+/* One operation: with SQLite, one trip to a reader's thread. */
 void turn_load(struct flow *f)
 {
     struct turn *t = turn_of(f);
     struct turn_load *l = t->load = arena_alloc(&t->arena, sizeof(*l));
     struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
     bool must_load_usage = false;
+    int64_t now_us = clock_wall_us();
+    struct db_arg chat[] = {turn_team_arg(t), turn_owner_arg(t), turn_chat_arg(t)};
+    struct db_arg agent[] = {turn_team_arg(t), db_uuid(id_str(&t->request->agent_id))};
+    struct db_arg usage[] = {turn_team_arg(t), db_time(usage_day(now_us)), turn_owner_arg(t)};
+    struct db_arg key[] = {turn_team_arg(t), turn_owner_arg(t), db_text(t->log->idempotency_key),
+                           db_time(now_us - KEY_AGE_US)};
+    struct db_call calls[4];
+    size_t n = 0, messages_at = 0, usage_at = 0, key_at = 0;
 
     if (l)
         err = quota_begin(&t->quota, &t->log->owner_id, &must_load_usage);
@@ -18,31 +27,35 @@ void turn_load(struct flow *f)
         flow_fail(f, err);
         return;
     }
-    if (must_load_usage)
-        db_query(&l->usage, f, &t->arena, SQL_USAGE_OF_DAY,
-                 DB_ARGS(turn_team_arg(t), db_time(usage_day(clock_wall_us())), turn_owner_arg(t)));
     if (t->request->is_new_chat) {
-        db_query(&l->chat, f, &t->arena, SQL_TURN_LOAD_AGENT,
-                 DB_ARGS(turn_team_arg(t), db_uuid(id_str(&t->request->agent_id))));
+        calls[n++] = (struct db_call){SQL_TURN_LOAD_AGENT, agent, 2};
     } else {
-        db_query(&l->chat, f, &t->arena, SQL_TURN_LOAD_CHAT,
-                 DB_ARGS(turn_team_arg(t), turn_owner_arg(t), turn_chat_arg(t)));
-        db_query(&l->messages, f, &t->arena, SQL_TURN_LOAD_MESSAGES,
-                 DB_ARGS(turn_team_arg(t), turn_owner_arg(t), turn_chat_arg(t)));
+        calls[n++] = (struct db_call){SQL_TURN_LOAD_CHAT, chat, 3};
+        messages_at = n;
+        calls[n++] = (struct db_call){SQL_TURN_LOAD_MESSAGES, chat, 3};
     }
-    if (t->log->idempotency_key.len > 0)
-        db_query(&l->spent_key, f, &t->arena, SQL_IDEMPOTENCY_GET,
-                 DB_ARGS(turn_team_arg(t), turn_owner_arg(t), db_text(t->log->idempotency_key),
-                         db_time(clock_wall_us() - KEY_AGE_US)));
+    if (must_load_usage) {
+        usage_at = n;
+        calls[n++] = (struct db_call){SQL_USAGE_OF_DAY, usage, 3};
+    }
+    if (t->log->idempotency_key.len > 0) {
+        key_at = n;
+        calls[n++] = (struct db_call){SQL_IDEMPOTENCY_GET, key, 4};
+    }
+    db_batch(&l->query, f, &t->arena, calls, n);
+    l->chat = db_result_at(&l->query, 0);
+    l->messages = messages_at ? db_result_at(&l->query, messages_at) : NULL;
+    l->usage = usage_at ? db_result_at(&l->query, usage_at) : NULL;
+    l->spent_key = key_at ? db_result_at(&l->query, key_at) : NULL;
 }
 
 /* A key that was used before names the reply that it got; nothing is stored or asked again. */
 void turn_check_key(struct flow *f)
 {
     struct turn *t = turn_of(f);
-    const struct db_result *row = t->load->spent_key.result;
+    const struct db_result *row = t->load->spent_key;
 
-    if (t->log->idempotency_key.len == 0 || row->n_rows == 0)
+    if (!row || row->n_rows == 0)
         return;
     if (!str_eq(db_get_text(row, 0, 1), t->log->body_hash) ||
         (!t->request->is_new_chat && !str_eq(db_get_text(row, 0, 0), id_str(&t->log->chat_id))))
@@ -56,7 +69,7 @@ void turn_check_key(struct flow *f)
 /* Is there an agent, and is it the one that was asked for? */
 static struct error check_agent(const struct turn *t)
 {
-    const struct db_result *row = t->load->chat.result;
+    const struct db_result *row = t->load->chat;
     bool is_named = t->request->agent_id.text[0] != '\0';
 
     if (t->request->is_new_chat && row->n_rows == 0)
@@ -81,14 +94,14 @@ void turn_build_prompt(struct flow *f)
     if (!t->prompt)
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!is_error(err))
-        err = prompt_build(&t->arena, &t->log->chat_id, t->load->chat.result,
-                           t->request->is_new_chat ? &no_messages : t->load->messages.result,
+        err = prompt_build(&t->arena, &t->log->chat_id, t->load->chat,
+                           t->request->is_new_chat ? &no_messages : t->load->messages,
                            t->request->content, t->request->model, t->prompt, &t->policy);
     if (is_error(err)) {
         flow_fail(f, err);
         return;
     }
-    (void)id_parse(db_get_text(t->load->chat.result, 0, TURN_AGENT_ID), &t->agent_id);
+    (void)id_parse(db_get_text(t->load->chat, 0, TURN_AGENT_ID), &t->agent_id);
     t->provider = t->prompt->provider;
     t->prompt_chars = usage_prompt_chars(t->prompt);
     if (t->prompt->model.len > 0)
@@ -98,7 +111,7 @@ void turn_build_prompt(struct flow *f)
 void turn_reserve_tokens(struct flow *f)
 {
     struct turn *t = turn_of(f);
-    const struct db_result *used = t->load->usage.result;
+    const struct db_result *used = t->load->usage;
     struct error err =
         quota_reserve(&t->quota, used ? db_get_int(used, 0, 0) : -1,
                       usage_estimate(t->prompt_chars), &t->log->tokens_limit, &t->log->tokens_left);
@@ -134,61 +147,49 @@ static void write_messages(struct flow *f)
     struct turn *t = turn_of(f);
     int64_t now_us = t->log->created_us != 0 ? t->log->created_us : clock_wall_us();
     bool has_key = t->log->idempotency_key.len > 0;
-    struct db_arg key_reply = has_key ? turn_reply_arg(t) : db_uuid(STR_NONE);
     struct db_arg key = db_text(t->log->idempotency_key);
-    struct db_arg user_message = db_uuid(id_str(&t->user_message_id));
+    bool has_question = t->kind == TURN_ANSWER;
+    struct db_arg question = has_question ? db_uuid(id_str(&t->user_message_id)) : db_null();
     struct db_arg claim[] = {turn_team_arg(t),
                              turn_owner_arg(t),
                              key,
                              turn_chat_arg(t),
                              db_text(t->log->body_hash),
-                             user_message,
+                             db_uuid(id_str(&t->user_message_id)),
                              turn_reply_arg(t),
                              db_time(now_us),
                              db_time(now_us - KEY_AGE_US)};
-    struct db_arg question[] = {turn_team_arg(t),
+    struct db_arg messages[] = {turn_team_arg(t),
                                 turn_chat_arg(t),
-                                user_message,
-                                db_text(STR("user")),
-                                db_text(t->request->content),
-                                db_text(STR("complete")),
+                                question,
+                                has_question ? db_text(t->request->content) : db_null(),
+                                turn_reply_arg(t),
                                 db_time(now_us),
-                                key_reply,
+                                has_key ? turn_reply_arg(t) : db_null(),
                                 turn_owner_arg(t),
                                 key};
-    struct db_arg reply[] = {turn_team_arg(t),  turn_chat_arg(t),
-                             turn_reply_arg(t), db_text(STR("assistant")),
-                             db_text(STR("")),  db_text(STR("streaming")),
-                             db_time(now_us),   key_reply,
-                             turn_owner_arg(t), key};
-    struct db_arg touch[] = {turn_team_arg(t), turn_chat_arg(t), db_time(now_us)};
-    struct db_arg stored[] = {turn_team_arg(t), turn_reply_arg(t)};
+    struct db_arg drop[] = {turn_team_arg(t), turn_chat_arg(t)};
     struct db_arg chat[] = {
         turn_team_arg(t),
         turn_owner_arg(t),
         turn_chat_arg(t),
-        db_uuid(db_get_text(t->load->chat.result, 0, TURN_AGENT_ID)),
+        db_uuid(db_get_text(t->load->chat, 0, TURN_AGENT_ID)),
         db_text(t->request->is_new_chat ? title_of(&t->arena, t->request->content) : STR_NONE),
         db_json(STR("{}")),
         db_time(now_us)};
-    struct db_call calls[7];
+    struct db_call calls[4];
     size_t n = 0;
 
     if (t->request->is_new_chat)
         calls[n++] = (struct db_call){SQL_CHAT_ADD, chat, 7};
     if (has_key)
         calls[n++] = (struct db_call){SQL_IDEMPOTENCY_CLAIM, claim, 9};
-    if (t->kind == TURN_ANSWER)
-        calls[n++] = (struct db_call){SQL_MESSAGE_ADD, question, 10};
-    calls[n++] = (struct db_call){SQL_MESSAGE_ADD, reply, 10};
+    calls[n++] = (struct db_call){SQL_TURN_ADD, messages, 9};
+    t->n_adds = (unsigned)n;
     if (t->request->is_new_chat)
-        calls[n++] = (struct db_call){SQL_CHAT_DROP_EMPTY, touch, 2};
-    else
-        calls[n++] = (struct db_call){SQL_CHAT_TOUCH, touch, 3};
-    calls[n++] = (struct db_call){SQL_MESSAGE_IS_STORED, stored, 2};
+        calls[n++] = (struct db_call){SQL_CHAT_DROP_EMPTY, drop, 2};
     t->log->created_us = now_us; /* the same when it is written again */
     db_batch(&t->write, f, &t->arena, calls, n);
-    t->n_adds = (unsigned)n;
 }
 
 static const struct step add_steps[] = {STEP(write_messages), STEP_END};
@@ -197,7 +198,9 @@ static const struct step add_steps[] = {STEP(write_messages), STEP_END};
  * message stored. */
 bool turn_was_added(const struct turn *t)
 {
-    return t->n_adds > 0 && db_result_at(&t->write, t->n_adds - 1)->n_rows == 1;
+    const struct db_result *last = t->n_adds > 0 ? db_result_at(&t->write, t->n_adds - 1) : NULL;
+
+    return last && last->n_rows + (size_t)last->n_changed > 0;
 }
 
 void turn_add_messages(struct flow *f)

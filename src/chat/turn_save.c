@@ -1,5 +1,4 @@
 /* The end of a turn: the reply is stored, then its last event told. */
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "chat/event.h"
@@ -56,7 +55,6 @@ static void write_reply(struct flow *f)
                             db_text(t->log->model),
                             db_json(t->log->usage),
                             db_json(t->log->metadata.ptr ? t->log->metadata : STR("{}"))};
-    struct db_arg touch[] = {turn_team_arg(t), turn_chat_arg(t), db_time(clock_wall_us())};
     struct db_arg drop[] = {turn_team_arg(t), turn_reply_arg(t)};
     struct db_arg replace[] = {turn_team_arg(t), turn_chat_arg(t), turn_reply_arg(t)};
     struct db_arg usage[USAGE_ARGS];
@@ -77,7 +75,6 @@ static void write_reply(struct flow *f)
         calls[n++] = (struct db_call){SQL_REPLY_DROP, drop, 2};
     } else {
         calls[n++] = (struct db_call){SQL_REPLY_SAVE, save, 7};
-        calls[n++] = (struct db_call){SQL_CHAT_TOUCH, touch, 3};
         if (t->kind == TURN_REGENERATE)
             calls[n++] = (struct db_call){SQL_REPLY_REPLACE, replace, 3};
     }

@@ -14,9 +14,10 @@
 
 #define KEY_AGE_US (24ll * 3600 * 1000000)
 
-/* What is read before anyone is asked. */
+/* What is read before anyone is asked; NULL: need not be. */
 struct turn_load {
-    struct db_query chat, messages, spent_key, usage;
+    struct db_query query;
+    const struct db_result *chat, *messages, *spent_key, *usage;
     struct slot_wait slot;
 };
 
@@ -33,7 +34,7 @@ struct turn {
     size_t prompt_chars;
     struct knowledge *knowledge; /* in the arena; NULL: none is wanted */
     struct str sources;          /* of the reply, JSON, in the log's memory; "" : none */
-    struct id agent_id; /* who answers */
+    struct id agent_id;          /* who answers */
     const struct provider *provider;
     struct quota quota;
     struct slot slot;
@@ -44,7 +45,7 @@ struct turn {
     struct turn_load *load; /* in the arena */
     struct subflow part; /* adding, then asking, then saving: how the last of them went */
     struct db_query write;
-    unsigned n_adds;
+    unsigned n_adds; /* statements up to the one that tells whether they are stored; 0: not tried */
     struct upstream_call call;
     struct checkpoint checkpoint;
     struct wait pause;

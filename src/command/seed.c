@@ -79,8 +79,7 @@ static struct error add_message(struct db *db, struct arena *arena, const struct
 
     return db_run(db, arena, SQL_MESSAGE_ADD,
                   DB_ARGS(db_uuid(id_str(team)), db_uuid(id_str(chat)), db_uuid(id_str(&id)),
-                          db_text(role), db_text(str_from(content)), db_text(STR("complete")),
-                          db_time(clock_wall_us()), db_null(), db_null(), db_null()),
+                          db_text(role), db_text(str_from(content)), db_time(clock_wall_us())),
                   &r);
 }
 

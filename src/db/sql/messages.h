@@ -1,34 +1,60 @@
 /* Statements over messages. See db/sql.h for what a row says. Messages are numbered by seq in their chat. */
 
-/* The latest messages of a chat, newest first, as many as its agent's config.context_messages says. */
+/* The latest messages of a chat that say something, newest first: as many as its agent's config.context_messages says, and a
+ * few that a reply made anew leaves out. */
 STATEMENT(TURN_LOAD_MESSAGES, SQL_READ, NULL,
-          "SELECT m.id, m.role, m.content, m.status, m.created_at, m.seq FROM messages m"
-          " JOIN chats c ON c.id = m.chat_id WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3"
-          " ORDER BY m.seq DESC LIMIT (SELECT least(greatest(coalesce((a.config->>'context_messages')::int, 20), 1), 200) * 2 + 2"
+          "SELECT m.role, m.content, m.created_at FROM messages m"
+          " WHERE m.chat_id = (SELECT c.id FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3)"
+          " AND m.content <> ''"
+          " ORDER BY m.seq DESC LIMIT (SELECT least(greatest(coalesce((a.config->>'context_messages')::int, 20), 1), 200) + 4"
           "  FROM chats o LEFT JOIN agents a ON a.id = o.agent_id WHERE o.id = $3)",
-          "SELECT m.id, m.role, m.content, m.status, m.created_at, m.seq FROM messages m"
-          " JOIN chats c ON c.id = m.chat_id WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3"
+          "SELECT m.role, m.content, m.created_at FROM messages m"
+          " WHERE m.chat_id = (SELECT c.id FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3)"
+          " AND m.content <> ''"
           " ORDER BY m.seq DESC LIMIT coalesce((SELECT"
-          "  min(max(coalesce(json_extract(a.config, '$.context_messages'), 20), 1), 200) * 2 + 2"
+          "  min(max(coalesce(json_extract(a.config, '$.context_messages'), 20), 1), 200) + 4"
           "  FROM chats o LEFT JOIN agents a ON a.id = o.agent_id WHERE o.id = $3), 0)")
-/* $1 team, $2 chat, $3 id, $4 role, $5 content, $6 status, $7 time, $8 NULL or the reply's id that the idempotency row must
- * name, $9 owner and $10 key of that row. Twice with one id is once. is_indexed 2: nobody searches in sessions,
- * so their words stay out of the index. */
+/* One message: $1 team, $2 chat, $3 id, $4 role, $5 content, $6 time. is_indexed 2: nobody searches in sessions, so their
+ * words stay out of the index. */
 STATEMENT(MESSAGE_ADD, SQL_WRITE, NULL,
           "INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at)"
           " SELECT $3::uuid, c.team_id, c.id, (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = c.id),"
-          " $4::text, $5::text, $6::text, $7::timestamptz FROM chats c WHERE c.team_id = $1::uuid AND c.id = $2::uuid"
-          " AND ($8::uuid IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1::uuid"
-          "  AND i.owner_id = $9::uuid AND i.key = $10::text AND i.reply_id = $8::uuid))"
-          " ON CONFLICT (id) DO NOTHING",
+          " $4::text, $5::text, 'complete', $6::timestamptz FROM chats c WHERE c.team_id = $1::uuid AND c.id = $2::uuid",
           "INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at, is_indexed)"
           " SELECT $3, c.team_id, c.id, (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = c.id),"
-          " $4, $5, $6, $7, CASE WHEN c.user_id IS NULL THEN 2 ELSE 0 END FROM chats c WHERE c.team_id = $1 AND c.id = $2"
-          " AND ($8 IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1"
-          "  AND i.owner_id = $9 AND i.key = $10 AND i.reply_id = $8))"
-          " ON CONFLICT (id) DO NOTHING")
-STATEMENT(MESSAGE_IS_STORED, SQL_WRITE, NULL,
-          "SELECT 1 FROM messages WHERE team_id = $1 AND id = $2", NULL)
+          " $4, $5, 'complete', $6, CASE WHEN c.user_id IS NULL THEN 2 ELSE 0 END FROM chats c"
+          " WHERE c.team_id = $1 AND c.id = $2")
+/* The user's message, the place of its reply, and the chat comes to the top of the list. $1 team, $2 chat, $3 the message or
+ * NULL (an answer anew), $4 its content, $5 the reply, $6 time, $7 NULL or the reply's id that the idempotency row must
+ * name, $8 owner and $9 key of that row. Twice with these ids is once. Answers or changes a row where the reply is stored. */
+STATEMENT(TURN_ADD, SQL_WRITE, NULL,
+          "WITH chat AS (UPDATE chats SET updated_at = $6::timestamptz WHERE team_id = $1::uuid AND id = $2::uuid"
+          " AND ($7::uuid IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1::uuid"
+          "  AND i.owner_id = $8::uuid AND i.key = $9::text AND i.reply_id = $7::uuid)) RETURNING id, team_id),"
+          " added AS (INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at)"
+          " SELECT v.id, chat.team_id, chat.id,"
+          " v.n + (SELECT coalesce(max(m.seq), 0) FROM messages m WHERE m.chat_id = $2::uuid),"
+          " v.role, v.content, v.status, $6::timestamptz"
+          " FROM chat, (VALUES ($3::uuid, 1, 'user', $4::text, 'complete'), ($5::uuid, 2, 'assistant', '', 'streaming'))"
+          "  v (id, n, role, content, status) WHERE v.id IS NOT NULL ON CONFLICT (id) DO NOTHING RETURNING id)"
+          " SELECT 1 WHERE EXISTS (SELECT 1 FROM added WHERE id = $5::uuid)"
+          " OR EXISTS (SELECT 1 FROM messages m WHERE m.team_id = $1::uuid AND m.id = $5::uuid)",
+          /* OR IGNORE: without an id or a chat there is a NULL. With a SELECT, SQLite would copy each row into a table of
+           * its own. */
+          "INSERT OR IGNORE INTO messages (id, team_id, chat_id, seq, role, content, status, created_at, is_indexed)"
+          " VALUES ($3, $1, (SELECT c.id FROM chats c WHERE c.team_id = $1 AND c.id = $2"
+          "  AND ($7 IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1"
+          "   AND i.owner_id = $8 AND i.key = $9 AND i.reply_id = $7))),"
+          " (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = $2), 'user', $4, 'complete', $6,"
+          " (SELECT CASE WHEN c.user_id IS NULL THEN 2 ELSE 0 END FROM chats c WHERE c.id = $2));"
+          "INSERT OR IGNORE INTO messages (id, team_id, chat_id, seq, role, content, status, created_at, is_indexed)"
+          " VALUES ($5, $1, (SELECT c.id FROM chats c WHERE c.team_id = $1 AND c.id = $2"
+          "  AND ($7 IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1"
+          "   AND i.owner_id = $8 AND i.key = $9 AND i.reply_id = $7))),"
+          " (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = $2), 'assistant', '', 'streaming', $6,"
+          " (SELECT CASE WHEN c.user_id IS NULL THEN 2 ELSE 0 END FROM chats c WHERE c.id = $2));"
+          "UPDATE chats SET updated_at = $6 WHERE team_id = $1 AND id = $2"
+          " AND EXISTS (SELECT 1 FROM messages m WHERE m.team_id = $1 AND m.id = $5)")
 STATEMENT(MESSAGE_GET, SQL_READ, NULL,
           "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata"
           " FROM messages m JOIN chats c ON c.id = m.chat_id"
