@@ -104,6 +104,7 @@ bool db_is_ready(void);                   /* the current loop has a usable conne
 const char *db_name(const struct db *db); /* "sqlite" or "postgresql" */
 void db_metrics(struct buf *out);         /* for GET /metrics */
 const char *db_name_here(void);           /* of the current loop's */
+bool db_is_sqlite_here(void);
 
 /* ---- one statement at a time, for the command line and for start-up: blocks; not on a loop ----
  */

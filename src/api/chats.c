@@ -15,6 +15,8 @@
 #define DEFAULT_MESSAGES 50
 #define METADATA_BYTES   16384
 #define MAX_WORDS        256
+/* Messages that a search puts into the index first: a second's work. */
+#define FEED_MAX 1000
 
 /* ---- GET /api/chats ---- */
 
@@ -52,8 +54,11 @@ static void list_query(struct flow *f)
 
     if (s->search.len == 0)
         query_page(f);
-    else
+    else if (db_is_sqlite_here())
         db_batch(&s->feed, f, &req->arena, feed, 2);
+    else
+        db_query(&s->feed, f, &req->arena, SQL_SEARCH_KEEP_UP,
+                 DB_ARGS(team_arg(req), db_int(FEED_MAX)));
 }
 
 static void list_search(struct flow *f)

@@ -92,7 +92,7 @@ void room_check_drained(struct chat_room *room)
     void (*on_drained)(struct loop * l) = room->on_drained;
 
     if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
-        room->housekeeping.is_running)
+        room->housekeeping.is_running || room->search_feed.is_running)
         return;
     room->on_drained = NULL;
     on_drained(loop_current());
@@ -137,8 +137,11 @@ struct error chat_attach(struct loop *l)
     list_init(&room->turns);
     list_init(&room->kept);
     l->rooms[ROOM_CHAT] = room;
-    if (l->index == 0)
+    if (l->index == 0) {
         housekeeping_start(&room->housekeeping);
+        if (!db_is_sqlite_here())
+            search_feed_start(&room->search_feed);
+    }
     return NO_ERROR;
 }
 
@@ -148,8 +151,8 @@ void chat_drain(struct loop *l, void (*on_drained)(struct loop *l))
 
     room->is_draining = true;
     room->on_drained = on_drained;
-    if (l->index == 0)
-        housekeeping_stop(&room->housekeeping);
+    housekeeping_stop(&room->housekeeping);
+    search_feed_stop(&room->search_feed);
     room_check_drained(room);
 }
 
@@ -175,6 +178,7 @@ void chat_detach(struct loop *l)
     struct chat_room *room = l->rooms[ROOM_CHAT];
 
     housekeeping_stop(&room->housekeeping); /* a start that failed did not drain */
+    search_feed_stop(&room->search_feed);
     timer_stop(&room->sweep);
     loop_unmark_dirty(&room->first_events.flush);
     while (!list_is_empty(&room->kept))

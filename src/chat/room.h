@@ -26,6 +26,17 @@ struct first_events {
     bool is_last_flush;
 };
 
+/* Feeds PostgreSQL's index of words; on the first loop. */
+struct search_feed {
+    struct timer timer;
+    struct flow flow;
+    struct arena arena;
+    struct db_query pass;
+    bool is_running;
+};
+void search_feed_start(struct search_feed *s);
+void search_feed_stop(struct search_feed *s);
+
 struct chat_room {
     struct first_events first_events;
     struct list turns; /* running */
@@ -34,6 +45,7 @@ struct chat_room {
     struct timer sweep;
     struct buf scratch;
     struct housekeeping housekeeping;
+    struct search_feed search_feed;
     bool is_draining;
     void (*on_drained)(struct loop *l);
 };
@@ -44,7 +56,7 @@ void room_keep(struct turn_log *log);
 /* A turn's answer began then, and its first text is going to be written: how long that took is
  * counted. */
 void room_expect_first_event(uint64_t since_us);
-/* A turn or the housekeeping has ended: tells on_drained when nothing runs any more. */
+/* A turn or what runs in the background has ended: tells on_drained when nothing runs any more. */
 void room_check_drained(struct chat_room *room);
 
 /* turn.c */

@@ -542,3 +542,8 @@ const char *db_name_here(void)
 {
     return db_name(current()->db);
 }
+
+bool db_is_sqlite_here(void)
+{
+    return db_is_sqlite(current()->db);
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, isTime, isUuid } from '../tools/aerie.mjs';
 
@@ -115,6 +116,15 @@ test('messages_come_in_pages_before_a_message', async () => {
   assert.deepEqual(seen.map((m) => m.id), all.map((m) => m.id));
   assert.ok([404, 422].includes((await user.get(`/api/chats/${chat.id}/messages?before=nonsense`)).status));
   assert.equal((await user.get(`/api/chats/${chat.id}/messages?limit=0`)).status, 422);
+});
+
+test('words_come_into_the_index_without_a_search_too', async () => {
+  const user = await aerie.user();
+  const chat = await user.chat(agent);
+  await user.ask(chat, 'an aardvark');
+  const waiting = `select count(*) from messages where ${aerie.database.kind === 'sqlite' ? 'is_indexed = 0' : 'not is_indexed'}`;
+  for (const until = Date.now() + 10000; aerie.database.query(waiting) !== '0'; await sleep(50))
+    assert.ok(Date.now() < until, 'the index is not fed');
 });
 
 test('search_finds_whole_words_in_titles_and_messages_alike_on_both_databases', async () => {

@@ -58,7 +58,7 @@ STATEMENT(CHAT_SEARCH, SQL_SLOW, NULL,
           " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND (NOT c.is_archived OR $3)"
           " AND (aerie_words(c.title) @@ aerie_query($6) OR c.id IN (SELECT m.chat_id FROM messages m"
           "  JOIN chats o ON o.id = m.chat_id WHERE m.team_id = $1 AND o.owner_id = $2"
-          "  AND m.content <> '' AND aerie_words(m.content) @@ aerie_query($6)))"
+          "  AND m.is_indexed AND aerie_words(m.content) @@ aerie_query($6)))"
           " ORDER BY c.updated_at DESC, c.id DESC LIMIT $4 OFFSET $5",
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id), count(*) OVER ()"

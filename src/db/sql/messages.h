@@ -88,4 +88,5 @@ STATEMENT(REPLY_REPLACE, SQL_WRITE, NULL,
           NULL)
 STATEMENT(REPLY_DROP, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1 AND id = $2", NULL)
 STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "start-up: what an earlier process left running, in every team",
-          "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'", NULL)
+          "UPDATE messages SET status = 'interrupted' WHERE NOT is_indexed AND status = 'streaming'",
+          "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'")
