@@ -16,6 +16,7 @@ struct pg_poll {
     struct pg_conn *conn; /* NULL: closing */
     struct pg_loop *owner;
     int fd;
+    int events; /* watched for; 0: stopped */
 };
 
 static void connect_start(struct pg_conn *c);
@@ -112,6 +113,10 @@ static bool poll_set(struct pg_conn *c, int events)
         c->owner->n_polls++;
         c->poll = poll;
     }
+    /* Starting it again would take the socket out of the kernel's set and put it back. */
+    if (c->poll->events == events)
+        return true;
+    c->poll->events = events;
     return uv_poll_start(&c->poll->handle, events, on_poll) == 0;
 }
 
@@ -148,8 +153,11 @@ static void connect_step(struct pg_conn *c)
 {
     PostgresPollingStatusType step;
 
-    if (c->poll)
+    /* It may go on with another socket, under the same number. */
+    if (c->poll) {
         uv_poll_stop(&c->poll->handle);
+        c->poll->events = 0;
+    }
     step = PQconnectPoll(c->pg);
     switch (step) {
     case PGRES_POLLING_READING:

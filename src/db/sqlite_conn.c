@@ -278,11 +278,12 @@ static void add_row(struct sqlite_conn *c, sqlite3_stmt *stmt, int n_columns)
 static struct sqlite_rows *rows_new(struct sqlite_conn *c, size_t n_columns)
 {
     const size_t n_cells = c->cells.len / sizeof(struct db_cell);
-    struct sqlite_rows *rows = calloc(1, sizeof(*rows) + c->cells.len + c->texts.len);
+    struct sqlite_rows *rows = malloc(sizeof(*rows) + c->cells.len + c->texts.len);
     char *texts;
 
     if (!rows)
         return NULL;
+    rows->result = (struct db_result){0};
     texts = (char *)&rows->cells[n_cells];
     if (n_cells > 0)
         memcpy(rows->cells, c->cells.data, c->cells.len);
