@@ -14,6 +14,9 @@ STATEMENT(THING_ADD, SQL_WRITE, "test",
 STATEMENT(THING_NAME, SQL_WRITE, "test", "INSERT INTO things (id, name) VALUES ($1, $2)", NULL)
 STATEMENT(THING_NAME_RETURNING, SQL_WRITE, "test",
           "INSERT INTO things (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id, name", NULL)
+/* With SQLite, two statements in one. */
+STATEMENT(THING_PAIR, SQL_WRITE, "test", "INSERT INTO things (id, name) VALUES ($1, 'a'), ($2, 'b')",
+          "INSERT INTO things (id, name) VALUES ($1, 'a'); INSERT INTO things (id, name) VALUES ($2, 'b')")
 STATEMENT(THING_GET, SQL_READ, "test",
           "SELECT id, name, n, flag, uid, at, doc FROM things WHERE id = $1", NULL)
 STATEMENT(BYTES_BACK, SQL_READ, "test", "SELECT $1::bytea, $2::text, $3::bytea", "SELECT $1, $2, $3")
