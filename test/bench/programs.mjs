@@ -67,7 +67,7 @@ export function startLoad(port, requests, options) {
     for (;;) {
       const found = lines.filter((text) => text.startsWith(begin))[n];
       if (found) return found.slice(begin.length);
-      if (child.exitCode !== null) throw new Error(`bench_load ended with ${child.exitCode} and without "${begin}": ${told}`);
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`bench_load ended with ${child.exitCode ?? child.signalCode} and without "${begin}": ${told}`);
       await new Promise((resolve) => waiting.push(resolve));
     }
   }

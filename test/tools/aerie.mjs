@@ -74,11 +74,11 @@ export function unique(prefix = 'x') {
 export class Aerie {
   log = '';
 
-  /** under: a program and its arguments that the server runs under, such as valgrind. */
-  constructor({ env = {}, under = [] } = {}) {
+  /** under: a program and its arguments that the server runs under, such as valgrind. database: its kind, AERIE_TEST_DB's unless said. */
+  constructor({ env = {}, under = [], database } = {}) {
     this.under = under;
     this.folder = makeFolder();
-    this.database = freshDatabase(this.folder);
+    this.database = freshDatabase(this.folder, database);
     this.env = { DATA_DIR: join(this.folder, 'data'), ...this.database.env, ...env };
   }
 

@@ -14,11 +14,11 @@ function portOf(name) {
 }
 
 /** {kind, env, url, query(sql), drop(), and for PostgreSQL hold(sql): statements of one transaction, run beside}. query speaks SQL to the database itself, around the server. */
-export function freshDatabase(folder) {
-  if (kind === 'sqlite') {
+export function freshDatabase(folder, of = kind) {
+  if (of === 'sqlite') {
     const file = join(folder, 'test.db');
     return {
-      kind,
+      kind: of,
       url: `sqlite:///${file}`,
       env: { DATABASE_URL: `sqlite:///${file}` },
       query: (statement) =>
@@ -33,13 +33,13 @@ print("\\n".join("|".join("" if v is None else str(v) for v in r) for r in rows)
   const pgPort = portOf('AERIE_TEST_PG_PORT');
   const name = `t_${randomBytes(6).toString('hex')}`;
   sql(pgPort, 'postgres', `create database ${name}`);
-  const port = kind === 'pgbouncer' ? portOf('AERIE_TEST_BOUNCER_PORT') : pgPort;
+  const port = of === 'pgbouncer' ? portOf('AERIE_TEST_BOUNCER_PORT') : pgPort;
   const url = `postgresql://${ROLE}@127.0.0.1:${port}/${name}`;
   return {
-    kind,
+    kind: of,
     url,
     name,
-    env: { DATABASE_URL: url, ...(kind === 'pgbouncer' ? { DATABASE__PREPARED_STATEMENTS: 'false' } : {}) },
+    env: { DATABASE_URL: url, ...(of === 'pgbouncer' ? { DATABASE__PREPARED_STATEMENTS: 'false' } : {}) },
     query: (statement) => sql(pgPort, name, statement),
     hold: (statements) => sqlBeside(pgPort, name, statements),
     drop() {

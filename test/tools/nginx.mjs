@@ -1,4 +1,4 @@
-// A real nginx in front of a server, set up as docs/operations.md says but for TLS.
+// A real nginx: in front of a server, set up as docs/operations.md says but for TLS, or of a configuration of its own.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -30,16 +30,12 @@ function answers(port) {
   });
 }
 
-/** {port, close}. */
-export async function startNginx(aeriePort) {
+/** An nginx of that configuration: {port, pid, close}. site(port, folder): what stands in `http`; main: what stands before it. */
+export async function runNginx(site, { main = 'events {}' } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'aerie-nginx-'));
   const port = await freePort();
-  const site = documented()
-    .replace('127.0.0.1:8000', `127.0.0.1:${aeriePort}`)
-    .replace('listen 443 ssl', `listen 127.0.0.1:${port}`)
-    .replace(/^ *(http2|ssl_certificate|ssl_certificate_key) .*\n/gm, '');
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ');
-  writeFileSync(join(folder, 'nginx.conf'), `daemon off; pid ${folder}/pid; error_log ${folder}/error.log;\nevents {}\nhttp { access_log off; ${temporary}\n${site}}\n`);
+  writeFileSync(join(folder, 'nginx.conf'), `daemon off; pid ${folder}/pid; error_log ${folder}/error.log;\n${main}\nhttp { access_log off; ${temporary}\n${site(port, folder)}}\n`);
   const child = spawn('/usr/sbin/nginx', ['-p', folder, '-e', join(folder, 'error.log'), '-c', join(folder, 'nginx.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
   let told = '';
   child.stderr.on('data', (bytes) => (told += bytes));
@@ -50,10 +46,19 @@ export async function startNginx(aeriePort) {
   }
   return {
     port,
+    pid: child.pid,
     async close() {
       child.kill('SIGTERM');
       await gone;
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The documented one in front of a server. */
+export function startNginx(aeriePort) {
+  return runNginx((port) => documented()
+    .replace('127.0.0.1:8000', `127.0.0.1:${aeriePort}`)
+    .replace('listen 443 ssl', `listen 127.0.0.1:${port}`)
+    .replace(/^ *(http2|ssl_certificate|ssl_certificate_key) .*\n/gm, ''));
 }

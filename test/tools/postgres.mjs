@@ -57,8 +57,8 @@ function makeFolder(who) {
   return folder;
 }
 
-/** {port, stop(), start()}: a cluster that keeps no promises about power failures, which no test here causes. */
-export async function startPostgres() {
+/** {port, pid, stop(), start()}: a cluster that keeps no promises about power failures, which no test here causes, unless isDurable. */
+export async function startPostgres({ isDurable = false } = {}) {
   const who = unprivileged();
   const folder = makeFolder(who);
   const data = join(folder, 'data');
@@ -70,10 +70,13 @@ export async function startPostgres() {
   let child;
   const cluster = {
     port,
+    get pid() {
+      return child.pid;
+    },
     async start() {
       child = spawn(findTool('postgres'),
-        ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'fsync=off', '-c', 'max_connections=300',
-          '-c', 'shared_buffers=64MB', '-c', 'full_page_writes=off', '-c', 'log_min_messages=fatal'],
+        ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'max_connections=300', '-c', 'log_min_messages=fatal',
+          ...(isDurable ? [] : ['-c', 'fsync=off', '-c', 'shared_buffers=64MB', '-c', 'full_page_writes=off'])],
         { ...who, env, cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
       await waitForPort(port, child, 'postgres');
       for (let tries = 0; ; tries++) {
