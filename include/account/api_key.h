@@ -11,7 +11,8 @@
 struct api_key {
     char text[API_KEY_LEN + 1]; /* shown once */
     char prefix[API_KEY_PREFIX + 1];
-    char hash[64 + 1]; /* SHA-256 in hex */
+    char sum[32];      /* SHA-256 */
+    char hash[64 + 1]; /* the same in hex, as the database has it */
 };
 void api_key_new(struct api_key *out);
 /* False: not of that shape, so nobody's. */

@@ -7,8 +7,6 @@
 enum rate_kind {
     RATE_AGENT_MESSAGES,
     RATE_AGENT_SESSIONS,
-    RATE_GOOD_KEY, /* not a rate: which API keys were good lately */
-    RATE_KEY_USE, /* how often an API key's last use is noted */
     RATE_LOGIN_ACCOUNT,
     RATE_LOGIN_ADDRESS,
     RATE_MAIL_ACCOUNT,

@@ -8,14 +8,7 @@
 #include "base/error.h"
 #include "db/db.h"
 
-enum revoked_kind {
-    REVOKED_TOKEN,
-    REVOKED_FAMILY,
-    REVOKED_USER,
-    REVOKED_TEAM,
-    REVOKED_KEY,
-    N_REVOKED
-};
+enum revoked_kind { REVOKED_TOKEN, REVOKED_FAMILY, REVOKED_USER, REVOKED_TEAM, N_REVOKED };
 /* As in the table's column kind. */
 struct str revoked_kind_name(enum revoked_kind kind);
 

@@ -70,6 +70,7 @@ struct config_limits {
     uint64_t reply_tokens, tokens_per_day;
     uint64_t visitor_sessions_per_minute, agent_sessions_per_minute;
     uint64_t connections, connections_per_address, streams_per_team, streams;
+    uint64_t remembered_keys, remembered_tokens; /* of API keys and access tokens that were good */
     uint64_t websocket_message_bytes, websocket_ping_seconds, websocket_pong_seconds;
 };
 

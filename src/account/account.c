@@ -1,10 +1,12 @@
 /* Opens the room, and keeps the first loop's watch over what other processes revoke. */
 #include "account/account.h"
 
+#include "account/key_cache.h"
 #include "account/outbox.h"
 #include "account/password.h"
 #include "account/rate.h"
 #include "account/revocation.h"
+#include "account/token_cache.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -211,6 +213,10 @@ struct error account_open(struct db *db)
     if (!is_error(err))
         err = revocation_open();
     if (!is_error(err))
+        err = key_cache_open();
+    if (!is_error(err))
+        err = token_cache_open();
+    if (!is_error(err))
         err = password_open();
     if (!is_error(err))
         err = outbox_open();
@@ -225,6 +231,8 @@ void account_close(void)
 {
     outbox_close();
     password_close();
+    token_cache_close();
+    key_cache_close();
     revocation_close();
     rate_close();
 }

@@ -14,7 +14,8 @@ static void complete(struct api_key *key)
 {
     memcpy(key->prefix, key->text, API_KEY_PREFIX);
     key->prefix[API_KEY_PREFIX] = 0;
-    digits_sha256((struct str){key->text, API_KEY_LEN}, key->hash);
+    crypto_sha256((struct str){key->text, API_KEY_LEN}, (unsigned char *)key->sum);
+    digits_hex((const unsigned char *)key->sum, sizeof(key->sum), key->hash);
 }
 
 void api_key_new(struct api_key *out)

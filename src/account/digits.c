@@ -25,15 +25,21 @@ bool digits_are_base64url(struct str text)
     return true;
 }
 
-void digits_sha256(struct str text, char out[2 * SHA256_BYTES + 1])
+void digits_hex(const unsigned char *in, size_t len, char *out)
 {
     static const char hex[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < len; i++) {
+        out[2 * i] = hex[in[i] >> 4];
+        out[2 * i + 1] = hex[in[i] & 15];
+    }
+    out[2 * len] = 0;
+}
+
+void digits_sha256(struct str text, char out[2 * SHA256_BYTES + 1])
+{
     unsigned char sum[SHA256_BYTES];
 
     crypto_sha256(text, sum);
-    for (size_t i = 0; i < SHA256_BYTES; i++) {
-        out[2 * i] = hex[sum[i] >> 4];
-        out[2 * i + 1] = hex[sum[i] & 15];
-    }
-    out[2 * SHA256_BYTES] = 0;
+    digits_hex(sum, sizeof(sum), out);
 }

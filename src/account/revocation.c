@@ -32,8 +32,10 @@ static struct {
 } set;
 
 static const struct str names[N_REVOKED] = {
-    [REVOKED_TOKEN] = STR("token"), [REVOKED_FAMILY] = STR("family"), [REVOKED_USER] = STR("user"),
-    [REVOKED_TEAM] = STR("team"),   [REVOKED_KEY] = STR("key"),
+    [REVOKED_TOKEN] = STR("token"),
+    [REVOKED_FAMILY] = STR("family"),
+    [REVOKED_USER] = STR("user"),
+    [REVOKED_TEAM] = STR("team"),
 };
 
 struct str revoked_kind_name(enum revoked_kind kind)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "config/seal.h"
 #include "doc.h"
+#include "key_auth.h"
 #include "team_door.h"
 
 #include <stddef.h>
@@ -385,7 +386,7 @@ static void answer_create(struct flow *f)
 const struct step agents_create_steps[] = {
     STEP(read_create),                           /* 422 */
     STEP(load_fallback), STEP(require_fallback), /* 422 */
-    STEP(add_agent),     STEP(answer_create),    STEP_END,
+    STEP(add_agent),     STEP_ALWAYS(key_auth_forget), STEP(answer_create), STEP_END,
 };
 
 const struct route_doc agents_create_doc = {
@@ -399,7 +400,8 @@ const struct route_doc agents_create_doc = {
 const struct step chatbots_create_steps[] = {
     STEP(as_chatbots),   STEP(read_create),      /* 422 */
     STEP(load_fallback), STEP(require_fallback), /* 422 */
-    STEP(add_agent),     STEP(answer_create),    STEP_END,
+    STEP(add_agent),     STEP_ALWAYS(key_auth_forget),
+    STEP(answer_create), STEP_END,
 };
 
 const struct route_doc chatbots_create_doc = {
@@ -468,7 +470,8 @@ const struct step agents_update_steps[] = {
     STEP(read_update),                           /* 422 */
     STEP(load_agent),    STEP(check_update),     /* 404, 422 */
     STEP(load_fallback), STEP(require_fallback), /* 422 */
-    STEP(save_update),   STEP(require_agent),    /* deleted meanwhile */
+    STEP(save_update),   STEP_ALWAYS(key_auth_forget),
+    STEP(require_agent), /* deleted meanwhile */
     STEP(answer_agent),  STEP_END,
 };
 
@@ -483,7 +486,8 @@ const struct step chatbots_update_steps[] = {
     STEP(as_chatbots),   STEP(read_update),      /* 422 */
     STEP(load_agent),    STEP(check_update),     /* 404, 422 */
     STEP(load_fallback), STEP(require_fallback), /* 422 */
-    STEP(save_update),   STEP(require_agent),    /* deleted meanwhile */
+    STEP(save_update),   STEP_ALWAYS(key_auth_forget),
+    STEP(require_agent), /* deleted meanwhile */
     STEP(answer_agent),  STEP_END,
 };
 
@@ -519,6 +523,7 @@ static void answer_delete(struct flow *f)
 
 const struct step agents_delete_steps[] = {
     STEP(delete_agent),
+    STEP_ALWAYS(key_auth_forget),
     STEP(answer_delete), /* 404 */
     STEP_END,
 };
@@ -532,6 +537,7 @@ const struct route_doc agents_delete_doc = {
 const struct step chatbots_delete_steps[] = {
     STEP(as_chatbots),
     STEP(delete_agent),
+    STEP_ALWAYS(key_auth_forget),
     STEP(answer_delete), /* 404 */
     STEP_END,
 };

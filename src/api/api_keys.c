@@ -2,12 +2,12 @@
  * fewer fields, and the revoked ones stay in the list. */
 #include "api_keys.h"
 
-#include "account/revocation.h"
 #include "agent_check.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "base/rfc3339.h"
 #include "doc.h"
+#include "key_auth.h"
 
 #include <stddef.h>
 
@@ -342,37 +342,26 @@ static void revoke_key(struct flow *f)
 
     if (!input_path_id(req, 0, NO_KEY, &s->agent_id) || !input_path_id(req, 1, NO_KEY, &s->key_id))
         return;
-    s->now_us = clock_wall_us();
-
-    const struct db_arg revoke[] = {team_arg(req), db_uuid(id_str(&s->agent_id)),
-                                    db_uuid(id_str(&s->key_id)), db_time(s->now_us)};
-    const struct db_arg tell[] = {team_arg(req), db_uuid(id_str(&s->key_id)), db_time(s->now_us),
-                                  db_time(revocation_expiry(s->now_us))};
-    const struct db_call calls[] = {
-        {SQL_KEY_REVOKE, revoke, COUNT(revoke)},
-        {SQL_REVOKED_ADD_KEY, tell, COUNT(tell)},
-    };
-
-    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
+    db_query(&s->query, f, &req->arena, SQL_KEY_REVOKE,
+             DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id)), db_uuid(id_str(&s->key_id)),
+                     db_time(clock_wall_us())));
 }
 
 static void answer_revoke(struct flow *f)
 {
     struct request *req = request_of(f);
     struct api_keys *s = req->state;
-    int64_t expires_us = revocation_expiry(s->now_us);
 
     if (db_result_at(&s->query, 0)->n_changed == 0)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_KEY));
-    else if (!revocation_add(REVOKED_KEY, id_str(&s->key_id), expires_us, expires_us))
-        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
     else
         response_empty(req, 204);
 }
 
 const struct step api_keys_revoke_steps[] = {
     STEP(revoke_key),
-    STEP(answer_revoke), /* 404 */
+    STEP_ALWAYS(key_auth_forget), /* on every loop, before it is answered */
+    STEP(answer_revoke),          /* 404 */
     STEP_END,
 };
 

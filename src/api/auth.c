@@ -2,7 +2,7 @@
 #include "api/auth.h"
 
 #include "account/revocation.h"
-#include "account/token.h"
+#include "account/token_cache.h"
 #include "api/origin.h"
 #include "base/clock.h"
 #include "config/config.h"
@@ -122,7 +122,7 @@ static struct caller *find_caller(struct request *req, struct str token, struct 
 {
     struct caller who, *out;
 
-    if (!token_verify(token, clock_wall_us(), &who) || revocation_refuses(&who))
+    if (!token_check(token, clock_wall_us(), &who) || revocation_refuses(&who))
         return NULL;
     out = arena_alloc(&req->arena, sizeof(*out));
     if (out)

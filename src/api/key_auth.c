@@ -1,10 +1,9 @@
-/* API keys at the door: found by prefix, compared in constant time; each use is noted, once a
- * minute. */
+/* API keys at the door: remembered, or found by prefix and compared in constant time; each use is
+ * noted, once a minute. */
 #include "key_auth.h"
 
-#include "account/api_key.h"
 #include "account/rate.h"
-#include "account/revocation.h"
+#include "api/auth.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/json.h"
@@ -16,8 +15,6 @@
 #include <stdlib.h>
 
 #define MINUTE_MS  60000
-#define GOOD_MS    (10 * MINUTE_MS)
-#define MINUTE_US  (60 * INT64_C(1000000))
 #define MAX_DEPTH  8
 #define NO_KEY     "No API key was sent: it belongs into Authorization: Bearer, or X-API-Key"
 #define FLOODED    "Too many wrong API keys came from this address; wait a moment"
@@ -58,14 +55,14 @@ static void on_use_end(struct flow *f)
     free(u);
 }
 
-/* The row tells of other processes' notes, the rate of those that are under way. */
-static void note_use(const struct key_caller *caller)
+static void note_use(const struct key_auth *a)
 {
-    bool is_fresh = !db_is_null(caller->row, 0, BY_KEY_LAST_USED_AT) &&
-                    clock_wall_us() - db_get_int(caller->row, 0, BY_KEY_LAST_USED_AT) < MINUTE_US;
+    const struct key_caller *caller = &a->caller;
     struct key_use *u;
 
-    if (is_fresh || rate_take(RATE_KEY_USE, id_str(&caller->key_id), 1, MINUTE_MS) > 0)
+    if (!key_row_is_use_due(a->row, db_is_null(caller->row, 0, BY_KEY_LAST_USED_AT)
+                                        ? INT64_MIN
+                                        : db_get_int(caller->row, 0, BY_KEY_LAST_USED_AT)))
         return;
     u = calloc(1, sizeof(*u));
     if (!u)
@@ -91,70 +88,81 @@ static void refuse(struct key_auth *a)
 
 /* Who guesses does not lock out those who share the address and whose keys have been good lately.
  */
-static bool was_good(const char *hash)
-{
-    return rate_wait(RATE_GOOD_KEY, str_from(hash), 1, GOOD_MS) > 0;
-}
-
 static void load_key(struct flow *f)
 {
     struct key_auth *a = f->state;
-    unsigned wait_s = rate_wait(RATE_WRONG_KEYS, a->req->address_group, wrong_keys(), MINUTE_MS);
-    struct str prefix;
     struct api_key key;
     bool is_key = a->sent.ptr && api_key_read(a->sent, &key);
+    unsigned wait_s;
 
-    if (wait_s > 0 && !(is_key && was_good(key.hash))) {
+    if (is_key)
+        a->row = key_cache_find(&key, &a->req->arena, &a->look);
+    if (a->row)
+        return;
+    wait_s = rate_wait(RATE_WRONG_KEYS, a->req->address_group, wrong_keys(), MINUTE_MS);
+    if (wait_s > 0 && !a->look.was_good)
         flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, FLOODED));
-        return;
-    }
-    if (!a->sent.ptr) {
+    else if (!a->sent.ptr)
         flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, NO_KEY));
+    else if (!is_key)
+        refuse(a);
+    else if (!(a->key = arena_alloc(&a->req->arena, sizeof(key))))
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else
+        db_query(&a->query, f, &a->req->arena, SQL_KEY_BY_PREFIX,
+                 DB_ARGS(db_text(str_from(key.prefix))));
+    if (a->key)
+        *a->key = key;
+}
+
+static bool is_key_in(const struct key_auth *a, const struct db_result *row)
+{
+    return row->n_rows > 0 &&
+           crypto_equal(db_get_text(row, 0, BY_KEY_HASH), str_from(a->key->hash)) &&
+           !db_get_bool(row, 0, BY_KEY_IS_REVOKED) && db_get_bool(row, 0, BY_KEY_TEAM_ACTIVE);
+}
+
+/* The row that the database gave, if it is a good one. */
+static void take_row(struct flow *f)
+{
+    struct key_auth *a = f->state;
+    const struct db_result *row = a->query.result;
+    struct id team_id;
+
+    if (a->row)
         return;
-    }
-    if (!is_key) {
+    if (!is_key_in(a, row) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &team_id)) {
+        key_cache_drop(a->key);
         refuse(a);
         return;
     }
-    a->hash = arena_copy(&a->req->arena, str_from(key.hash));
-    prefix = str_from(key.prefix);
-    if (a->hash.ptr)
-        db_query(&a->query, f, &a->req->arena, SQL_KEY_BY_PREFIX, DB_ARGS(db_text(prefix)));
-    else
+    a->row = key_cache_put(a->key, &team_id, row, &a->look, &a->req->arena);
+    if (!a->row)
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
 }
 
-static bool is_in_force(const struct key_auth *a)
+static bool is_expired(const struct db_result *row)
 {
-    const struct db_result *row = a->query.result;
-
-    if (row->n_rows == 0 || !crypto_equal(db_get_text(row, 0, BY_KEY_HASH), a->hash))
-        return false;
-    if (!db_is_null(row, 0, BY_KEY_EXPIRES_AT) &&
-        db_get_int(row, 0, BY_KEY_EXPIRES_AT) <= clock_wall_us())
-        return false;
-    return !db_get_bool(row, 0, BY_KEY_IS_REVOKED) && db_get_bool(row, 0, BY_KEY_TEAM_ACTIVE) &&
-           !revocation_has(REVOKED_KEY, db_get_text(row, 0, BY_KEY_ID),
-                           db_get_int(row, 0, BY_KEY_CREATED_AT));
+    return !db_is_null(row, 0, BY_KEY_EXPIRES_AT) &&
+           db_get_int(row, 0, BY_KEY_EXPIRES_AT) <= clock_wall_us();
 }
 
 static void check_key(struct flow *f)
 {
     struct key_auth *a = f->state;
-    const struct db_result *row = a->query.result;
+    const struct db_result *row = key_row_result(a->row);
     struct key_caller *who = &a->caller;
     struct error err = NO_ERROR;
 
-    if (!is_in_force(a) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &who->team_id) ||
+    if (is_expired(row) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &who->team_id) ||
         !id_parse(db_get_text(row, 0, BY_KEY_AGENT_ID), &who->agent_id) ||
         !id_parse(db_get_text(row, 0, BY_KEY_ID), &who->key_id)) {
         refuse(a);
         return;
     }
     who->row = row;
-    (void)!rate_take(RATE_GOOD_KEY, a->hash, 1, GOOD_MS);
     if (!a->scope) {
-        note_use(who);
+        note_use(a);
         return;
     }
     if (!db_get_bool(row, 0, BY_KEY_AGENT_ACTIVE))
@@ -164,7 +172,7 @@ static void check_key(struct flow *f)
     if (is_error(err))
         flow_fail(f, err);
     else
-        note_use(who);
+        note_use(a);
 }
 
 /* A key that is for pages says for which; servers send no Origin, and pass. */
@@ -203,6 +211,7 @@ static void check_scope(struct flow *f)
 
 static const struct step key_steps[] = {
     STEP(load_key),    /* 401, 429 */
+    STEP(take_row),    /* 401 */
     STEP(check_key),   /* 401; 403: the agent is switched off */
     STEP(check_page),  /* 403 */
     STEP(check_scope), /* 403 */
@@ -226,4 +235,12 @@ void key_auth_try(struct key_auth *a, struct flow *f, struct request *req, struc
 {
     prepare(a, req, sent, scope);
     flow_try(f, &a->sub, key_steps, a);
+}
+
+void key_auth_forget(struct flow *f)
+{
+    const struct caller *who = request_of(f)->caller;
+
+    if (who)
+        key_cache_forget_team(&who->team_id);
 }

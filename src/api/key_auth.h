@@ -3,6 +3,7 @@
 #ifndef AERIE_SRC_API_KEY_AUTH_H
 #define AERIE_SRC_API_KEY_AUTH_H
 
+#include "account/key_cache.h"
 #include "base/id.h"
 #include "db/db.h"
 #include "http/http.h"
@@ -30,7 +31,8 @@ enum key_auth_column {
 
 struct key_caller {
     struct id team_id, agent_id, key_id;
-    const struct db_result *row; /* of KEY_BY_PREFIX: the key's agent is in it */
+    const struct db_result
+        *row; /* of KEY_BY_PREFIX: the key's agent is in it; the request's arena's */
 };
 
 /* In the request's state or arena, all-zero. */
@@ -41,17 +43,23 @@ struct key_auth {
     struct str sent;
     const char *scope;
     struct db_query query;
-    struct str hash; /* of the key that was sent */
+    struct api_key *key; /* that was sent; NULL: it was remembered */
+    struct key_look look;
+    struct key_row *row;
 };
 
 /* From a step, one operation: settles whose key it is and whether it has the scope. sent ptr NULL:
- * none was; scope NULL: only whose key it is is asked. Ends with ERR_UNAUTHORIZED; ERR_FORBIDDEN: no such scope,
- * another page than the key's, or its agent is switched off; ERR_RATE_LIMITED: too many wrong keys
- * from this address. */
+ * none was; scope NULL: only whose key it is is asked. Ends with ERR_UNAUTHORIZED; ERR_FORBIDDEN:
+ * no such scope, another page than the key's, or its agent is switched off; ERR_RATE_LIMITED: too
+ * many wrong keys from this address. */
 void key_auth_start(struct key_auth *a, struct flow *f, struct request *req, struct str sent,
                     const char *scope);
 /* The same, but the operation ends well and a->sub.flow.err tells how it went. */
 void key_auth_try(struct key_auth *a, struct flow *f, struct request *req, struct str sent,
                   const char *scope);
+
+/* A step for every table that writes what rows of the team's keys say: agents, API keys, keys of
+ * providers. STEP_ALWAYS, as what was written stays though the client leaves. */
+void key_auth_forget(struct flow *f);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "config/seal.h"
 #include "doc.h"
+#include "key_auth.h"
 #include "upstream/upstream.h"
 
 #include <stddef.h>
@@ -169,9 +170,8 @@ static void answer_key(struct flow *f)
 }
 
 const struct step provider_keys_create_steps[] = {
-    STEP(read_key), /* 422 */
-    STEP(add_key),
-    STEP(answer_key), /* 409 */
+    STEP(read_key),                                                 /* 422 */
+    STEP(add_key),  STEP_ALWAYS(key_auth_forget), STEP(answer_key), /* 409 */
     STEP_END,
 };
 const struct route_doc provider_keys_create_doc = {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, test } from 'node:test';
 import { Aerie, isTime, isUuid, PASSWORD, unique } from '../tools/aerie.mjs';
 import { multipart } from '../tools/http.mjs';
@@ -190,6 +191,33 @@ test('logout_ends_the_token_on_every_loop_at_once', async () => {
   assert.ok(answers.every((a) => a.status === 401), answers.map((a) => a.status).join());
   assert.equal((await aerie.request('POST', '/api/auth/refresh', { json: { refresh_token: user.refreshToken } })).status, 401);
   assert.equal((await other.get('/api/auth/me')).status, 200, 'another login of the same user lives on');
+});
+
+test('two_tokens_in_turn_on_one_connection_are_two_callers_and_a_dead_one_is_nobody', async () => {
+  const keeping = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  const ports = new Set();
+  keeping.on('free', (socket) => ports.add(socket.localPort));
+  const [one, two] = [await aerie.user(), await aerie.user()];
+  const me = (user, more) => aerie.request('GET', '/api/auth/me', { token: user.token, agent: keeping, ...more });
+  try {
+    for (let i = 0; i < 3; i++) {
+      for (const user of [one, two]) assert.equal((await me(user)).json.id, user.me.id);
+      assert.equal((await me(one, { token: undefined, cookie: `access_token=${two.token}` })).json.id, two.me.id);
+      assert.equal((await me(one, { token: `${one.token.slice(0, -2)}AA` })).status, 401);
+      assert.equal((await me(one, { token: undefined })).status, 401, 'a token counts for its own request only');
+    }
+    assert.equal((await aerie.request('POST', '/api/auth/logout', { token: one.token, agent: keeping })).status, 204);
+    assert.equal((await me(one)).status, 401);
+    assert.equal((await me(two)).json.id, two.me.id);
+    const second = await aerie.login(two.email);
+    assert.equal((await me(second)).json.id, two.me.id);
+    assert.equal((await second.put('/api/auth/me', { password: 'another password', current_password: PASSWORD })).status, 200);
+    assert.equal((await me(two)).status, 401, 'the login before the new password');
+    assert.equal((await me(second)).status, 200, 'the one that changed it');
+    assert.equal(ports.size, 1, 'all of it went over one connection');
+  } finally {
+    keeping.destroy();
+  }
 });
 
 test('the_profile_changes_what_is_given_and_the_password_needs_the_old_one', async () => {

@@ -1,7 +1,7 @@
 // What an API key may do: its scopes, its pages, its life.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Aerie, isTime } from '../tools/aerie.mjs';
+import { Aerie, isTime, withinASecond } from '../tools/aerie.mjs';
 
 let aerie;
 let agent;
@@ -77,6 +77,84 @@ test('who_guesses_keys_waits_and_locks_out_nobody_who_was_there_before', async (
     assert.equal((await ask(known)).status, 200);
   } finally {
     await limited.stop();
+  }
+});
+
+const models = (key, server = aerie) => server.request('GET', '/v1/models', { headers: { authorization: `Bearer ${key}` } });
+/** Used on every loop, so that whatever is remembered is. */
+async function warm(key, server = aerie) {
+  for (const answer of await Promise.all(Array.from({ length: 12 }, () => models(key, server)))) assert.equal(answer.status, 200, answer.text);
+}
+/** Every one of many callers, on any loop, gets this answer now. */
+async function allGet(status, key, what) {
+  for (const answer of await Promise.all(Array.from({ length: 12 }, () => models(key)))) assert.equal(answer.status, status, what);
+}
+
+test('what_the_server_itself_changes_about_a_warm_key_counts_at_once', async () => {
+  const own = await aerie.admin.agent({ provider: 'echo' });
+  const [kept, revoked] = [await keyWith({}, own), await keyWith({}, own)];
+  await Promise.all([warm(kept.api_key), warm(revoked.api_key)]);
+  assert.equal((await aerie.admin.delete(`/api/agents/${own.id}/api-keys/${revoked.id}`)).status, 204);
+  await allGet(401, revoked.api_key, 'revoked');
+  await allGet(200, kept.api_key, 'the other one');
+  assert.equal((await aerie.admin.put(`/api/agents/${own.id}`, { is_active: false })).status, 200);
+  await allGet(403, kept.api_key, 'its agent is off');
+  assert.equal((await aerie.admin.put(`/chatbots/${own.id}`, { is_active: true })).status, 200);
+  await allGet(200, kept.api_key, 'its agent is on');
+  assert.equal((await aerie.admin.put(`/api/agents/${own.id}`, { name: 'Another name' })).status, 200);
+  const ask = () => aerie.request('POST', '/v1/chat/completions', { headers: { authorization: `Bearer ${kept.api_key}` }, json: { model: 'Another name', messages: [{ role: 'user', content: 'hi' }] } });
+  assert.equal((await ask()).status, 200);
+  const twin = await aerie.admin.agent({ provider: 'echo', name: 'Another name' });
+  assert.equal((await ask()).status, 404, 'the name is not one agent’s any more');
+  assert.equal((await aerie.admin.delete(`/api/agents/${twin.id}`)).status, 204);
+  assert.equal((await ask()).status, 200);
+  assert.equal((await aerie.admin.delete(`/api/agents/${own.id}`)).status, 204);
+  await allGet(401, kept.api_key, 'its agent is gone');
+});
+
+test('what_another_process_changes_about_a_warm_key_counts_within_a_second', async () => {
+  const gone = async (change, status = 401) => {
+    const { api_key, id } = await keyWith({});
+    await warm(api_key);
+    change(id);
+    await withinASecond(async () => (await models(api_key)).status === status, change);
+    await allGet(status, api_key, change);
+  };
+  const past = aerie.database.kind === 'sqlite' ? '1000000' : 'to_timestamp(1)';
+  await gone((id) => aerie.database.query(`update api_keys set revoked_at = created_at where id = '${id}'`));
+  await gone((id) => aerie.database.query(`update api_keys set expires_at = ${past} where id = '${id}'`));
+  await gone((id) => aerie.database.query(`delete from api_keys where id = '${id}'`));
+});
+
+test('a_warm_key_that_was_idle_meanwhile_is_looked_up_again', async () => {
+  const { api_key, id } = await keyWith({});
+  await warm(api_key);
+  aerie.database.query(`update api_keys set revoked_at = created_at where id = '${id}'`);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  assert.equal((await models(api_key)).status, 401);
+});
+
+test('a_warm_key_expires_on_time', async () => {
+  const { api_key } = await keyWith({ expires_at: new Date(Date.now() + 1500).toISOString() });
+  await warm(api_key);
+  let last;
+  for (const end = Date.now() + 1450; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 50))) last = (await models(api_key)).status;
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.deepEqual([last === 200 || last === 401, (await models(api_key)).status], [true, 401]);
+});
+
+test('more_keys_than_are_remembered_all_work', async () => {
+  const small = await Aerie.start({ env: { LIMITS__REMEMBERED_KEYS: 16, LIMITS__REMEMBERED_TOKENS: 16 } });
+  try {
+    const own = await small.admin.agent({ provider: 'echo' });
+    const keys = await Promise.all(Array.from({ length: 60 }, async () => (await small.admin.post(`/api/agents/${own.id}/api-keys`, {})).json));
+    for (let round = 0; round < 2; round++) for (const answer of await Promise.all(keys.map(({ api_key }) => models(api_key, small)))) assert.equal(answer.status, 200);
+    assert.equal((await small.admin.delete(`/api/agents/${own.id}/api-keys/${keys[3].id}`)).status, 204);
+    assert.deepEqual((await Promise.all(keys.map(({ api_key }) => models(api_key, small)))).map((a) => a.status).indexOf(401), 3);
+    const users = await Promise.all(Array.from({ length: 24 }, () => small.user()));
+    for (const user of users) assert.equal((await user.get('/api/auth/me')).json.id, user.me.id);
+  } finally {
+    await small.stop();
   }
 });
 

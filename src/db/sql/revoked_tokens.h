@@ -15,14 +15,6 @@ STATEMENT(REVOKED_ADD_OTHER_LOGINS, SQL_WRITE, NULL,
           "SELECT DISTINCT team_id, 'family', family, $4, $5 "
           "FROM refresh_tokens WHERE team_id = $1 AND user_id = $2 AND family <> $3 "
           "RETURNING subject")
-/* an API key that this batch has revoked at $3 */
-STATEMENT(REVOKED_ADD_KEY, SQL_WRITE, NULL,
-          "INSERT INTO revoked_tokens (team_id, kind, subject, before, expires_at) "
-          "SELECT team_id, 'key', id, $3::timestamptz, $4::timestamptz FROM api_keys "
-          "WHERE team_id = $1 AND id = $2 AND revoked_at = $3",
-          "INSERT INTO revoked_tokens (team_id, kind, subject, before, expires_at) "
-          "SELECT team_id, 'key', id, $3, $4 FROM api_keys "
-          "WHERE team_id = $1 AND id = $2 AND revoked_at = $3")
 /* a user that this batch has changed at $3 */
 STATEMENT(REVOKED_ADD_USER_CHANGED, SQL_WRITE, NULL,
           "INSERT INTO revoked_tokens (team_id, kind, subject, before, expires_at) "

@@ -62,13 +62,13 @@ static void each_kind_refuses_what_was_issued_before(void **state)
 static void kinds_and_subjects_do_not_mix(void **state)
 {
     (void)state;
-    assert_true(revocation_add(REVOKED_KEY, id_str(&who.user_id), 2000, 5000));
+    assert_true(revocation_add(REVOKED_FAMILY, id_str(&who.user_id), 2000, 5000));
     assert_true(revocation_add(REVOKED_USER, id_str(&who.team_id), 2000, 5000));
     assert_false(revocation_refuses(&who));
-    assert_true(revocation_has(REVOKED_KEY, id_str(&who.user_id), 1999));
-    assert_false(revocation_has(REVOKED_KEY, id_str(&who.family), 0));
-    assert_false(revocation_add(REVOKED_KEY, STR("no id"), 2000, 5000));
-    assert_false(revocation_has(REVOKED_KEY, STR(""), 0));
+    assert_true(revocation_has(REVOKED_FAMILY, id_str(&who.user_id), 1999));
+    assert_false(revocation_has(REVOKED_FAMILY, id_str(&who.team_id), 0));
+    assert_false(revocation_add(REVOKED_FAMILY, STR("no id"), 2000, 5000));
+    assert_false(revocation_has(REVOKED_FAMILY, STR(""), 0));
 }
 
 static void of_two_the_later_moment_counts(void **state)

@@ -1,6 +1,6 @@
 /* The door: whom it lets in, by which credentials, from which page. */
 #include "account/revocation.h"
-#include "account/token.h"
+#include "account/token_cache.h"
 #include "api/auth.h"
 #include "base/clock.h"
 
@@ -25,12 +25,14 @@ static int set_up(void **state)
     fake.route.who = WHO_USER;
     fake.req.method = HTTP_GET;
     fake.headers[0] = (struct fake_row){"Host", "aerie.example:8000"};
-    return is_error(revocation_open());
+    fake_config.limits.remembered_tokens = 16;
+    return is_error(revocation_open()) || is_error(token_cache_open());
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    token_cache_close();
     revocation_close();
     fake_deinit(&fake);
     arena_free(&arena);

@@ -1,0 +1,69 @@
+/* Callers by the hashes of their tokens. */
+#include "account/token_cache.h"
+
+#include "base/cache.h"
+#include "base/crypto.h"
+#include "config/config.h"
+
+struct entry {
+    struct cache_entry cached;
+    struct caller who;
+};
+
+static struct cache tokens; /* opened once, before the loops run */
+
+static bool find(const char key[CACHE_KEY_BYTES], struct caller *out)
+{
+    struct cache_shard *s = cache_lock(&tokens, key);
+    struct entry *e = (struct entry *)cache_find(s, key);
+
+    if (e) {
+        cache_use(s, &e->cached);
+        *out = e->who;
+    }
+    cache_unlock(s);
+    return e != NULL;
+}
+
+static void put(const char key[CACHE_KEY_BYTES], const struct caller *who)
+{
+    struct cache_shard *s = cache_lock(&tokens, key);
+    struct entry *e = (struct entry *)cache_find_or_add(&tokens, s, key);
+
+    if (e) /* else it is verified again */
+        e->who = *who;
+    cache_unlock(s);
+}
+
+bool token_check(struct str token, int64_t now_us, struct caller *out)
+{
+    char key[CACHE_KEY_BYTES];
+
+    if (token.len == 0 || token.len > TOKEN_MAX_BYTES)
+        return false;
+    crypto_sha256(token, (unsigned char *)key);
+    /* The clock may have gone back since: then the claims are read again. */
+    if (find(key, out) && now_us >= out->issued_at_us)
+        return now_us < out->expires_at_us;
+    if (!token_verify(token, now_us, out))
+        return false;
+    put(key, out);
+    return true;
+}
+
+size_t token_cache_count(void)
+{
+    return cache_count(&tokens);
+}
+
+struct error token_cache_open(void)
+{
+    return cache_open(&tokens, config()->limits.remembered_tokens, sizeof(struct entry), NULL)
+               ? NO_ERROR
+               : ERROR(ERR_NO_MEMORY, 0, NULL);
+}
+
+void token_cache_close(void)
+{
+    cache_close(&tokens);
+}
