@@ -31,17 +31,22 @@ static void list_read(struct flow *f)
         s->search = str_trim(request_query(req, "q"));
 }
 
+/* The results of a list without q. */
+enum list_result { LIST_CHATS, LIST_COUNT, LIST_MESSAGES };
+
 static void query_page(struct flow *f)
 {
     struct request *req = request_of(f);
     struct chats_list *s = req->state;
     const struct db_arg page[] = {team_arg(req),    user_arg(req),     db_bool(s->with_archived),
                                   db_int(s->limit), db_int(s->offset), db_int(s->n_messages)};
+    const struct db_call calls[] = {
+        [LIST_CHATS] = {SQL_CHAT_LIST, page, 5},
+        [LIST_COUNT] = {SQL_CHAT_COUNT, page, 3},
+        [LIST_MESSAGES] = {SQL_CHAT_LIST_MESSAGES, page, 6},
+    };
 
-    db_query(&s->count, f, &req->arena, SQL_CHAT_COUNT, page, 3);
-    db_query(&s->chats, f, &req->arena, SQL_CHAT_LIST, page, 5);
-    if (s->n_messages > 0)
-        db_query(&s->messages, f, &req->arena, SQL_CHAT_LIST_MESSAGES, page, 6);
+    db_batch(&s->chats, f, &req->arena, calls, s->n_messages > 0 ? 3 : 2);
 }
 
 static void list_query(struct flow *f)
@@ -106,21 +111,29 @@ static int64_t list_total(const struct chats_list *s)
     const struct db_result *chats = s->chats.result;
 
     if (s->search.len == 0)
-        return db_get_int(s->count.result, 0, 0);
+        return db_get_int(db_result_at(&s->chats, LIST_COUNT), 0, 0);
     return chats && chats->n_rows > 0 ? db_get_int(chats, 0, CHAT_TOTAL) : 0;
+}
+
+/* NULL: none were asked for, or found. */
+static const struct db_result *list_messages(const struct chats_list *s)
+{
+    if (s->search.len > 0)
+        return s->messages.result;
+    return s->n_messages > 0 ? db_result_at(&s->chats, LIST_MESSAGES) : NULL;
 }
 
 static void list_answer(struct flow *f)
 {
     struct request *req = request_of(f);
     struct chats_list *s = req->state;
-    const struct db_result *chats = s->chats.result;
+    const struct db_result *chats = s->chats.result, *messages = list_messages(s);
     struct buf out = {0};
     struct json j = {.buf = &out};
 
     json_begin_array(&j);
     for (size_t row = 0; chats && row < chats->n_rows; row++)
-        chat_write(&j, chats, row, s->messages.result);
+        chat_write(&j, chats, row, messages);
     json_end_array(&j);
     answer_set_total(req, list_total(s));
     answer_json(req, 200, &out);

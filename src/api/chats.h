@@ -9,7 +9,7 @@ struct chats_list {
     int64_t limit, offset, n_messages;
     bool with_archived;
     struct str search;
-    struct db_query count, chats, messages, feed;
+    struct db_query chats, messages, feed; /* without q all is in chats: see enum list_result */
 };
 extern const struct step chats_list_steps[];
 

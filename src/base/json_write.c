@@ -66,10 +66,19 @@ void json_end_array(struct json *j)
 
 void json_key(struct json *j, const char *name)
 {
-    comma(j);
-    buf_append_char(j->buf, '"');
-    buf_append_str(j->buf, str_from(name));
-    buf_append_str(j->buf, STR("\":"));
+    size_t len = strlen(name);
+    char *at;
+
+    if (!buf_reserve(j->buf, len + 4)) /* of a comma, quotes and a colon */
+        return;
+    at = j->buf->data + j->buf->len;
+    if (j->needs_comma)
+        *at++ = ',';
+    *at++ = '"';
+    at = (char *)memcpy(at, name, len) + len;
+    *at++ = '"';
+    *at++ = ':';
+    j->buf->len = (size_t)(at - j->buf->data);
     j->needs_comma = false;
 }
 

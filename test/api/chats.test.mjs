@@ -59,6 +59,23 @@ test('a_chat_needs_an_agent_of_the_team', async () => {
   assert.ok([404, 422].includes(theirs.status), String(theirs.status));
 });
 
+test('chats_of_one_moment_have_an_order_too_and_bring_their_last_messages', async () => {
+  const user = await aerie.user();
+  const chats = [];
+  for (let i = 0; i < 7; i++) chats.push(await user.chat(agent, { title: `chat ${i}` }));
+  for (const i of [1, 4]) for (const word of ['one', 'two', 'three']) await user.ask(chats[i], word);
+  aerie.database.query(`update chats set updated_at = (select max(updated_at) from chats where owner_id = '${user.me.id}') where owner_id = '${user.me.id}'`);
+  const expected = chats.map((c) => c.id).sort().reverse();
+  const paged = [];
+  for (let offset = 0; offset < 8; offset += 2) paged.push(...(await user.get(`/api/chats?limit=2&offset=${offset}&messages=3`)).json);
+  assert.deepEqual(paged.map((c) => c.id), expected);
+  for (const chat of paged) {
+    const whole = (await user.get(`/api/chats/${chat.id}`)).json;
+    assert.equal(chat.message_count, [1, 4].some((i) => chats[i].id === chat.id) ? 6 : 0);
+    assert.deepEqual(chat.messages, whole.messages.slice(-3));
+  }
+});
+
 test('chats_are_listed_by_their_last_change_in_pages', async () => {
   const user = await aerie.user();
   const chats = [];

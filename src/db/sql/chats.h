@@ -15,21 +15,31 @@ STATEMENT(CHAT_GET, SQL_READ, NULL,
           NULL)
 STATEMENT(CHAT_COUNT, SQL_READ, NULL,
           "SELECT count(*) FROM chats WHERE team_id = $1 AND owner_id = $2 AND (NOT is_archived OR $3)", NULL)
+/* PostgreSQL would count the messages of the chats before the page, too: there it is cut first. */
 STATEMENT(CHAT_LIST, SQL_READ, NULL,
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id)"
+          " FROM (SELECT * FROM chats WHERE team_id = $1 AND owner_id = $2 AND (NOT is_archived OR $3)"
+          "  ORDER BY updated_at DESC, id DESC LIMIT $4 OFFSET $5) c"
+          " ORDER BY c.updated_at DESC, c.id DESC",
+          "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
+          " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id)"
           " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND (NOT c.is_archived OR $3)"
-          " ORDER BY c.updated_at DESC, c.id DESC LIMIT $4 OFFSET $5",
-          NULL)
-/* The latest $6 messages of each chat of the same page, oldest first. */
+          " ORDER BY c.updated_at DESC, c.id DESC LIMIT $4 OFFSET $5")
+/* The latest $6 messages of each chat of the same page, oldest first. CROSS JOIN: the page comes row by row, and is not
+ * gathered in a table of its own. */
 STATEMENT(CHAT_LIST_MESSAGES, SQL_READ, NULL,
           "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata"
           " FROM (SELECT id FROM chats WHERE team_id = $1 AND owner_id = $2 AND (NOT is_archived OR $3)"
-          "  ORDER BY updated_at DESC, id DESC LIMIT $4 OFFSET $5) c JOIN messages m ON m.chat_id = c.id"
+          "  ORDER BY updated_at DESC, id DESC LIMIT $4 OFFSET $5) c"
+          " CROSS JOIN LATERAL (SELECT * FROM messages n WHERE n.chat_id = c.id ORDER BY n.seq DESC LIMIT $6) m"
+          " ORDER BY m.chat_id, m.seq",
+          "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata"
+          " FROM (SELECT id FROM chats WHERE team_id = $1 AND owner_id = $2 AND (NOT is_archived OR $3)"
+          "  ORDER BY updated_at DESC, id DESC LIMIT $4 OFFSET $5) c CROSS JOIN messages m ON m.chat_id = c.id"
           " WHERE m.seq > coalesce((SELECT n.seq FROM messages n WHERE n.chat_id = c.id"
           "  ORDER BY n.seq DESC LIMIT 1 OFFSET $6), 0)"
-          " ORDER BY m.chat_id, m.seq",
-          NULL)
+          " ORDER BY m.chat_id, m.seq")
 STATEMENT(CHAT_UPDATE, SQL_WRITE, NULL,
           "UPDATE chats SET title = coalesce($4, title), metadata = coalesce($5, metadata),"
           " is_archived = coalesce($6, is_archived), updated_at = $7"
