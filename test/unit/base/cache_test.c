@@ -3,6 +3,7 @@
 
 #include "../cmocka_all.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define ENTRIES 64
@@ -13,7 +14,7 @@ struct element {
 };
 
 static struct cache cache;
-static size_t n_dropped;
+static atomic_size_t n_dropped; /* elements of several shards go at once */
 
 static void on_drop(struct cache_entry *e)
 {
