@@ -209,6 +209,7 @@ static void answer_delete(struct flow *f)
 
 const struct step provider_keys_delete_steps[] = {
     STEP(delete_key),
+    STEP_ALWAYS(key_auth_forget),
     STEP(answer_delete), /* 404 */
     STEP_END,
 };
