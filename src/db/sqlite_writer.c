@@ -28,11 +28,11 @@ static void roll_back(struct sqlite_conn *c)
  * savepoint for that, which costs each batch more than the rare failure is worth. */
 static bool run_task(struct sqlite_conn *c, struct db_task *t)
 {
-    const bool is_one = t->n_calls == 1 && !c->stmts[t->calls[0].sql][1];
-    bool ok = true;
+    bool ok = true, is_one;
 
     for (size_t i = 0; i < t->n_calls && ok; i++)
         ok = sqlite_conn_run(c, t, &t->calls[i]);
+    is_one = t->n_calls == 1 && !c->stmts[t->calls[0].sql][1]; /* known once it is prepared */
     return (ok || is_one) && !sqlite3_get_autocommit(c->db);
 }
 

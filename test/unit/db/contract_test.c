@@ -211,11 +211,10 @@ static void a_batch_happens_as_a_whole_or_not_at_all(struct harness *h)
     call_free(&c);
 }
 
-static void a_statement_of_two_happens_as_a_whole_or_not_at_all(struct harness *h)
+/* The second is the one that fails. */
+static void run_beside_a_failure(struct harness *h, const struct db_call *first,
+                                 const struct db_call *bad, const struct db_call *next)
 {
-    const struct db_call first[] = {CALL(THING_PAIR, db_int(1), db_int(2))},
-                         bad[] = {CALL(THING_PAIR, db_int(3), db_int(2))},
-                         next[] = {CALL(THING_PAIR, db_int(4), db_int(5))};
     struct call a, b, c;
 
     call_start(&a, first, 1);
@@ -227,10 +226,29 @@ static void a_statement_of_two_happens_as_a_whole_or_not_at_all(struct harness *
     assert_int_equal(a.err.status, OK);
     assert_int_equal(b.err.status, ERR_DB);
     assert_int_equal(c.err.status, OK);
-    assert_int_equal(count(h), 4);
     call_free(&a);
     call_free(&b);
     call_free(&c);
+}
+
+static void a_statement_of_two_happens_as_a_whole_or_not_at_all(struct harness *h)
+{
+    const struct db_call first = CALL(THING_PAIR, db_int(1), db_int(2)),
+                         bad = CALL(THING_PAIR, db_int(3), db_int(2)),
+                         next = CALL(THING_PAIR, db_int(4), db_int(5));
+
+    run_beside_a_failure(h, &first, &bad, &next);
+    assert_int_equal(count(h), 4);
+}
+
+static void a_statement_of_two_that_fails_when_it_is_first_used_leaves_nothing(struct harness *h)
+{
+    const struct db_call first = CALL(THING_NAME, db_int(2), db_text(STR("a"))),
+                         bad = CALL(THING_PAIR, db_int(3), db_int(2)),
+                         next = CALL(THING_NAME, db_int(4), db_text(STR("b")));
+
+    run_beside_a_failure(h, &first, &bad, &next);
+    assert_int_equal(count(h), 2);
 }
 
 static void a_write_is_seen_by_a_read_begun_after_its_end(struct harness *h)
@@ -508,6 +526,7 @@ static void a_blocking_statement_tells_its_error(struct harness *h)
     X(a_large_text_goes_both_ways)                                                                 \
     X(a_query_may_be_used_again)                                                                   \
     X(a_statement_of_two_happens_as_a_whole_or_not_at_all)                                         \
+    X(a_statement_of_two_that_fails_when_it_is_first_used_leaves_nothing)                          \
     X(a_statement_that_runs_too_long_is_ended)                                                     \
     X(a_write_goes_on_when_its_flow_has_failed)                                                    \
     X(a_write_is_seen_by_a_read_begun_after_its_end)                                               \
