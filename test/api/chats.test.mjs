@@ -172,6 +172,18 @@ test('search_finds_whole_words_in_titles_and_messages_alike_on_both_databases', 
   assert.deepEqual((await stranger.get('/api/chats?q=giraffe')).json, []);
 });
 
+test('a_search_finds_what_another_server_is_putting_into_the_index', async () => {
+  if (aerie.database.kind === 'sqlite') return; // it has one writer
+  const user = await aerie.user();
+  const chat = await user.chat(agent, { title: 'Plain' });
+  await user.ask(chat, 'an okapi');
+  const held = aerie.database.hold(`begin; update messages set is_indexed = false where content = 'an okapi'; commit;
+    begin; select id from messages where content = 'an okapi' for update; select pg_sleep(2); commit`);
+  await sleep(700);
+  assert.deepEqual((await user.get('/api/chats?q=okapi')).json.map((c) => c.title), ['Plain']);
+  await held;
+});
+
 test('a_chat_is_exported_in_three_formats', async () => {
   const user = await aerie.user();
   const chat = await user.chat(agent, { title: 'Export / me "now"' });

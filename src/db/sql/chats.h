@@ -61,14 +61,18 @@ STATEMENT(CHAT_DROP_EMPTY, SQL_WRITE, NULL,
           "DELETE FROM chats WHERE team_id = $1 AND id = $2"
           " AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat_id = $2)",
           NULL)
-/* $6: what was searched for; on SQLite a query in FTS5's language. */
+/* $6: what was searched for; on SQLite a query in FTS5's language. PostgreSQL also looks at the latest that are not in its
+ * index: another may be putting them there right now. */
 STATEMENT(CHAT_SEARCH, SQL_SLOW, NULL,
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id), count(*) OVER ()"
           " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND (NOT c.is_archived OR $3)"
           " AND (aerie_words(c.title) @@ aerie_query($6) OR c.id IN (SELECT m.chat_id FROM messages m"
           "  JOIN chats o ON o.id = m.chat_id WHERE m.team_id = $1 AND o.owner_id = $2"
-          "  AND m.is_indexed AND aerie_words(m.content) @@ aerie_query($6)))"
+          "  AND m.is_indexed AND aerie_words(m.content) @@ aerie_query($6) UNION ALL SELECT w.chat_id FROM"
+          "  (SELECT n.chat_id, n.content FROM messages n JOIN chats o ON o.id = n.chat_id WHERE n.team_id = $1"
+          "   AND o.owner_id = $2 AND NOT n.is_indexed AND n.status <> 'streaming' ORDER BY n.id DESC LIMIT 1000) w"
+          "  WHERE aerie_words(w.content) @@ aerie_query($6)))"
           " ORDER BY c.updated_at DESC, c.id DESC LIMIT $4 OFFSET $5",
           "SELECT c.id, c.team_id, c.user_id, c.agent_id, c.title, c.metadata, c.is_archived, c.created_at, c.updated_at,"
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id), count(*) OVER ()"
