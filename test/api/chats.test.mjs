@@ -184,6 +184,19 @@ test('a_search_finds_what_another_server_is_putting_into_the_index', async () =>
   await held;
 });
 
+test('a_search_finds_the_latest_however_much_waits_for_the_index', async () => {
+  const user = await aerie.user();
+  const [old, chat] = [await user.chat(agent, { title: 'Old' }), await user.chat(agent, { title: 'New' })];
+  const [rows, number, time] = aerie.database.kind === 'sqlite'
+    ? ['with recursive n (i) as (select 1 union all select i + 1 from n where i < 6000)', "printf('%012d', i)", '1']
+    : ['with n as (select generate_series(1, 6000) i)', "lpad(i::text, 12, '0')", 'now()'];
+  const id = `'0191d3c5-7b1a-7c00-8000-' || ${number}`;
+  aerie.database.query(`${rows} insert into messages (id, team_id, chat_id, seq, role, content, status, created_at)
+    select ${aerie.database.kind === 'sqlite' ? id : `(${id})::uuid`}, c.team_id, c.id, i, 'user', 'long ago', 'complete', ${time} from n, chats c where c.id = '${old.id}'`);
+  await user.ask(chat, 'a quokka');
+  assert.deepEqual((await user.get('/api/chats?q=quokka')).json.map((c) => c.title), ['New']);
+});
+
 test('a_chat_is_exported_in_three_formats', async () => {
   const user = await aerie.user();
   const chat = await user.chat(agent, { title: 'Export / me "now"' });
