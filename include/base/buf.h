@@ -22,6 +22,9 @@ void buf_init(struct buf *b, size_t max_bytes);
 void buf_deinit(struct buf *b); /* frees; all-zero afterwards but for max_bytes */
 void buf_clear(struct buf *b);  /* keeps the memory, forgets failed */
 bool buf_reserve(struct buf *b, size_t more_bytes);
+/* For what stays long and is there often: when it must grow, then to more_bytes and, where the
+ * bound allows, spare_bytes above, where buf_reserve() doubles. */
+bool buf_reserve_spare(struct buf *b, size_t more_bytes, size_t spare_bytes);
 void buf_append_slowly(struct buf *b, const void *data, size_t len); /* for buf_append() alone */
 void buf_append_decimal(struct buf *b, uint64_t n);
 void buf_append_hex(struct buf *b, uint64_t n); /* lower case */

@@ -24,24 +24,21 @@ void buf_clear(struct buf *b)
     b->failed = false;
 }
 
-/* The memory is one byte larger than cap, so that vsnprintf() finds a place for its NUL. */
-bool buf_reserve(struct buf *b, size_t more_bytes)
+/* need: what is in it, and more. */
+static bool may_hold(struct buf *b, size_t more_bytes, size_t *need)
 {
-    size_t need, cap;
-    char *data;
-
     if (b->failed)
         return false;
-    if (__builtin_add_overflow(b->len, more_bytes, &need) || need >= SIZE_MAX / 2 ||
-        (b->max_bytes && need > b->max_bytes)) {
-        b->failed = true;
-        return false;
-    }
-    if (b->data && need <= b->cap)
-        return true;
-    cap = b->cap ? b->cap * 2 : BUF_FIRST_BYTES;
-    if (cap < need)
-        cap = need;
+    b->failed = __builtin_add_overflow(b->len, more_bytes, need) || *need >= SIZE_MAX / 2 ||
+                (b->max_bytes && *need > b->max_bytes);
+    return !b->failed;
+}
+
+/* The memory is one byte larger than cap, so that vsnprintf() finds a place for its NUL. */
+static bool grow(struct buf *b, size_t cap)
+{
+    char *data;
+
     if (b->max_bytes && cap > b->max_bytes)
         cap = b->max_bytes;
     data = realloc(b->data, cap + 1);
@@ -52,6 +49,27 @@ bool buf_reserve(struct buf *b, size_t more_bytes)
     b->data = data;
     b->cap = cap;
     return true;
+}
+
+bool buf_reserve(struct buf *b, size_t more_bytes)
+{
+    size_t need, cap;
+
+    if (!may_hold(b, more_bytes, &need))
+        return false;
+    if (b->data && need <= b->cap)
+        return true;
+    cap = b->cap ? b->cap * 2 : BUF_FIRST_BYTES;
+    return grow(b, cap < need ? need : cap);
+}
+
+bool buf_reserve_spare(struct buf *b, size_t more_bytes, size_t spare_bytes)
+{
+    size_t need;
+
+    if (!may_hold(b, more_bytes, &need))
+        return false;
+    return (b->data && need <= b->cap) || grow(b, need + spare_bytes);
 }
 
 void buf_append_slowly(struct buf *b, const void *data, size_t len)

@@ -14,6 +14,7 @@
 #define FIRST_NOTICES    2
 #define MAX_NOTICES      16
 #define FIRST_MEMORY     256 /* of what is there before the end */
+#define FIRST_TEXT       512 /* of a text that grows by doubling */
 /* Every turn that began ends with an event, come what may. */
 #define NO_MEMORY_EVENT                                                                            \
     "{\"type\":\"error\",\"data\":{\"message\":\"Out of memory\",\"code\":\"internal\"}}"
@@ -203,13 +204,22 @@ size_t turn_log_offset(uint64_t n)
     return n / NUMBERS_PER_BYTE;
 }
 
+/* A crowd's texts grow at the same time: with doubling, a quarter of their memory would be empty.
+ */
+static bool make_room_for_text(struct buf *text, size_t len)
+{
+    if (text->cap < FIRST_TEXT)
+        return buf_reserve(text, len);
+    return buf_reserve_spare(text, len, text->len / 4);
+}
+
 bool turn_log_append(struct turn_log *log, struct str text)
 {
     bool is_added;
 
     loop_assert_current(log->owner);
     uv_mutex_lock(&log->lock);
-    is_added = buf_reserve(&log->text, text.len);
+    is_added = make_room_for_text(&log->text, text.len);
     if (is_added) {
         buf_append_str(&log->text, text);
         counter_add(&chat_count()->log_bytes, text.len);

@@ -24,6 +24,7 @@ void line_pattern_set(struct line_pattern *p, struct str line, yyjson_val *root,
         return;
     buf_clear(&p->frame);
     p->frame.max_bytes = FRAME_MAX_BYTES;
+    (void)buf_reserve_spare(&p->frame, line.len - value.len, 0);
     buf_append(&p->frame, line.ptr, at);
     buf_append_str(&p->frame, str_skip(line, at + value.len));
     p->head_len = at;

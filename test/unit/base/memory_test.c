@@ -1,5 +1,6 @@
-/* The arena and the map. */
+/* The arena, the buffer and the map. */
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "unit.h"
@@ -84,6 +85,23 @@ struct entry {
     char key[16];
 };
 
+static void a_buffer_with_spare_room_grows_by_that_and_to_its_bound(void **state)
+{
+    struct buf b = {.max_bytes = 1000};
+
+    (void)state;
+    assert_true(buf_reserve_spare(&b, 600, 100));
+    assert_int_equal(b.cap, 700);
+    b.len = 650;
+    assert_true(buf_reserve_spare(&b, 50, 500)); /* there is room */
+    assert_int_equal(b.cap, 700);
+    assert_true(buf_reserve_spare(&b, 51, 500));
+    assert_int_equal(b.cap, 1000);
+    assert_false(buf_reserve_spare(&b, 351, 0));
+    assert_true(b.failed);
+    buf_deinit(&b);
+}
+
 static void remove_odd(struct map_node *node, void *state)
 {
     struct map *m = state;
@@ -144,6 +162,7 @@ int main(void)
         cmocka_unit_test(an_arena_refuses_past_its_bound),
         cmocka_unit_test(copies_end_with_a_nul),
         cmocka_unit_test(deferred_functions_run_newest_first),
+        cmocka_unit_test(a_buffer_with_spare_room_grows_by_that_and_to_its_bound),
         cmocka_unit_test(a_map_finds_what_is_in_it_only),
         cmocka_unit_test(the_hash_depends_on_every_byte_and_the_length),
     };
