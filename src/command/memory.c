@@ -12,6 +12,8 @@
 
 /* How many connections are worth giving memory back. */
 #define CROWD 100
+/* Trims after the last kept reply: the databases' threads give theirs back a little later. */
+#define TRIMS_MORE 8
 
 /* Code with relocations in it differs from its file: it must stay. */
 static bool is_code_as_in_file(const struct dl_phdr_info *object)
@@ -63,7 +65,7 @@ void memory_trim(size_t connections, unsigned period_s, struct memory_crowd *cro
         crowd->most_connections = connections;
     } else if (crowd->most_connections >= CROWD && connections <= crowd->most_connections / 2) {
         crowd->most_connections = connections;
-        crowd->n_trims_left = config()->turn.keep_ms / (1000 * period_s) + 2;
+        crowd->n_trims_left = config()->turn.keep_ms / (1000 * period_s) + TRIMS_MORE;
     }
     if (crowd->n_trims_left > 0) {
         crowd->n_trims_left--;

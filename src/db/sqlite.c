@@ -107,15 +107,18 @@ static void reader_main(void *state)
 {
     struct reader *r = state;
     struct db_task *tasks[READS_MAX];
-    bool is_stopping;
-    size_t n;
+    bool is_stopping = false;
 
-    while ((n = sqlite_lane_take(r->lane, tasks, READS_MAX, 0, &is_stopping)) > 0) {
+    while (!is_stopping) {
+        const size_t n = sqlite_lane_take(r->lane, tasks, READS_MAX, sqlite_conn_calm_ms(&r->conn),
+                                          &is_stopping);
+
         for (size_t i = 0; i < n; i++)
             run_reads(&r->conn, tasks[i]);
         if (!sqlite3_get_autocommit(r->conn.db))
             sqlite_conn_do(&r->conn, SQLITE_DO_ROLLBACK);
         db_task_hand_back(tasks, n);
+        sqlite_conn_calm(&r->conn, n);
     }
 }
 

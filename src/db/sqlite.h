@@ -20,10 +20,13 @@ struct sqlite_conn {
     sqlite3 *db;
     sqlite3_stmt *stmts[N_SQL][SQL_PARTS_MAX]; /* prepared when first used */
     sqlite3_stmt *dos[N_SQLITE_DO];            /* the same */
-    struct buf cells, texts;    /* the rows being read */
+    struct buf cells, texts;                   /* the rows being read */
     uint64_t deadline_ms;       /* 0: none; a reader's statement is interrupted past it */
     const struct db_task *task; /* whose statement runs, for readers */
     bool is_out_of_time;
+    uint64_t calm_since_ms; /* n_recent is counted from here */
+    size_t n_recent;
+    bool is_shrunk;
 };
 
 enum sqlite_role { SQLITE_WRITER, SQLITE_READER, SQLITE_BLOCKING };
@@ -34,6 +37,11 @@ void sqlite_conn_close(struct sqlite_conn *c);
 /* Runs one statement and keeps its rows in call->rows. False: t->error says why. */
 bool sqlite_conn_run(struct sqlite_conn *c, struct db_task *t, struct db_task_call *call);
 bool sqlite_conn_do(struct sqlite_conn *c, enum sqlite_do what);
+/* After each turn of its thread, of n operations or of waiting: calm after a crowd, it gives back
+ * the pages that it has in memory, up to 2 MB. Between transactions. */
+void sqlite_conn_calm(struct sqlite_conn *c, size_t n);
+/* How long the thread may wait until it says so again; 0: has no need to. */
+uint64_t sqlite_conn_calm_ms(const struct sqlite_conn *c);
 /* Runs plain SQL without rows. */
 bool sqlite_conn_exec(struct sqlite_conn *c, const char *sql);
 /* What went wrong last on c, in t->error. */

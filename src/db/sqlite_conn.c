@@ -15,6 +15,9 @@
 #define ROWS_KEEP_BYTES (256U << 10)
 /* SQLite's virtual machine instructions between two looks at the clock. */
 #define PROGRESS_STEPS 1000
+/* So few operations in such a time are not worth a cache of pages: the system has them, too. */
+#define CALM_MS         2000
+#define CALM_OPERATIONS 20
 
 static int on_progress(void *state)
 {
@@ -46,6 +49,29 @@ bool sqlite_conn_do(struct sqlite_conn *c, enum sqlite_do what)
         return false;
     sqlite3_step(*stmt);
     return sqlite3_reset(*stmt) == SQLITE_OK;
+}
+
+/* Not only when nothing comes: a few statements come all the time. */
+void sqlite_conn_calm(struct sqlite_conn *c, size_t n)
+{
+    const uint64_t now = clock_mono_ms();
+    const bool is_calm = (c->n_recent += n) <= CALM_OPERATIONS;
+
+    if (now < c->calm_since_ms + CALM_MS)
+        return;
+    if (is_calm && !c->is_shrunk) {
+        buf_deinit(&c->cells);
+        buf_deinit(&c->texts);
+        sqlite3_db_release_memory(c->db);
+    }
+    c->is_shrunk = is_calm;
+    c->calm_since_ms = now;
+    c->n_recent = 0;
+}
+
+uint64_t sqlite_conn_calm_ms(const struct sqlite_conn *c)
+{
+    return c->is_shrunk ? 0 : CALM_MS;
 }
 
 static struct error open_error(struct sqlite_conn *c, const char *path)

@@ -110,15 +110,17 @@ static void writer_main(void *state)
 
     while (!is_stopping) {
         const size_t n =
-            sqlite_lane_take(&w->lane, tasks, BATCH_MAX, may_feed ? FEED_IDLE_MS : 0, &is_stopping);
+            sqlite_lane_take(&w->lane, tasks, BATCH_MAX,
+                             may_feed ? FEED_IDLE_MS : sqlite_conn_calm_ms(&w->conn), &is_stopping);
 
         if (n > 0)
             run_batch(&w->conn, tasks, n);
-        else if (!is_stopping)
+        else if (may_feed && !is_stopping)
             may_feed = sqlite_search_feed(&w->conn);
         if (n > 0)
             may_feed = true;
         db_task_hand_back(tasks, n);
+        sqlite_conn_calm(&w->conn, may_feed ? BATCH_MAX : 0); /* feeding is work, too */
     }
 }
 

@@ -22,7 +22,11 @@
 #define TLS_MAX_TRANSFERS 100
 #define MULTIS_MAX        256
 #define SPARE_EASIES_MAX  64
-#define USER_AGENT        "Aerie/" AERIE_VERSION
+/* So many transfers at once are a crowd. */
+#define CROWD 256
+/* It has left when so few of them remain. */
+#define CROWD_LEFT 16
+#define USER_AGENT "Aerie/" AERIE_VERSION
 
 /* A socket that libcurl asked us to open. It lives until uv_poll's close callback. */
 struct sock {
@@ -52,6 +56,9 @@ struct client {
     size_t n_socks;
     CURL *spare[SPARE_EASIES_MAX];
     unsigned n_spare;
+    unsigned n_transfers;
+    bool is_crowded; /* a crowd came, and has not left */
+    struct flush crowd_left;
     CURLSH *sessions; /* of TLS: libcurl otherwise keeps room for five in each handle */
     struct curl_slist *headers;
     struct resolver resolver;
@@ -235,10 +242,15 @@ static void bound_connections(struct multi *m)
 
 static void count(struct exchange *x, bool is_running)
 {
+    struct client *c = x->client;
+
     if (x->is_running == is_running)
         return;
     x->is_running = is_running;
     x->multi->n_transfers += is_running ? 1 : -1u;
+    c->n_transfers += is_running ? 1 : -1u;
+    if (c->n_transfers >= CROWD)
+        c->is_crowded = true;
     bound_connections(x->multi);
 }
 
@@ -388,6 +400,40 @@ static void on_multi_idle(struct flush *f)
         drop_curl(m);
 }
 
+static void shrink_socks(struct client *c)
+{
+    struct sock **fewer;
+    size_t n = c->n_socks;
+
+    while (n > 0 && !c->socks[n - 1])
+        n--;
+    if (n == 0) {
+        free(c->socks);
+        c->socks = NULL;
+    } else {
+        fewer = realloc(c->socks, n * sizeof(*fewer));
+        if (!fewer)
+            return;
+        c->socks = fewer;
+    }
+    c->n_socks = n;
+}
+
+/* What is kept for the next ones lies all over the memory that the crowd took: a few kilobytes here
+ * and there would hold all of its pages. */
+static void on_crowd_left(struct flush *f)
+{
+    struct client *c = container_of(f, struct client, crowd_left);
+
+    c->is_crowded = false;
+    while (c->n_spare > 0)
+        curl_easy_cleanup(c->spare[--c->n_spare]);
+    for (unsigned i = 0; i < c->n_multis; i++)
+        if (c->multis[i]->n_transfers == 0)
+            drop_curl(c->multis[i]);
+    shrink_socks(c);
+}
+
 static struct multi *multi_new(struct client *c, bool is_tls)
 {
     struct multi *m = calloc(1, sizeof(*m));
@@ -527,6 +573,8 @@ void exchange_close(struct exchange *x)
         count(x, false);
         if (x->multi->n_transfers == 0)
             loop_mark_dirty(&x->multi->idle, on_multi_idle);
+        if (x->client->is_crowded && x->client->n_transfers <= CROWD_LEFT)
+            loop_mark_dirty(&x->client->crowd_left, on_crowd_left);
         x->multi = NULL;
     }
     easy_give_back(x->client, x->easy);
@@ -599,6 +647,7 @@ static void on_resolver_idle(struct resolver *r)
 void client_close(struct client *c, void (*on_closed)(struct loop *l))
 {
     c->on_closed = on_closed;
+    loop_unmark_dirty(&c->crowd_left);
     while (c->n_spare > 0)
         curl_easy_cleanup(c->spare[--c->n_spare]);
     for (unsigned i = 0; i < c->n_multis; i++) {

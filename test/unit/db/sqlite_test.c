@@ -1,4 +1,5 @@
 /* What only SQLite has: its file, its lock, a full disk, the search index. */
+#include "db/sqlite.h"
 #include "harness.h"
 
 #include <signal.h>
@@ -313,6 +314,43 @@ static void a_search_feeds_the_index_by_itself(void **state)
     call_free(&c);
 }
 
+static int cached_bytes(const struct sqlite_conn *c)
+{
+    int now = 0, most;
+
+    assert_int_equal(sqlite3_db_status(c->db, SQLITE_DBSTATUS_CACHE_USED, &now, &most, false),
+                     SQLITE_OK);
+    return now;
+}
+
+static void pages_in_memory_go_when_few_operations_come(void **state)
+{
+    struct harness *h = *state;
+    struct sqlite_conn c;
+    char path[128];
+    int full;
+
+    harness_open(h);
+    snprintf(path, sizeof(path), "%s/chat.db", h->directory);
+    assert_false(is_error(sqlite_conn_open(&c, path, SQLITE_BLOCKING)));
+    assert_true(sqlite_conn_exec(&c,
+                                 "CREATE TABLE wide (x); WITH RECURSIVE n(i) AS (SELECT 1 UNION "
+                                 "ALL SELECT i + 1 FROM n WHERE i < 300)"
+                                 " INSERT INTO wide SELECT zeroblob(3000) FROM n"));
+    full = cached_bytes(&c);
+    assert_true(full > 500000);
+    sqlite_conn_calm(&c, 1000); /* a crowd's */
+    assert_int_equal(cached_bytes(&c), full);
+    sqlite_conn_calm(&c, 1); /* its time is not over */
+    assert_int_equal(cached_bytes(&c), full);
+    c.calm_since_ms = 0;
+    sqlite_conn_calm(&c, 1);
+    assert_true(cached_bytes(&c) < full / 4);
+    assert_int_equal(sqlite_conn_calm_ms(&c), 0);
+    sqlite_conn_close(&c);
+    harness_close(h);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -323,6 +361,7 @@ int main(void)
         TEST(an_address_that_cannot_be_is_refused_in_words),
         TEST(an_idle_writer_feeds_the_search_index),
         TEST(another_process_that_writes_makes_it_wait_and_then_busy),
+        TEST(pages_in_memory_go_when_few_operations_come),
         TEST(the_file_is_made_with_its_directories_for_its_owner_alone),
         TEST(what_is_too_large_for_the_disk_does_not_hurt_its_neighbours),
         TEST(when_the_file_cannot_grow_writes_fail_and_resume),

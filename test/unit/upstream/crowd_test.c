@@ -344,9 +344,9 @@ static void a_held_stream_is_small(void **state)
     n_wanted = test_config.upstream.idle_connections + 2;
     run_until(few_are_open);
     after = bytes_in_use();
-    print_message("%zu bytes stay of each\n", (after - before) / N_CALLS);
+    print_message("%zd bytes stay of all\n", (ssize_t)(after - before));
     assert_true((held - before) / N_CALLS <= 15500);
-    assert_true((after - before) / N_CALLS <= 1000);
+    assert_true(after < before + 50 * N_CALLS); /* kept handles and connections would be 400 each */
 }
 #endif
 
