@@ -49,11 +49,7 @@ static void write_row(struct flow *f)
                                   db_uuid(str_from(r->id)),
                                   db_text(STR("user")),
                                   db_text((struct str){content, sizeof(content)}),
-                                  db_text(STR("complete")),
-                                  db_time(clock_wall_us()),
-                                  db_null(),
-                                  db_null(),
-                                  db_null()};
+                                  db_time(clock_wall_us())};
 
     db_query(&r->query, f, &r->arena, SQL_MESSAGE_ADD, args, sizeof(args) / sizeof(args[0]));
 }

@@ -1,7 +1,7 @@
 // Measures Aerie beside nginx: etc/bench builds what is needed and calls this. Exit: 0 all figures count, 1 some do not, 2 wrong usage.
 // Whether a figure is what was asked does not change the exit: a slow machine is no failure.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { missing } from './figures.mjs';
 import { heldPoints } from './held.mjs';
@@ -36,7 +36,7 @@ function optionsOrExit() {
 }
 
 const options = optionsOrExit();
-const chosen = scenarios.filter(({ name, isSlow }) => (options.only ? options.only.has(name) : !(isSlow && options.quick)));
+const chosen = scenarios.filter(({ name }) => !options.only || options.only.has(name));
 if (options.dryRun) {
   for (const { name, title } of chosen) console.log(`${name.padEnd(6)}  ${title}`);
   process.exit(0);
@@ -74,7 +74,9 @@ if (interrupted) process.exit(130);
 console.log(`${plainTable(rows)}\n\n${origin(machine)}`);
 const points = heldPoints(stand);
 if (clear) process.stderr.write(clear);
-if (options.json) writeFileSync(options.json, `${JSON.stringify({ machine, rows, held: points, loads: stand.loads }, null, 1)}\n`);
+const raw = options.json ?? join(dirname(process.env.AERIE_BINARY), 'bench.json');
+writeFileSync(raw, `${JSON.stringify({ machine, rows, held: points, loads: stand.loads }, null, 1)}\n`);
+say(`all numbers are in ${raw}`);
 const isValid = stand.isValid && rows.every((row) => row.isValid);
 if (!isValid) say('some figures are INVALID: texts were wrong or missing, or a scenario did not run');
 if (options.write && isValid) {

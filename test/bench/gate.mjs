@@ -1,6 +1,6 @@
 // The gate: what a message and a relayed chunk cost the server, in instructions and heap allocations, which no busy machine
 // changes; fails past a ceiling of ceilings.json. The server runs as released, on SQLite with one worker, under callgrind.
-//   node test/bench/gate.mjs [--json] [--write] [--profile]
+//   node test/bench/gate.mjs [--json] [--write] [--profile] [--messages N]
 // --json: one JSON object; --write: the ceilings anew, a little above what was counted; --profile: keeps callgrind's files and
 // tells what costs most, calls included. AERIE_BINARY names the server; build-release/aerie unless said.
 import assert from 'node:assert/strict';
@@ -18,12 +18,12 @@ process.env.AERIE_BINARY ??= fileURLToPath(new URL('../../build-release/aerie', 
 delete process.env.AERIE_TEST_DB; // SQLite: all that is counted is in one process
 const { Aerie } = await import('../tools/aerie.mjs');
 
-const { values: options } = parseArgs({ options: { json: { type: 'boolean' }, write: { type: 'boolean' }, profile: { type: 'boolean' } } });
+const { values: options } = parseArgs({ options: { json: { type: 'boolean' }, write: { type: 'boolean' }, profile: { type: 'boolean' }, messages: { type: 'string', default: '48' } } });
 const ceilingsFile = new URL('ceilings.json', import.meta.url);
 /** Of a ceiling above what was counted. A busy machine makes more turns of the loop of a message, and feeds the search index more often. */
 const margins = [[/^database_/, 1.15], [/_message$/, 1.08], [/_chunk$/, 1.05]];
 
-const messages = 48;
+const messages = Number(options.messages); // of each round
 const few = 4; // chunks of a short reply
 const more = 100; // and what a long one has above
 const gathered = 8; // chunks that come in one write

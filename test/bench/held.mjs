@@ -1,5 +1,5 @@
 // Streams held with a chunk a second each, for every scenario that asks: what so many cost in memory and CPU, and how even they come.
-// Each size is measured once; the largest for long, to its end.
+// Each size is measured once, the smallest more often; the largest for long, to its end.
 import { inTurns } from './stand.mjs';
 
 const GAP_MS = 1000;
@@ -23,7 +23,7 @@ async function measure(stand, streams) {
     await stand.warm(system);
     return stand.hold(`${streams} streams`, system, { talk, streams, gapMs: GAP_MS, seconds, toEnd: isLargest });
   };
-  return inTurns(isLargest ? 1 : amounts.slowRuns, { aerie: hold(systems.aerie), nginx: hold(systems.nginx) });
+  return inTurns(streams === amounts.streams[0] ? amounts.slowRuns : 1, { aerie: hold(systems.aerie), nginx: hold(systems.nginx) });
 }
 
 /** {aerie: [result of hold], nginx: [...]} for so many streams. */
@@ -34,6 +34,8 @@ export async function heldStreams(stand, streams) {
   return sizes.get(streams);
 }
 
+/** The same in the middle of the window, when more text has come. */
+export const kbPerStreamLate = ({ memory }, streams) => (memory.late - memory.idle) / 1024 / streams;
 export const kbPerStream = ({ memory }, streams) => (memory.held - memory.idle) / 1024 / streams;
 export const cpuPerChunk = ({ cpu_us, relayed }) => cpu_us / relayed;
 export const areRight = (results) => Object.values(results).flat().every((result) => result.isRight);

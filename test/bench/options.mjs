@@ -6,14 +6,14 @@ export class UsageError extends Error {}
 
 /** How much is done: as much as ten minutes on two cores allow, or one minute. Loads are sized so that a run takes a second or more of CPU. */
 const FULL = {
-  runs: 5, slowRuns: 2, chunkMessages: 320, messages: 3000, requests: 40000, lists: 4000, rows: 16000, openSeconds: 3, pacedSeconds: 4,
-  streams: [1000, 5000, 9900], heldSeconds: 5, longSeconds: 60, settleSeconds: 14, tlsStreams: [1000, 5000], loginSeconds: 8,
-  kinds: ['sqlite', 'postgres'], manyChats: 100000, longChat: 10000,
+  runs: 5, slowRuns: 2, chunkMessages: 200, messages: 2000, requests: 40000, lists: 3000, rows: 16000, openSeconds: 2,
+  streams: [1000, 5000, 9900], heldSeconds: 5, longSeconds: 60, settleSeconds: 24, tlsStreams: [5000], loginSeconds: 6, logins: 200,
+  gateMessages: 48, kinds: ['sqlite', 'postgres'], manyChats: 100000, longChat: 10000,
 };
 const QUICK = {
-  runs: 1, slowRuns: 1, chunkMessages: 64, messages: 600, requests: 6000, lists: 600, rows: 4000, openSeconds: 1, pacedSeconds: 1,
-  streams: [1000], heldSeconds: 2, longSeconds: 10, settleSeconds: 3, tlsStreams: [500], loginSeconds: 2,
-  kinds: ['sqlite'], manyChats: 10000, longChat: 2000,
+  runs: 1, slowRuns: 1, chunkMessages: 64, messages: 600, requests: 6000, lists: 600, rows: 4000, openSeconds: 1,
+  streams: [1000], heldSeconds: 2, longSeconds: 4, settleSeconds: 3, tlsStreams: [], loginSeconds: 2, logins: 20,
+  gateMessages: 6, kinds: ['sqlite'], manyChats: 10000, longChat: 2000,
 };
 
 /** The head of etc/bench. */

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { figure } from './figures.mjs';
 
-export async function run() {
-  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL('gate.mjs', import.meta.url)), '--json'], { timeout: 300000, maxBuffer: 1 << 26 })
+export async function run(stand, amounts) {
+  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL('gate.mjs', import.meta.url)), '--json', '--messages', String(amounts.gateMessages)], { timeout: 300000, maxBuffer: 1 << 26 })
     .catch((error) => {
       if (error.stdout) return error; // past a ceiling: it has counted all the same
       throw error;

@@ -32,5 +32,7 @@ async function rowsOn(stand, amounts, kind) {
 }
 
 export async function run(stand, amounts) {
-  return [await rowsOn(stand, amounts, 'sqlite'), await rowsOn(stand, amounts, 'postgres')];
+  const rows = [];
+  for (const kind of amounts.kinds) rows.push(await rowsOn(stand, amounts, kind));
+  return rows;
 }

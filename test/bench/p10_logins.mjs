@@ -5,18 +5,17 @@ import { request } from '../tools/http.mjs';
 import { figure } from './figures.mjs';
 
 const STREAMS = 500;
-const LOGINS = 200;
 const GAP_MS = 100;
 
 export async function run(stand, amounts) {
   const aerie = await stand.aerieWith('logins', 'sqlite', { env: { SECURITY__BCRYPT_ROUNDS: '12' }, users: 1 });
-  const seconds = amounts.loginSeconds;
+  const { logins, loginSeconds: seconds } = amounts;
   const windows = amounts.slowRuns * 2;
   const chunks = stand.heldChunks({ streams: STREAMS, gapMs: GAP_MS, seconds: windows * (seconds + 1) });
   const talk = await aerie.talk({ query: `chunks=${chunks}&bytes=100&gap_ms=${GAP_MS}`, chats: STREAMS });
   /** {status: how often}; those past security.bcrypt_queue get 503. */
   const login = async () => {
-    const answers = await Promise.all(Array.from({ length: LOGINS }, () =>
+    const answers = await Promise.all(Array.from({ length: logins }, () =>
       request(aerie.aerie.port, 'POST', '/api/auth/login', { json: { email: aerie.aerie.adminEmail, password: PASSWORD }, timeout: 120000 })));
     const counts = {};
     for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
@@ -27,7 +26,7 @@ export async function run(stand, amounts) {
   const isAnswered = during.every(({ done }) => Object.keys(done).every((status) => ['200', '503'].includes(status)) && done['200'] > 0);
   const gap = ({ gap_us }) => gap_us.p99 / 1000;
   return [figure({
-    id: 'P10', what: `gap of ${STREAMS} streams, p99, while ${LOGINS} log in`, unit: 'ms', note: `${during[0].done['200'] ?? 0} were let in, ${during[0].done['503'] ?? 0} told to come back`,
+    id: 'P10', what: `gap of ${STREAMS} streams, p99, while ${logins} log in`, unit: 'ms', note: `${during[0].done['200'] ?? 0} were let in, ${during[0].done['503'] ?? 0} told to come back`,
     aerie: during.map(gap), peer: without.map(gap), peerName: 'without logins', limit: { most: 1.1 }, isValid: isAnswered && held.isRight,
   })];
 }

@@ -39,5 +39,7 @@ async function listsOn(stand, amounts, kind) {
 }
 
 export async function run(stand, amounts) {
-  return [...(await listsOn(stand, amounts, 'sqlite')), ...(await listsOn(stand, amounts, 'postgres'))];
+  const rows = [];
+  for (const kind of amounts.kinds) rows.push(...(await listsOn(stand, amounts, kind)));
+  return rows;
 }

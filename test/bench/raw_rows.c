@@ -18,7 +18,7 @@
 #define ID_SIZE       37
 #define TIME_SIZE     40
 #define CONTENT_BYTES 100
-#define N_ARGS        10 /* of MESSAGE_ADD */
+#define N_ARGS        6 /* of MESSAGE_ADD */
 
 static struct {
     const char *url, *team, *chats;
@@ -63,14 +63,15 @@ static void add_sqlite(sqlite3 *sqlite, sqlite3_stmt *stmt, const char *chat, ui
     sqlite3_bind_text(stmt, params[3], id, -1, SQLITE_STATIC);
     sqlite3_bind_text(stmt, params[4], "user", -1, SQLITE_STATIC);
     sqlite3_bind_text(stmt, params[5], content, CONTENT_BYTES, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, params[6], "complete", -1, SQLITE_STATIC);
-    sqlite3_bind_int64(stmt, params[7], (sqlite3_int64)wall_us());
+    sqlite3_bind_int64(stmt, params[6], (sqlite3_int64)wall_us());
     count(sqlite3_step(stmt) == SQLITE_DONE && sqlite3_changes(sqlite) == 1);
     sqlite3_reset(stmt);
 }
 
 static void write_sqlite(sqlite3 *sqlite, sqlite3_stmt *stmt)
 {
+    if (sqlite3_bind_parameter_count(stmt) != N_ARGS)
+        quit(1, "MESSAGE_ADD takes %d values", sqlite3_bind_parameter_count(stmt));
     for (int n = 1; n <= N_ARGS; n++)
         params[n] = raw_param_sqlite(stmt, n);
     for (uint64_t n = 0; n < wanted.rows;) {
@@ -96,8 +97,7 @@ static void send_row(PGconn *pg, const char *chat, uint64_t n)
     len = strftime(at, sizeof(at), "%Y-%m-%d %H:%M:%S", &parts);
     snprintf(at + len, sizeof(at) - len, ".%06u+00", (unsigned)(us % 1000000));
     raw_send_pg(pg, SQL_MESSAGE_ADD,
-                (const char *[N_ARGS]){wanted.team, chat, id, "user", content, "complete", at},
-                N_ARGS);
+                (const char *[N_ARGS]){wanted.team, chat, id, "user", content, at}, N_ARGS);
 }
 
 static void write_pg(PGconn *pg)

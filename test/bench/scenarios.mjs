@@ -1,5 +1,4 @@
 // What is measured, in the order in which it runs. Each is a function of the stand and the amounts that hands back rows of the table.
-// isSlow: not part of --quick, unless asked for.
 import * as p01 from './p01_instructions.mjs';
 import * as p02 from './p02_chunks.mjs';
 import * as p03 from './p03_messages.mjs';
@@ -14,7 +13,7 @@ import * as p11 from './p11_chat_list.mjs';
 import * as growth from './growth.mjs';
 
 export const scenarios = [
-  { name: 'P1', title: 'instructions per chunk', run: p01.run, isSlow: true },
+  { name: 'P1', title: 'instructions per chunk', run: p01.run },
   { name: 'P2', title: 'CPU per chunk', run: p02.run },
   { name: 'P3', title: 'messages per CPU second', run: p03.run },
   { name: 'P4', title: 'memory per held stream', run: p04.run },

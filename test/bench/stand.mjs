@@ -18,6 +18,9 @@ const NGINX_MAIN = `worker_processes 1; worker_rlimit_nofile ${openFiles}; event
 const USERS = 16;
 /** Streams that are held are opened at this rate, which both servers take without effort. */
 const RAMP_PER_SECOND = 1000;
+/** A server that takes less than this share of a core for so long has nothing left to do. */
+const REST_MS = 200;
+const REST_SHARE = 0.02;
 /** %n is the stream's seed; the agent's text depends on it. */
 const QUESTION = 'Tell me more of ~%n~';
 
@@ -234,14 +237,25 @@ export class Stand {
     return load;
   }
 
+  /** What the processes ran, once they do next to nothing for a while. */
+  async #whenAtRest(each) {
+    const sum = (parts) => parts.reduce((total, part) => total + part, 0);
+    for (let before = each(), tries = 0; ; tries++) {
+      await this.#pause(REST_MS);
+      const now = each();
+      if (sum(now) - sum(before) < REST_MS * 1000 * REST_SHARE || tries === 25) return now;
+      before = now;
+    }
+  }
+
   /** Runs bench_load against a system to its end: its figures, and the system's CPU time meanwhile in cpu_us. */
   async load(scenario, system, talk, options) {
     const each = () => system.roots.map((root) => cpuOf([root]));
     const before = each();
     const { result: ended } = this.#startLoad(scenario, system, talk, options);
     const result = await ended;
-    await this.#pause(200); // what a reply leaves to do is its cost, too
-    const parts = each().map((cpu, i) => cpu - before[i]); // of Aerie, and of the database's server where there is one
+    const after = await this.#whenAtRest(each); // what a reply leaves to do, as for the search index, is its cost, too
+    const parts = after.map((cpu, i) => cpu - before[i]); // of Aerie, and of the database's server where there is one
     const measured = { ...result, cpu_us: parts.reduce((sum, part) => sum + part, 0), cpu_parts_us: parts, load_cpu_us: result.cpu_us, isRight: isRight(result) };
     this.#note(scenario, system, options, measured);
     return measured;
@@ -259,8 +273,10 @@ export class Stand {
     const program = this.#startLoad(scenario, system, talk, options);
     await program.held();
     const began = { at: performance.now(), cpu: cpuOf(system.roots), chunks: (await this.upstream.stats()).chunks };
-    await this.#pause(seconds * 500);
+    await this.#pause(Math.min(seconds, this.amounts.heldSeconds) * 500); // as old in each run: a reply's text grows, and Aerie keeps it
     const held = memoryOf(system.roots);
+    await this.#pause(Math.max(0, seconds * 500 - (performance.now() - began.at)));
+    const late = memoryOf(system.roots);
     await this.#pause(Math.max(0, seconds * 1000 - 300 - (performance.now() - began.at)));
     const cpu = cpuOf(system.roots) - began.cpu;
     const relayed = (await this.upstream.stats()).chunks - began.chunks;
@@ -270,7 +286,7 @@ export class Stand {
     const after = toEnd && system.givesBack ? await this.#memoryWhenBack(system, idle) : memoryOf(system.roots);
     const measured = {
       ...result, load_cpu_us: result.cpu_us, cpu_us: cpu, relayed, elapsed_us, isRight: isRight(result),
-      memory: { idle, held, after },
+      memory: { idle, held, late, after },
     };
     this.#note(scenario, system, options, measured);
     return measured;
