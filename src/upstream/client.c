@@ -61,6 +61,7 @@ struct client {
     struct flush crowd_left;
     CURLSH *sessions; /* of TLS: libcurl otherwise keeps room for five in each handle */
     struct curl_slist *headers;
+    struct urls urls;
     struct resolver resolver;
     unsigned n_closing; /* handles whose close callback is to come, and the resolver */
     void (*on_closed)(struct loop *l);
@@ -74,6 +75,11 @@ struct loop *client_loop(const struct client *c)
 struct resolver *client_resolver(struct client *c)
 {
     return &c->resolver;
+}
+
+struct urls *client_urls(struct client *c)
+{
+    return &c->urls;
 }
 
 struct curl_slist *client_headers(const struct client *c, bool has_body)
@@ -525,6 +531,7 @@ static void easy_give_back(struct client *c, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(easy, CURLOPT_CONNECT_TO, NULL);
+    curl_easy_setopt(easy, CURLOPT_CURLU, NULL);
     c->spare[c->n_spare++] = easy;
 }
 
@@ -656,6 +663,7 @@ void client_close(struct client *c, void (*on_closed)(struct loop *l))
         drop_curl(c->multis[i]); /* closes the idle connections */
         uv_close((uv_handle_t *)&c->multis[i]->timer, on_multi_closed);
     }
+    urls_forget(&c->urls);
     curl_share_cleanup(c->sessions);                /* no handle is left that uses it */
     resolver_close(&c->resolver, on_resolver_idle); /* last: may free c */
 }

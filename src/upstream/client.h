@@ -5,6 +5,7 @@
 
 #include "loop/loop.h"
 #include "resolver.h"
+#include "urls.h"
 
 #include <curl/curl.h>
 
@@ -18,6 +19,7 @@ struct client *client_new(struct loop *l, struct workers *resolver_workers);
 void client_close(struct client *c, void (*on_closed)(struct loop *l));
 struct loop *client_loop(const struct client *c);
 struct resolver *client_resolver(struct client *c);
+struct urls *client_urls(struct client *c);
 /* What every request carries; the client's, and never changed. */
 struct curl_slist *client_headers(const struct client *c, bool has_body);
 

@@ -126,6 +126,7 @@ void egress_url_free(struct egress_url *url)
     curl_free(url->full);
     curl_free(url->host);
     curl_free(url->port);
+    curl_url_cleanup(url->parsed);
     *url = (struct egress_url){0};
 }
 
@@ -163,8 +164,9 @@ static struct error refuse(CURLUcode code, const char *sentence)
                                         : ERROR(ERR_INVALID, 0, sentence);
 }
 
-static struct error read_parts(CURLU *parts, struct egress_url *out)
+static struct error read_parts(struct egress_url *out)
 {
+    CURLU *parts = out->parsed;
     char *scheme = NULL, *user = NULL, *zone = NULL;
     bool is_http, has_user, has_zone;
     CURLUcode code;
@@ -190,6 +192,8 @@ static struct error read_parts(CURLU *parts, struct egress_url *out)
         code = curl_url_get(parts, CURLUPART_PORT, &out->port, CURLU_DEFAULT_PORT);
     if (code == CURLUE_OK)
         code = curl_url_get(parts, CURLUPART_URL, &out->full, CURLU_PUNYCODE);
+    if (code == CURLUE_OK)
+        code = curl_url_set(parts, CURLUPART_URL, out->full, 0);
     if (code != CURLUE_OK)
         return refuse(code, "The URL needs a valid host name.");
     strip_brackets(out->host);
@@ -201,9 +205,7 @@ static struct error read_parts(CURLU *parts, struct egress_url *out)
 struct error egress_parse_url(struct str url, struct egress_url *out)
 {
     char text[URL_MAX_BYTES + 1];
-    struct error err;
     CURLUcode code;
-    CURLU *parts;
 
     *out = (struct egress_url){0};
     if (url.len == 0)
@@ -214,14 +216,12 @@ struct error egress_parse_url(struct str url, struct egress_url *out)
         return ERROR(ERR_INVALID, 0, "The URL holds spaces or control characters.");
     memcpy(text, url.ptr, url.len);
     text[url.len] = '\0';
-    parts = curl_url();
-    if (!parts)
+    out->parsed = curl_url();
+    if (!out->parsed)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
-    code = curl_url_set(parts, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
-    err = code == CURLUE_OK ? read_parts(parts, out)
-                            : refuse(code, "This is not a valid http or https URL.");
-    curl_url_cleanup(parts);
-    return err;
+    code = curl_url_set(out->parsed, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
+    return code == CURLUE_OK ? read_parts(out)
+                             : refuse(code, "This is not a valid http or https URL.");
 }
 
 static bool is_localhost(struct str host)

@@ -20,6 +20,7 @@ struct egress_url {
     char *host; /* without brackets */
     char *port;
     bool is_https;
+    CURLU *parsed; /* full, for CURLOPT_CURLU */
 };
 /* ERR_INVALID with a sentence, or ERR_NO_MEMORY. Says nothing about the address. Free out in each
  * case. */

@@ -18,7 +18,6 @@
 /* What it takes to ask. A stream lives long, so this does not stay while an answer comes. */
 struct post_asking {
     struct post *post;
-    struct egress_url url;
     struct curl_slist *headers; /* the asker's, in one piece of memory, then the client's */
     struct curl_slist *connect_to;
     struct buf body;
@@ -47,6 +46,11 @@ static void post_changed(struct post *p)
 static uint64_t seconds(uint64_t s)
 {
     return s * 1000;
+}
+
+static const char *host_of(const struct post *p)
+{
+    return p->url->parts.host;
 }
 
 static uint64_t now_ms(const struct post *p)
@@ -200,7 +204,6 @@ static void free_asking(struct post *p)
     curl_slist_free_all(a->connect_to);
     free_headers(p);
     buf_deinit(&a->body);
-    egress_url_free(&a->url);
     free(a);
     p->asking = NULL;
 }
@@ -228,7 +231,7 @@ static void stop_asking(struct post *p)
     empty_uploads(p->asking->uploads);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, client_headers(p->client, p->has_body));
     curl_easy_setopt(easy, CURLOPT_CONNECT_TO, NULL);
-    if (p->has_body && !p->asking->url.is_https)
+    if (p->has_body && !p->url->parts.is_https)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
     free_asking(p);
 }
@@ -276,7 +279,7 @@ static bool set_request_options(struct post *p)
 {
     const struct post_asking *a = p->asking;
     CURL *easy = p->exchange.easy;
-    bool is_https = a->url.is_https;
+    bool is_https = p->url->parts.is_https;
 
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, p);
@@ -306,7 +309,9 @@ static bool set_request_options(struct post *p)
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      is_https ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, is_https ? 1L : 0L);
-    return curl_easy_setopt(easy, CURLOPT_URL, a->url.full) == CURLE_OK;
+    /* What is taken apart already. libcurl would write the text anew, were it not told. */
+    return curl_easy_setopt(easy, CURLOPT_URL, p->url->parts.full) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CURLU, p->url->parts.parsed) == CURLE_OK;
 }
 
 static void close_exchange(struct post *p)
@@ -329,7 +334,7 @@ static bool set_address(struct post *p, unsigned index)
 
     if (!inet_ntop(is_v6 ? AF_INET6 : AF_INET, &a->addresses.ip[index], address, sizeof(address)))
         return false;
-    snprintf(entry, sizeof(entry), is_v6 ? "::[%s]:%s" : "::%s:%s", address, a->url.port);
+    snprintf(entry, sizeof(entry), is_v6 ? "::[%s]:%s" : "::%s:%s", address, p->url->parts.port);
     a->connect_to = curl_slist_append(NULL, entry);
     return a->connect_to &&
            curl_easy_setopt(p->exchange.easy, CURLOPT_CONNECT_TO, a->connect_to) == CURLE_OK;
@@ -351,7 +356,7 @@ static struct error start_attempt(struct post *p)
 
     p->phase = POST_CONNECTING;
     p->exchange = (struct exchange){
-        .host = p->host, .is_tls = p->asking->url.is_https, .on_end = on_exchange_end};
+        .host = host_of(p), .is_tls = p->url->parts.is_https, .on_end = on_exchange_end};
     if (exchange_open(&p->exchange, p->client) && set_request_options(p) &&
         set_address(p, p->asking->n_tried++))
         err = exchange_start(&p->exchange);
@@ -435,7 +440,7 @@ static struct error explain(const struct post *p, CURLcode code)
     if (code == CURLE_OK && p->has_head)
         return NO_ERROR;
     /* libcurl is content with an answer that stops anywhere in its head. */
-    log_info("upstream: %s: %s", p->host,
+    log_info("upstream: %s: %s", host_of(p),
              code == CURLE_OK ? "The answer's head is not whole" : curl_easy_strerror(code));
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
         code == CURLE_BAD_CONTENT_ENCODING)
@@ -471,7 +476,7 @@ static void on_resolved(struct resolve *waiter, const struct addresses *found)
 
     a->addresses = *found;
     if (found->n == 0) {
-        log_info("upstream: %s has no address", p->host);
+        log_info("upstream: %s has no address", host_of(p));
         end_with(p, unreachable(0));
         return;
     }
@@ -519,10 +524,10 @@ static struct error find_address(struct post *p)
     struct post_asking *a = p->asking;
     struct addresses found;
 
-    if (resolver_literal(p->host, &a->addresses))
+    if (resolver_literal(host_of(p), &a->addresses))
         return start_attempt(p);
     a->resolve = (struct resolve){.done = on_resolved};
-    switch (resolver_ask(client_resolver(p->client), str_from(p->host), &a->resolve, &found)) {
+    switch (resolver_ask(client_resolver(p->client), str_from(host_of(p)), &a->resolve, &found)) {
     case RESOLVE_FOUND:
         a->addresses = found;
         return found.n > 0 ? start_attempt(p) : unreachable(0);
@@ -536,7 +541,7 @@ static struct error find_address(struct post *p)
     return ERROR(ERR_BUSY, 1, "This server looks up too many names at once.");
 }
 
-/* Takes over the body, and the host's name from the URL. */
+/* Takes over the body. */
 static struct error begin_asking(struct post *p, const struct post_request *rq)
 {
     struct post_asking *a = p->asking = calloc(1, sizeof(*a));
@@ -550,9 +555,7 @@ static struct error begin_asking(struct post *p, const struct post_request *rq)
         *rq->body = (struct buf){0};
     }
     a->connect_until_ms = now_ms(p) + seconds(config()->upstream.connect_seconds);
-    err = egress_parse_url(rq->url, &a->url);
-    p->host = a->url.host;
-    a->url.host = NULL;
+    err = urls_take(client_urls(p->client), rq->url, &p->url);
     if (!is_error(err))
         err = set_headers(p, rq);
     return err;
@@ -588,8 +591,8 @@ void post_end(struct post *p)
     loop_unmark_dirty(&p->flush);
     close_exchange(p);
     free_asking(p);
-    curl_free(p->host);
-    p->host = NULL;
+    url_release(p->url);
+    p->url = NULL;
     p->phase = POST_IDLE;
     p->client = NULL;
 }

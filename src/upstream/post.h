@@ -5,7 +5,6 @@
 
 #include "base/buf.h"
 #include "client.h"
-#include "egress.h"
 #include "upstream/fetch.h"
 
 struct post_asking;
@@ -45,7 +44,7 @@ struct post {
     struct client *client;
     struct exchange exchange;
     struct post_asking *asking; /* until the first byte of the answer's body */
-    char *host;                 /* libcurl's memory */
+    struct url *url;
     size_t head_bytes;
     struct timer deadline;
     struct flush flush;
