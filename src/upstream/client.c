@@ -36,6 +36,7 @@ struct sock {
     curl_socket_t fd;
     ino_t inode;
     int events; /* of libuv, that libcurl waits for */
+    int polled; /* those that poll is started for: after a transfer still for its answer's */
 };
 
 struct multi {
@@ -277,8 +278,6 @@ static void collect_ended(struct multi *m)
     }
 }
 
-/* A reset comes together with the bytes before it, and libuv then tells an error alone and stops
- * the poll. So libcurl is told to read, until it meets the error itself. */
 static void act(struct multi *m, curl_socket_t fd, int flags)
 {
     struct exchange *x;
@@ -294,8 +293,23 @@ static void act(struct multi *m, curl_socket_t fd, int flags)
     collect_ended(m);
 }
 
+static void on_socket_event(uv_poll_t *poll, int status, int events);
+
+/* libuv takes a socket out of the kernel's set and puts it in again at each change. */
+static void poll_socket(struct sock *s, int events)
+{
+    if (s->polled == events)
+        return;
+    s->polled = events;
+    if (events)
+        uv_poll_start(&s->poll, events, on_socket_event);
+    else
+        uv_poll_stop(&s->poll);
+}
+
 /* A reset comes together with the bytes before it, and libuv then tells an error alone and stops
- * the poll. So libcurl is told to read, until it meets the error itself. */
+ * the poll. So libcurl is told to read, until it meets the error itself. An idle connection's poll
+ * stops at the first event, for libcurl looks at it no sooner than it has use for it. */
 static void on_socket_event(uv_poll_t *poll, int status, int events)
 {
     struct sock *s = container_of(poll, struct sock, poll);
@@ -306,9 +320,15 @@ static void on_socket_event(uv_poll_t *poll, int status, int events)
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
         flags |= CURL_CSELECT_OUT;
+    if (status < 0)
+        s->polled = 0;
+    if (!s->events) {
+        poll_socket(s, 0);
+        return;
+    }
     act(m, s->fd, flags);
-    if (status < 0 && s->events && !uv_is_closing((uv_handle_t *)poll))
-        uv_poll_start(poll, s->events, on_socket_event);
+    if (s->events && !uv_is_closing((uv_handle_t *)poll))
+        poll_socket(s, s->events);
 }
 
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *socket_data)
@@ -327,10 +347,9 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data, vo
     if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
         events |= UV_WRITABLE;
     s->events = events;
-    if (events)
-        uv_poll_start(&s->poll, events, on_socket_event);
-    else
-        uv_poll_stop(&s->poll);
+    /* Between two transfers, which wait for the same, the socket stays where it is. */
+    if (events || s->polled != UV_READABLE)
+        poll_socket(s, events);
     return 0;
 }
 

@@ -115,6 +115,21 @@ static void connections_are_used_again(void **state)
     outcome_free(&out);
 }
 
+/* The loop sees it end, and has nothing to read from it. */
+static void an_idle_connection_that_the_other_side_closes_does_not_keep_the_loop_awake(void **state)
+{
+    struct answer a = answer(HEAD "Content-Length: 15\r\n\r\n{\"output\":\"hi\"}", FINISH_CLOSE);
+    struct outcome out;
+
+    (void)state;
+    serve_answers(&a, 1);
+    ask(&(struct ask){.url = url, .rest_ms = 50}, &out);
+    server_stop(&server);
+    check_text(&out, OK, "hi", 1);
+    assert_in_range(out.n_rest_turns, 0, 20);
+    outcome_free(&out);
+}
+
 static void a_post_is_never_sent_twice(void **state)
 {
     struct answer answers[] = {
@@ -597,6 +612,7 @@ int main(void)
         UPSTREAM_TEST(every_capture_gives_its_text_or_error),
         UPSTREAM_TEST(the_request_serves_webhooks_and_chat_triggers),
         UPSTREAM_TEST(connections_are_used_again),
+        UPSTREAM_TEST(an_idle_connection_that_the_other_side_closes_does_not_keep_the_loop_awake),
         UPSTREAM_TEST(a_post_is_never_sent_twice),
         UPSTREAM_TEST(statuses_become_codes),
         UPSTREAM_TEST(what_follows_an_answer_without_a_reply_goes_with_its_connection),

@@ -163,6 +163,7 @@ struct asker {
     struct outcome *out;
     uv_prepare_t turns;
     uv_async_t wake;
+    uv_timer_t rest;
     unsigned n_left;
 };
 
@@ -236,6 +237,17 @@ static void on_ended(struct flow *f)
     uv_async_send(&a->wake);
 }
 
+static void on_rested(uv_timer_t *handle)
+{
+    struct asker *a = container_of(handle, struct asker, rest);
+
+    a->out->n_rest_turns = a->out->n_turns - a->out->n_rest_turns;
+    uv_close((uv_handle_t *)&a->turns, NULL);
+    uv_close((uv_handle_t *)&a->wake, NULL);
+    uv_close((uv_handle_t *)&a->rest, NULL);
+    upstream_detach(&loop, on_detached);
+}
+
 static void on_wake(uv_async_t *handle)
 {
     struct asker *a = handle->data;
@@ -244,9 +256,8 @@ static void on_wake(uv_async_t *handle)
         flow_start(&a->flow, steps, a, on_ended);
         return;
     }
-    uv_close((uv_handle_t *)&a->turns, NULL);
-    uv_close((uv_handle_t *)&a->wake, NULL);
-    upstream_detach(&loop, on_detached);
+    a->out->n_rest_turns = a->out->n_turns;
+    uv_timer_start(&a->rest, on_rested, a->what->rest_ms, 0);
 }
 
 static void on_turn(uv_prepare_t *handle)
@@ -289,6 +300,7 @@ void ask(const struct ask *what, struct outcome *out)
     uv_prepare_init(&loop.uv, &a.turns);
     a.turns.data = a.wake.data = &a;
     uv_async_init(&loop.uv, &a.wake, on_wake);
+    uv_timer_init(&loop.uv, &a.rest);
     uv_prepare_start(&a.turns, on_turn);
     began = uv_hrtime();
     flow_start(&a.flow, steps, &a, on_ended);

@@ -45,6 +45,7 @@ struct outcome {
     struct error err;
     struct buf text, status;
     unsigned n_ends, n_pieces, n_turns;
+    unsigned n_rest_turns; /* of the loop, while it rested */
     struct upstream_usage usage;
     char model[128];
     int http_status, retry_after_s; /* of a fetch, whose body is in text */
@@ -69,6 +70,7 @@ struct ask {
     unsigned cancel_at_turn;           /* fail the flow at the n-th turn of the loop; 0: never */
     unsigned cancel_at_piece;          /* from on_text */
     unsigned n_calls;                  /* one after the other on the same loop; 0: one */
+    unsigned rest_ms;                  /* the loop goes on for so long after the last */
     void (*watch)(bool is_ours); /* false while the harness itself runs; NULL: nobody watches */
     unsigned turn_us; /* each turn of the loop waits so long, and finds what has gathered */
 };
