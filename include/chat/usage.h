@@ -17,8 +17,8 @@ int64_t usage_estimate(size_t n_chars);
 size_t usage_prompt_chars(const struct upstream_prompt *prompt);
 /* As told, or estimated. Nothing came and nothing was told: all zero. */
 struct usage usage_of(const struct upstream_usage *told, size_t prompt_chars, size_t reply_chars);
-/* {"prompt_tokens":…}, with "estimated":true where that is so; ptr NULL: no memory. */
-struct str usage_json(struct arena *a, const struct usage *u);
+/* {"prompt_tokens":…}, with "estimated":true where that is so; appended to out. */
+void usage_write(struct buf *out, const struct usage *u);
 
 /* Who used it, and who answered. */
 struct usage_account {

@@ -175,7 +175,9 @@ void json_str_or_null(struct json *j, struct str value)
 void json_int(struct json *j, int64_t value)
 {
     comma(j);
-    buf_printf(j->buf, "%lld", (long long)value);
+    if (value < 0)
+        buf_append_char(j->buf, '-');
+    buf_append_decimal(j->buf, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 void json_number(struct json *j, double value)

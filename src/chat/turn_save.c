@@ -38,8 +38,12 @@ void turn_keep_facts(struct turn *t)
     t->usage = usage_of(&t->call.usage, t->prompt_chars, utf8_length(turn_log_text(t->log)));
     if (t->call.model.len > 0)
         t->log->model = arena_copy(t->log->memory, t->call.model);
-    if (t->usage.total_tokens > 0)
-        t->log->usage = usage_json(t->log->memory, &t->usage);
+    if (t->usage.total_tokens > 0) {
+        struct buf *out = chat_scratch();
+
+        usage_write(out, &t->usage);
+        t->log->usage = out->failed ? STR_NONE : arena_copy(t->log->memory, buf_str(out));
+    }
     t->log->metadata = make_metadata(t);
 }
 

@@ -2,6 +2,7 @@
 #include "chat/usage.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 
 #define CHARS_PER_TOKEN 4
 #define DAY_US          (24ll * 3600 * 1000000)
@@ -35,12 +36,17 @@ struct usage usage_of(const struct upstream_usage *told, size_t prompt_chars, si
     return u;
 }
 
-struct str usage_json(struct arena *a, const struct usage *u)
+void usage_write(struct buf *out, const struct usage *u)
 {
-    return arena_printf(
-        a, "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld%s}",
-        (long long)u->prompt_tokens, (long long)u->completion_tokens, (long long)u->total_tokens,
-        u->is_estimated ? ",\"estimated\":true" : "");
+    struct json j = {.buf = out};
+
+    json_begin_object(&j);
+    json_pair_int(&j, "prompt_tokens", u->prompt_tokens);
+    json_pair_int(&j, "completion_tokens", u->completion_tokens);
+    json_pair_int(&j, "total_tokens", u->total_tokens);
+    if (u->is_estimated)
+        json_pair_bool(&j, "estimated", true);
+    json_end_object(&j);
 }
 
 int64_t usage_day(int64_t wall_us)
