@@ -79,9 +79,31 @@ bool ip_eq(const struct ip *a, const struct ip *b)
     return a->is_v4 == b->is_v4 && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
+/* inet_ntop() takes eight times as long: each request's address is written. */
+static struct str format_v4(const unsigned char bytes[4], char *out)
+{
+    char *to = out;
+
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned n = bytes[i];
+
+        if (i > 0)
+            *to++ = '.';
+        if (n >= 100)
+            *to++ = (char)('0' + n / 100);
+        if (n >= 10)
+            *to++ = (char)('0' + n / 10 % 10);
+        *to++ = (char)('0' + n % 10);
+    }
+    *to = '\0';
+    return (struct str){out, (size_t)(to - out)};
+}
+
 struct str ip_format(const struct ip *ip, char out[IP_TEXT_BYTES])
 {
-    inet_ntop(ip->is_v4 ? AF_INET : AF_INET6, ip->bytes, out, IP_TEXT_BYTES);
+    if (ip->is_v4)
+        return format_v4(ip->bytes, out);
+    inet_ntop(AF_INET6, ip->bytes, out, IP_TEXT_BYTES);
     return str_from(out);
 }
 

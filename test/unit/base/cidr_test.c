@@ -61,6 +61,7 @@ static void what_is_no_block_is_refused(void **state)
 
 static void addresses_come_from_sockets_and_go_to_text(void **state)
 {
+    static const char *const v4[] = {"0.0.0.0", "1.9.10.99", "100.101.109.110", "255.200.199.250"};
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
     struct sockaddr_in in = {.sin_family = AF_INET};
     struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -76,6 +77,10 @@ static void addresses_come_from_sockets_and_go_to_text(void **state)
     assert_true(ip_eq(&a, &b));
     assert_str(ip_format(&a, text), "192.0.2.7");
     assert_str(ip_format_group(&a, text), "192.0.2.7");
+    for (size_t i = 0; i < sizeof(v4) / sizeof(v4[0]); i++) {
+        assert_true(ip_parse(str_from(v4[i]), &a));
+        assert_str(ip_format(&a, text), v4[i]);
+    }
     assert_true(ip_parse(STR("2001:DB8:1:2:3:4:5:6"), &a));
     assert_str(ip_format(&a, text), "2001:db8:1:2:3:4:5:6");
     assert_str(ip_format_group(&a, text), "2001:db8:1:2::/64");
