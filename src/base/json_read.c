@@ -4,6 +4,10 @@
 #include <limits.h>
 #include <string.h>
 
+/* The values of a text this short go to the arena itself: at most 25 kB, and mostly less than one.
+ */
+#define SMALL_BYTES 1024
+
 /* Looks through the text without recursion: how deep it goes, and whether a string holds \u0000.
  * Text that is not JSON may come out either way; yyjson refuses it afterwards. */
 static const char *scan(struct str text, unsigned max_depth, size_t *at)
@@ -31,6 +35,24 @@ static const char *scan(struct str text, unsigned max_depth, size_t *at)
     return NULL;
 }
 
+static void *take(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+static void *take_more(void *arena, void *ptr, size_t old_size, size_t size)
+{
+    void *more = arena_alloc(arena, size);
+
+    return more ? memcpy(more, ptr, old_size < size ? old_size : size) : NULL;
+}
+
+static void keep(void *arena, void *ptr)
+{
+    (void)arena;
+    (void)ptr;
+}
+
 static void free_doc(void *doc)
 {
     yyjson_doc_free(doc);
@@ -43,6 +65,8 @@ static int offset_code(size_t at)
 
 struct error json_read(struct arena *a, struct str text, unsigned max_depth, yyjson_val **root)
 {
+    const yyjson_alc within = {.malloc = take, .realloc = take_more, .free = keep, .ctx = a};
+    const bool is_small = text.len <= SMALL_BYTES;
     yyjson_read_err err = {0};
     yyjson_doc *doc;
     const char *why;
@@ -56,7 +80,8 @@ struct error json_read(struct arena *a, struct str text, unsigned max_depth, yyj
     if (why)
         return ERROR(ERR_BAD_REQUEST, offset_code(at), why);
     /* Without YYJSON_READ_INSITU the text is only read, whatever the type says. */
-    doc = yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NOFLAG, NULL, &err);
+    doc = yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NOFLAG,
+                           is_small ? &within : NULL, &err);
     if (!doc) {
         if (err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
             return ERROR(ERR_NO_MEMORY, 0, NULL);
@@ -66,7 +91,7 @@ struct error json_read(struct arena *a, struct str text, unsigned max_depth, yyj
         return ERROR(ERR_BAD_REQUEST, offset_code(err.pos),
                      detail.ptr ? detail.ptr : "Malformed JSON");
     }
-    if (!arena_defer(a, free_doc, doc))
+    if (!is_small && !arena_defer(a, free_doc, doc))
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     *root = yyjson_doc_get_root(doc);
     return NO_ERROR;

@@ -468,13 +468,21 @@ const struct reader_type n8n_reader_type = {
 
 /* ---- the request ---- */
 
+/* Of a request without its texts, and of each message in it; more is not wrong. */
+#define FRAME_BYTES         320
+#define MESSAGE_FRAME_BYTES 96
+
 /* messages, system_prompt and config for webhooks; the last three are what chat triggers read. */
 struct error n8n_write_request(const struct upstream_prompt *prompt, struct str base_url,
                                struct buf *url, struct buf *body)
 {
     struct json j = {.buf = body};
     struct str input = STR_NONE;
+    size_t bytes = FRAME_BYTES + prompt->system_prompt.len + prompt->config.len;
 
+    for (size_t i = 0; i < prompt->n_messages; i++)
+        bytes += MESSAGE_FRAME_BYTES + prompt->messages[i].content.len;
+    (void)buf_reserve(body, bytes); /* an append would fail again */
     buf_append_str(url, base_url);
     json_begin_object(&j);
     json_key(&j, "messages");
