@@ -28,11 +28,12 @@ void sqlite_lane_push(struct sqlite_lane *lane, struct list *tasks)
     uv_mutex_lock(&lane->lock);
     list_splice(&lane->queue, tasks);
     lane->n_queued += n;
+    uv_mutex_unlock(&lane->lock);
+    /* Not sooner: a thread that wakes must not find the lock taken, and sleep again. */
     if (n == 1)
         uv_cond_signal(&lane->cond);
     else
         uv_cond_broadcast(&lane->cond);
-    uv_mutex_unlock(&lane->lock);
 }
 
 void sqlite_lane_stop(struct sqlite_lane *lane)
