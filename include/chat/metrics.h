@@ -18,6 +18,7 @@ struct chat_numbers {
     struct counter log_bytes, readers;
     struct counter messages[N_MESSAGE_OUTCOMES];
     struct counter slots_refused;
+    struct counter journal_bytes, journal_failures, journal_segments;
     struct histogram until_call, first_event, slot_wait;
 };
 extern struct chat_numbers chat_numbers[METRICS_THREADS];

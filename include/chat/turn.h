@@ -5,6 +5,8 @@
 
 #include "chat/turn_log.h"
 
+struct db;
+
 enum turn_kind {
     TURN_ANSWER,     /* stores content as the user's message, then answers it */
     TURN_REGENERATE, /* answers the last user's message again; the old reply stays until the new one
@@ -39,7 +41,8 @@ void turn_stop(struct turn_log *log, const char *why);
 void turn_readers_changed(struct turn_log *log);
 
 /* The room's state on each loop. */
-struct error chat_open(void) MUST_CHECK; /* main thread */
+/* Main thread. Stores first what an earlier process left of its replies, and marks them. */
+struct error chat_open(struct db *db) MUST_CHECK;
 void chat_close(void);
 struct error chat_attach(struct loop *l) MUST_CHECK;
 /* Refuses new turns from now on; on_drained once none runs. */

@@ -1,97 +1,100 @@
-/* The partial reply of a running turn, written now and then. Short replies never pay: the timer
- * starts with the first text and ends with the turn. */
+/* Stores the partial replies of this loop's running turns. See checkpoint.h. */
 #include "checkpoint.h"
 
 #include "base/log.h"
 #include "config/config.h"
+#include "room.h"
+#include "turn_state.h"
 
-#include <stdlib.h>
+/* A statement's worth, and the pause before the next: other writes come in between. */
+#define BATCH_REPLIES 100
+#define BATCH_BYTES   (256u << 10)
+#define SOON_MS       20
 
-struct checkpoint_write {
-    struct checkpoint *checkpoint;
-    struct flow flow;
-    struct arena arena;
-    struct db_query query;
-};
-
-static void write_partial(struct flow *f)
+void checkpoint_row(struct json *j, const struct id *team_id, const struct id *reply_id,
+                    struct str text)
 {
-    struct checkpoint_write *w = f->state;
-    struct checkpoint *c = w->checkpoint;
-    struct str text = turn_log_text(c->log);
-
-    c->written_bytes = text.len;
-    db_query(&w->query, f, &w->arena, SQL_REPLY_CHECKPOINT,
-             DB_ARGS(db_uuid(id_str(&c->log->team_id)), db_uuid(id_str(&c->log->reply_id)),
-                     db_text(text)));
+    json_begin_object(j);
+    json_pair_str(j, "id", id_str(reply_id));
+    json_pair_str(j, "team_id", id_str(team_id));
+    json_pair_str(j, "content", text);
+    json_end_object(j);
 }
 
-static const struct step steps[] = {STEP(write_partial), STEP_END};
+/* Each turn that was looked at goes to the end of the list, so that the next look begins with those
+ * that were not. */
+static void gather(struct checkpoint *c, struct buf *out)
+{
+    struct list *turns = &room_here()->turns;
+    struct json j = {.buf = out};
+
+    json_begin_array(&j);
+    for (unsigned n = 0; c->n_left > 0 && n < BATCH_REPLIES && out->len < BATCH_BYTES;
+         c->n_left--) {
+        struct list *link = list_pop(turns);
+        struct turn *t;
+
+        if (!link)
+            break;
+        list_push(turns, link);
+        t = container_of(link, struct turn, link);
+        if (!t->has_unstored)
+            continue;
+        t->has_unstored = false;
+        checkpoint_row(&j, &t->log->team_id, &t->log->reply_id, turn_log_text(t->log));
+        n++;
+    }
+    json_end_array(&j);
+}
+
+static void store(struct flow *f)
+{
+    struct checkpoint *c = f->state;
+    struct buf *rows = chat_scratch();
+
+    gather(c, rows);
+    if (rows->failed)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else if (rows->len > strlen("[]"))
+        db_query(&c->write, f, &c->arena, SQL_REPLIES_CHECKPOINT, DB_ARGS(db_json(buf_str(rows))));
+}
+
+static const struct step steps[] = {STEP(store), STEP_END};
 
 static void on_due(struct timer *t);
 
-static void wait_for_next(struct checkpoint *c)
+static void on_end(struct flow *f)
 {
-    timer_start(&c->timer, config()->turn.checkpoint_ms, on_due);
-}
+    struct checkpoint *c = f->state;
 
-static void on_written(struct flow *f)
-{
-    struct checkpoint_write *w = f->state;
-    struct checkpoint *c = w->checkpoint;
-
-    if (is_error(f->err)) {
-        log_warn("turn %s: a checkpoint was not written: %s", c->log->turn_id.text,
-                 status_row(f->err.status)->name);
-        c->written_bytes = 0;
-    }
-    arena_free(&w->arena);
-    free(w);
-    c->write = NULL;
-    if (op_is_running(&c->awaited))
-        op_end(&c->awaited, NO_ERROR);
-    else if (!c->is_ending && c->written_bytes < c->log->text.len)
-        wait_for_next(c);
-}
-
-static void write_now(struct checkpoint *c)
-{
-    struct checkpoint_write *w = calloc(1, sizeof(*w));
-
-    if (!w) {
-        wait_for_next(c);
-        return;
-    }
-    timer_stop(&c->timer);
-    w->checkpoint = c;
-    c->write = w;
-    flow_start(&w->flow, steps, w, on_written);
+    if (is_error(f->err))
+        log_warn("chat: partial replies were not stored: %s", status_row(f->err.status)->name);
+    if (c->n_left > 0 && timer_is_started(&c->timer))
+        timer_start(&c->timer, SOON_MS, on_due);
+    arena_free(&c->arena);
+    c->is_running = false;
+    room_check_drained(room_here()); /* may free c */
 }
 
 static void on_due(struct timer *t)
 {
-    write_now(container_of(t, struct checkpoint, timer));
-}
+    struct checkpoint *c = container_of(t, struct checkpoint, timer);
 
-void checkpoint_start(struct checkpoint *c, struct turn_log *log)
-{
-    c->log = log;
-}
-
-void checkpoint_poke(struct checkpoint *c)
-{
-    if (c->write || c->is_ending)
+    timer_start(t, config()->turn.store_ms, on_due);
+    if (c->is_running)
         return;
-    if (c->log->text.len - c->written_bytes >= config()->turn.checkpoint_bytes)
-        write_now(c);
-    else if (!timer_is_started(&c->timer))
-        wait_for_next(c);
+    if (c->n_left == 0)
+        c->n_left = room_here()->n_turns;
+    c->is_running = true;
+    flow_start(&c->flow, steps, c, on_end);
 }
 
-void checkpoint_finish(struct checkpoint *c, struct flow *f)
+void checkpoint_start(struct checkpoint *c)
 {
-    c->is_ending = true;
+    timer_start(&c->timer, config()->turn.store_ms, on_due);
+}
+
+void checkpoint_stop(struct checkpoint *c)
+{
     timer_stop(&c->timer);
-    if (c->write)
-        op_begin(&c->awaited, f, NULL);
 }

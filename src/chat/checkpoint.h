@@ -1,27 +1,27 @@
-/* Writes the partial reply of a running turn every second or 4 KiB, so that a crash costs no more
- * than that. */
+/* The partial replies of running turns in the database, each turn.store_ms: for those who read the
+ * history, and for when the journal's disk is lost. What a crash costs is decided by the journal
+ * (journal.h). One pass over the loop's turns, a few at a time. */
 #ifndef AERIE_CHAT_CHECKPOINT_H
 #define AERIE_CHAT_CHECKPOINT_H
 
-#include "chat/turn_log.h"
+#include "base/id.h"
+#include "base/json.h"
 #include "db/db.h"
 
-struct checkpoint_write;
-
-/* Inside the turn, all-zero. A write that is under way is a flow of its own: it neither delays nor
- * fails the turn, and takes memory only for as long. */
+/* On each loop, in its room. */
 struct checkpoint {
-    struct turn_log *log; /* the turn's; NULL: not started */
     struct timer timer;
-    struct checkpoint_write *write; /* under way; NULL: none */
-    struct op awaited;              /* the turn's end waits for the write under way */
-    size_t written_bytes;
-    bool is_ending;
+    struct flow flow;
+    struct arena arena;
+    struct db_query write;
+    size_t n_left; /* turns that this pass has not looked at */
+    bool is_running;
 };
+void checkpoint_start(struct checkpoint *c);
+void checkpoint_stop(struct checkpoint *c);
 
-void checkpoint_start(struct checkpoint *c, struct turn_log *log);
-void checkpoint_poke(struct checkpoint *c); /* the log has grown */
-/* No more writes; an operation of f that ends when the one under way has. */
-void checkpoint_finish(struct checkpoint *c, struct flow *f);
+/* One reply of the JSON array that SQL_REPLIES_CHECKPOINT takes. */
+void checkpoint_row(struct json *j, const struct id *team_id, const struct id *reply_id,
+                    struct str text);
 
 #endif

@@ -9,6 +9,8 @@
 #include "chat/slots.h"
 #include "chat/streams.h"
 #include "config/config.h"
+#include "journal_folder.h"
+#include "recover.h"
 
 #include <stdlib.h>
 
@@ -92,13 +94,15 @@ void room_check_drained(struct chat_room *room)
     void (*on_drained)(struct loop * l) = room->on_drained;
 
     if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
-        room->housekeeping.is_running || room->search_feed.is_running)
+        room->housekeeping.is_running || room->search_feed.is_running ||
+        room->checkpoint.is_running || room->journal.is_writing)
         return;
+    journal_stop(&room->journal); /* nothing is to be written any more */
     room->on_drained = NULL;
     on_drained(loop_current());
 }
 
-struct error chat_open(void)
+static struct error open_tables(void)
 {
     if (!hub_open())
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the table of turns");
@@ -120,12 +124,35 @@ struct error chat_open(void)
     return NO_ERROR;
 }
 
-void chat_close(void)
+static void close_tables(void)
 {
     slots_close();
     quota_close();
     streams_close();
     hub_close();
+}
+
+struct error chat_open(struct db *db)
+{
+    struct error err = recover_replies(db);
+
+    if (is_error(err))
+        return err;
+    err = open_tables();
+    if (!is_error(err) && !journal_open()) {
+        close_tables();
+        err = ERROR(ERR_NO_MEMORY, 0, "no threads for the journal of replies");
+    }
+    if (is_error(err))
+        journal_folder_close();
+    return err;
+}
+
+void chat_close(void)
+{
+    journal_close();
+    journal_folder_close();
+    close_tables();
 }
 
 struct error chat_attach(struct loop *l)
@@ -136,7 +163,9 @@ struct error chat_attach(struct loop *l)
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the chat room");
     list_init(&room->turns);
     list_init(&room->kept);
+    journal_init(&room->journal);
     l->rooms[ROOM_CHAT] = room;
+    checkpoint_start(&room->checkpoint);
     if (l->index == 0) {
         housekeeping_start(&room->housekeeping);
         if (!db_is_sqlite_here())
@@ -151,6 +180,7 @@ void chat_drain(struct loop *l, void (*on_drained)(struct loop *l))
 
     room->is_draining = true;
     room->on_drained = on_drained;
+    checkpoint_stop(&room->checkpoint);
     housekeeping_stop(&room->housekeeping);
     search_feed_stop(&room->search_feed);
     room_check_drained(room);
@@ -177,12 +207,14 @@ void chat_detach(struct loop *l)
 {
     struct chat_room *room = l->rooms[ROOM_CHAT];
 
+    checkpoint_stop(&room->checkpoint);
     housekeeping_stop(&room->housekeeping); /* a start that failed did not drain */
     search_feed_stop(&room->search_feed);
     timer_stop(&room->sweep);
     loop_unmark_dirty(&room->first_events.flush);
     while (!list_is_empty(&room->kept))
         forget(room, container_of(room->kept.next, struct turn_log, kept));
+    journal_deinit(&room->journal);
     buf_deinit(&room->scratch);
     l->rooms[ROOM_CHAT] = NULL;
     free(room);

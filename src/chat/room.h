@@ -4,7 +4,9 @@
 
 #include "base/buf.h"
 #include "chat/turn.h"
+#include "checkpoint.h"
 #include "db/db.h"
+#include "journal.h"
 
 /* Removes what is old; on the first loop. */
 struct housekeeping {
@@ -40,12 +42,15 @@ void search_feed_stop(struct search_feed *s);
 struct chat_room {
     struct first_events first_events;
     struct list turns; /* running */
-    struct list kept;  /* logs of ended turns, oldest first */
+    size_t n_turns;
+    struct list kept; /* logs of ended turns, oldest first */
     size_t kept_bytes;
     struct timer sweep;
     struct buf scratch;
     struct housekeeping housekeeping;
     struct search_feed search_feed;
+    struct journal journal;
+    struct checkpoint checkpoint;
     bool is_draining;
     void (*on_drained)(struct loop *l);
 };

@@ -105,11 +105,13 @@ static void on_text(struct upstream_call *call, struct str text)
     is_added = turn_log_append(t->log, text);
     if (is_first)
         room_expect_first_event(t->call.first_byte_us);
-    if (is_added)
-        checkpoint_poke(&t->checkpoint);
-    else
+    if (!is_added) {
         flow_fail(&t->flow,
                   ERROR(ERR_UPSTREAM_LIMIT, 0, "The reply is longer than this server allows"));
+        return;
+    }
+    t->has_unstored = true;
+    journal_poke(&t->journal, t->log);
 }
 
 static void on_status(struct upstream_call *call, struct str text)
@@ -133,7 +135,6 @@ static void ask_agent(struct flow *f)
 {
     struct turn *t = turn_of(f);
 
-    checkpoint_start(&t->checkpoint, t->log);
     flow_try(f, &t->part, call_steps, t);
 }
 
@@ -207,11 +208,6 @@ static void settle(struct flow *f)
     turn_keep_facts(t);
 }
 
-static void await_checkpoint(struct flow *f)
-{
-    checkpoint_finish(&turn_of(f)->checkpoint, f);
-}
-
 static const struct step turn_steps[] = {
     STEP(turn_load), /* chat, agent, messages and key in one round trip */
     STEP(turn_check_key),
@@ -230,7 +226,6 @@ static const struct step turn_steps[] = {
     STEP(ask_fallback),
     STEP(require_answer),
     STEP_ALWAYS(settle),
-    STEP_ALWAYS(await_checkpoint),
     STEP_ALWAYS(turn_save_reply), /* a reply cut short is kept, and says so */
     STEP_ALWAYS(turn_close_log),  /* after the commit */
     STEP_END,
@@ -259,6 +254,8 @@ static void on_turn_end(struct flow *f)
 
     log->turn = NULL;
     list_remove(&t->link);
+    room->n_turns--;
+    journal_leave(&t->journal, t->is_stored);
     count_message(log);
     streams_leave(&log->team_id);
     arena_free(&t->save_arena);
@@ -359,6 +356,7 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out)
         return give_up(log, ERROR(ERR_NO_MEMORY, 0, NULL));
     }
     list_push(&room->turns, &t->link);
+    room->n_turns++;
     *out = log;
     flow_start(&t->flow, turn_steps, t, on_turn_end);
     return NO_ERROR;

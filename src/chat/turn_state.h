@@ -7,8 +7,8 @@
 #include "chat/slots.h"
 #include "chat/turn.h"
 #include "chat/usage.h"
-#include "checkpoint.h"
 #include "db/db.h"
+#include "journal.h"
 #include "loop/wait.h"
 #include "upstream/upstream.h"
 
@@ -43,11 +43,11 @@ struct turn {
 
     /* What each phase has in flight. */
     struct turn_load *load; /* in the arena */
-    struct subflow part; /* adding, then asking, then saving: how the last of them went */
+    struct subflow part;    /* adding, then asking, then saving: how the last of them went */
     struct db_query write;
     unsigned n_adds; /* statements up to the one that tells whether they are stored; 0: not tried */
     struct upstream_call call;
-    struct checkpoint checkpoint;
+    struct journal_entry journal;
     struct wait pause;
 
     struct usage usage;
@@ -55,6 +55,7 @@ struct turn {
     struct arena save_arena;
     uint64_t save_until_ms; /* 0: not tried yet */
     bool has_fallen_back, is_stored, is_paused;
+    bool has_unstored; /* text since the last checkpoint */
 };
 
 static inline struct turn *turn_of(struct flow *f)

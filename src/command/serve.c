@@ -249,11 +249,6 @@ static struct error open_db(struct server *server)
         log_info("db: %d migrations applied", n_applied);
     if (!is_error(err))
         err = db_run(server->db, &arena, SQL_DOCUMENTS_INTERRUPTED, NULL, 0, &result);
-    if (!is_error(err))
-        err = db_run(server->db, &arena, SQL_REPLIES_INTERRUPTED, NULL, 0, &result);
-    if (!is_error(err) && result.n_changed > 0)
-        log_warn("chat: %lld replies were cut by an earlier end and are marked interrupted",
-                 (long long)result.n_changed);
     arena_free(&arena);
     return is_error(err) ? err : command_ensure_default_team(server->db);
 }
@@ -299,8 +294,7 @@ static void close_account(struct server *server)
 
 static struct error open_chat(struct server *server)
 {
-    (void)server;
-    return chat_open();
+    return chat_open(server->db);
 }
 
 static void close_chat(struct server *server)

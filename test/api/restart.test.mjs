@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
@@ -45,6 +46,56 @@ test('a_reply_cut_by_a_kill_is_kept_and_marked_interrupted', () =>
     const next = await aerie.admin.ask(chat, '!tokens=1');
     assert.ok(next.done, 'the chat goes on');
   }));
+
+/** The files of journals that are there. */
+const journals = (aerie) => readdirSync(join(aerie.env.DATA_DIR, 'replies'), { recursive: true }).filter((name) => name.endsWith('.journal'));
+
+test('a_long_reply_is_kept_to_its_last_4_kib_or_checkpoint_and_leaves_no_file', () =>
+  withServer(async (aerie, agent) => {
+    const chat = await aerie.admin.chat(agent);
+    const stream = await aerie.admin.send(chat, '!tokens=20000&delay=1');
+    await stream.until((s) => s.text.length > 20000);
+    assert.equal(journals(aerie).length, 1);
+    await aerie.kill();
+    await stream.ended;
+    await aerie.listen();
+    assert.deepEqual(journals(aerie), []);
+    const [, reply] = await aerie.admin.messages(chat);
+    assert.equal(reply.status, 'interrupted');
+    assert.ok(stream.text.startsWith(reply.content) || reply.content.startsWith(stream.text));
+    // 4 KiB, and what came while that was written.
+    assert.ok(stream.text.length - reply.content.length < 12288, `${stream.text.length - reply.content.length} characters behind`);
+  }, { TURN__CHECKPOINT_MS: 60000 }));
+
+test('where_the_journal_may_not_grow_the_database_has_the_text', () =>
+  withServer(async (aerie, agent) => {
+    const chat = await aerie.admin.chat(agent);
+    const stream = await aerie.admin.send(chat, '!tokens=5000&delay=20');
+    await stream.until((s) => s.of('message').length > 100);
+    assert.match(aerie.log, /journal of replies has reached turn.journal_bytes/);
+    await aerie.kill();
+    await aerie.listen();
+    const [, reply] = await aerie.admin.messages(chat);
+    assert.equal(reply.status, 'interrupted');
+    assert.ok(reply.content.length > 100 && stream.text.startsWith(reply.content), reply.content);
+  }, { TURN__JOURNAL_BYTES: 1, TURN__STORE_MS: 100 }));
+
+test('a_reply_that_the_database_did_not_take_at_its_end_is_there_after_the_next_start', () =>
+  withServer(async (aerie, agent) => {
+    const chat = await aerie.admin.chat(agent);
+    const isSqlite = aerie.database.kind === 'sqlite';
+    if (!isSqlite) aerie.database.query("create function refuse() returns trigger language plpgsql as $$begin raise 'no'; end$$");
+    aerie.database.query(`create trigger refuse before update of status on messages ${isSqlite ? "begin select raise(abort, 'no'); end" : 'for each row execute function refuse()'}`);
+    const stream = await aerie.admin.send(chat, '!tokens=60&delay=20');
+    await stream.ended;
+    assert.equal(stream.of('error')[0]?.data.code, 'not_saved', JSON.stringify(stream.events.at(-1)));
+    aerie.database.query(`drop trigger refuse${isSqlite ? '' : ' on messages'}`);
+    await aerie.halt();
+    await aerie.listen();
+    const [, reply] = await aerie.admin.messages(chat);
+    assert.deepEqual([reply.status, reply.content], ['interrupted', stream.text]);
+    assert.deepEqual(journals(aerie), []);
+  }, { TURN__SAVE_SECONDS: 1 }));
 
 test('a_kill_before_the_first_token_leaves_the_message', () =>
   withServer(async (aerie, agent) => {

@@ -74,9 +74,18 @@ STATEMENT(MESSAGE_AFTER, SQL_SLOW, NULL,
           " FROM messages m JOIN chats c ON c.id = m.chat_id"
           " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3 AND m.seq > $4 ORDER BY m.seq LIMIT $5",
           NULL)
-/* The partial reply of a running turn. */
-STATEMENT(REPLY_CHECKPOINT, SQL_WRITE, NULL,
-          "UPDATE messages SET content = $3 WHERE team_id = $1 AND id = $2 AND status = 'streaming'", NULL)
+/* Partial replies, $1: a JSON array of {id, team_id, content}. Only what is longer than what is there: a running turn's, and,
+ * at start, what a journal has; another server may have marked that already. SQLite has one server, and what it indexed
+ * stays as it is. */
+STATEMENT(REPLIES_CHECKPOINT, SQL_WRITE, "replies of any team, each named with its own",
+          "UPDATE messages m SET content = v.content"
+          " FROM json_to_recordset($1::json) AS v (id uuid, team_id uuid, content text)"
+          " WHERE m.id = v.id AND m.team_id = v.team_id AND m.status IN ('streaming', 'interrupted')"
+          " AND octet_length(m.content) < octet_length(v.content)",
+          "UPDATE messages SET content = v.content FROM (SELECT json_extract(value, '$.id') AS id,"
+          " json_extract(value, '$.team_id') AS team_id, json_extract(value, '$.content') AS content FROM json_each($1)) v"
+          " WHERE messages.id = v.id AND messages.team_id = v.team_id AND messages.status = 'streaming'"
+          " AND length(messages.content) < length(v.content)")
 STATEMENT(REPLY_SAVE, SQL_WRITE, NULL,
           "UPDATE messages SET content = $3, status = $4, model = $5, usage = $6, metadata = $7"
           " WHERE team_id = $1 AND id = $2",

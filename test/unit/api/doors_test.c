@@ -417,6 +417,7 @@ static int open_rooms(void **state)
     assert_non_null(mkdtemp(directory));
     snprintf(url, sizeof(url), "sqlite:///%s/doors.db", directory);
     test_config.database.url = str_from(url);
+    test_config.data_dir = str_from(directory);
     must(db_open(&db, DB_OPEN_SERVER));
     must(db_migrate_up(db, &(int){0}));
     add_rows();
@@ -427,7 +428,7 @@ static int open_rooms(void **state)
     assert_non_null(token.ptr);
     must(upstream_open());
     must(account_open(db));
-    must(chat_open());
+    must(chat_open(db));
     must(api_open());
     must(http_open(api_hooks(), &server));
     must(loop_init(&loop, 0));

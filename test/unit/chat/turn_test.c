@@ -755,11 +755,12 @@ static int open_rooms(void **state)
     snprintf(database_path, sizeof(database_path), "%s/chat.db", directory);
     snprintf(url, sizeof(url), "sqlite:///%s", database_path);
     test_config.database.url = str_from(url);
+    test_config.data_dir = str_from(directory);
     must(db_open(&db, DB_OPEN_SERVER));
     must(db_migrate_up(db, &(int){0}));
     add_rows();
     must(upstream_open());
-    must(chat_open());
+    must(chat_open(db));
     must(loop_init(&loop, 0));
     must(db_attach(db, &loop));
     must(upstream_attach(&loop));
@@ -821,6 +822,8 @@ static int close_rooms(void **state)
 
     (void)state;
     chat_drain(&loop, nothing_more);
+    while (room_here()->journal.is_writing || room_here()->checkpoint.is_running)
+        sweep_turn(&loop);
     chat_detach(&loop);
     upstream_detach(&loop, nothing_more);
     db_detach(&loop, on_db_detached);
