@@ -215,7 +215,7 @@ static const struct step turn_steps[] = {
     STEP(turn_reserve_tokens), /* 429 */
     STEP(take_slot),           /* in turn with other teams; 429 */
     STEP(turn_add_messages), /* committed before anyone sees an event, and before anyone is asked */
-    STEP(turn_add_again_if_unknown),
+    STEP(turn_add_again_if_needed),
     STEP(open_log),
     STEP(find_knowledge),
     STEP(take_knowledge), /* into the prompt; the turn goes on without if need be */

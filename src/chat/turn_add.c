@@ -210,13 +210,14 @@ void turn_add_messages(struct flow *f)
     flow_try(f, &t->part, add_steps, t);
 }
 
-/* A lost connection, or no memory for the answer, leaves the outcome unknown: writing once more
- * settles it, since ids make it happen once. */
-void turn_add_again_if_unknown(struct flow *f)
+/* A lost connection, or no memory for the answer, leaves the outcome unknown, and another server
+ * that adds to the chat at the same moment takes the numbers: writing once more settles it, since
+ * ids make it happen once. */
+void turn_add_again_if_needed(struct flow *f)
 {
     struct turn *t = turn_of(f);
     struct error err = t->part.flow.err;
 
-    if ((err.status == ERR_DB && err.code == DB_CODE_UNKNOWN) || err.status == ERR_NO_MEMORY)
+    if (err.status == ERR_DB || err.status == ERR_NO_MEMORY)
         flow_try(f, &t->part, add_steps, t);
 }

@@ -89,7 +89,7 @@ void turn_check_key(struct flow *f);
 void turn_build_prompt(struct flow *f);
 void turn_reserve_tokens(struct flow *f);
 void turn_add_messages(struct flow *f);
-void turn_add_again_if_unknown(struct flow *f);
+void turn_add_again_if_needed(struct flow *f);
 bool turn_was_added(const struct turn *t);
 
 /* After it: turn_save.c. */

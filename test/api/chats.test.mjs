@@ -172,6 +172,19 @@ test('search_finds_whole_words_in_titles_and_messages_alike_on_both_databases', 
   assert.deepEqual((await stranger.get('/api/chats?q=giraffe')).json, []);
 });
 
+test('a_message_is_stored_though_another_server_adds_one_to_the_chat_meanwhile', async () => {
+  if (aerie.database.kind === 'sqlite') return; // it has one server
+  const user = await aerie.user();
+  const chat = await user.chat(agent);
+  await user.ask(chat, 'one');
+  const held = aerie.database.hold(`insert into messages (id, team_id, chat_id, seq, role, content, status, created_at)
+    select gen_random_uuid(), team_id, chat_id, seq + 1, 'user', 'beside', 'complete', now() from messages where chat_id = '${chat.id}' and seq = 2; select pg_sleep(1)`);
+  await sleep(400);
+  await user.ask(chat, 'two');
+  await held;
+  assert.deepEqual((await user.messages(chat)).filter((m) => m.role === 'user').map((m) => m.content), ['one', 'beside', 'two']);
+});
+
 test('a_search_finds_what_another_server_is_putting_into_the_index', async () => {
   if (aerie.database.kind === 'sqlite') return; // it has one writer
   const user = await aerie.user();
