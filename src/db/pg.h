@@ -72,6 +72,7 @@ struct pg_conn {
     bool was_down; /* said so in the log */
 
     bool is_prepared[N_SQL];
+    bool is_setting;     /* the answer to the settings comes next, before those */
     size_t prepare_next; /* whose answer comes next, while PG_PREPARING */
 
     struct list waiting;                 /* not sent; may be taken back */

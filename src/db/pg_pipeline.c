@@ -28,6 +28,19 @@ static size_t next_to_prepare(const struct pg_conn *c, size_t from)
     return from;
 }
 
+/* A plan that is made while a table is still empty stays until the server has looked at the table
+ * again, which takes it a minute: by then each message has read thousands of rows where an index
+ * has two. A statement that is not named is planned each time, for the table as it is. */
+static bool send_settings(struct pg_conn *c)
+{
+    static const char text[] =
+        "SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)";
+
+    c->is_setting = c->use != SQL_SLOW;
+    return !c->is_setting ||
+           (PQsendQueryParams(c->pg, text, 0, NULL, NULL, NULL, NULL, 1) && PQpipelineSync(c->pg));
+}
+
 /* A Sync for each: a statement that the server refuses must not take the others with it. */
 bool pg_pipeline_prepare(struct pg_conn *c)
 {
@@ -35,6 +48,8 @@ bool pg_pipeline_prepare(struct pg_conn *c)
     for (size_t i = 0; i < N_SQL; i++)
         c->is_prepared[i] = false;
     if (config()->database.prepared_statements) {
+        if (!send_settings(c))
+            return false;
         c->prepare_next = next_to_prepare(c, 0);
         for (size_t i = c->prepare_next; i < N_SQL; i = next_to_prepare(c, i + 1)) {
             if (!PQsendPrepare(c->pg, sql_table[i].name, sql_table[i].pg, 0, NULL) ||
@@ -52,11 +67,16 @@ static void receive_prepared(struct pg_conn *c, PGresult *res)
     const size_t i = c->prepare_next;
 
     switch (PQresultStatus(res)) {
+    case PGRES_TUPLES_OK: /* the settings */
+        break;
     case PGRES_COMMAND_OK:
         c->is_prepared[i] = true;
         break;
     case PGRES_PIPELINE_SYNC:
-        c->prepare_next = next_to_prepare(c, i + 1);
+        if (c->is_setting)
+            c->is_setting = false;
+        else
+            c->prepare_next = next_to_prepare(c, i + 1);
         if (c->prepare_next == N_SQL)
             pg_conn_ready(c);
         break;
@@ -64,7 +84,8 @@ static void receive_prepared(struct pg_conn *c, PGresult *res)
         const char *words = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
         /* It will be tried unnamed when it is needed, and tell then. */
-        log_error("pg: statement %s: %s", sql_table[i].name, words ? words : "connection lost");
+        log_error("pg: %s: %s", c->is_setting ? "settings" : sql_table[i].name,
+                  words ? words : "connection lost");
         break;
     }
     }

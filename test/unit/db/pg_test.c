@@ -235,6 +235,24 @@ static void statements_need_no_names(void **state)
     call_free(&c);
 }
 
+static void a_named_plan_made_for_an_empty_table_uses_its_index(void **state)
+{
+    struct harness *h = need(state);
+
+    static const struct {
+        enum sql sql;
+        int64_t scans;
+    } lanes[] = {{SQL_SCANS_ALLOWED, 0}, {SQL_SCANS_ALLOWED_SLOW, 1}};
+    struct call c;
+
+    harness_attach(h);
+    for (size_t i = 0; i < 2; i++) {
+        call_run(h, &c, lanes[i].sql, NO_ARGS);
+        assert_int_equal(db_get_int(c.query.result, 0, 0), lanes[i].scans);
+        call_free(&c);
+    }
+}
+
 static void an_error_does_not_quote_values(void **state)
 {
     struct harness *h = need(state);
@@ -292,6 +310,7 @@ int main(void)
         TEST(a_write_without_an_answer_has_an_unknown_outcome),
         TEST(a_wrong_address_is_refused_in_words),
         TEST(acknowledged_writes_are_there_and_refused_ones_are_not),
+        TEST(a_named_plan_made_for_an_empty_table_uses_its_index),
         TEST(an_error_does_not_quote_values),
         TEST(reads_survive_a_killed_backend),
         TEST(statements_need_no_names),

@@ -30,6 +30,10 @@ STATEMENT(NOWHERE_WRITE, SQL_WRITE, "test", "DELETE FROM nowhere", NULL)
 STATEMENT(LONG_READ, SQL_READ, "test", "SELECT pg_sleep(10)",
           "WITH RECURSIVE r (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 10000000000)"
           " SELECT count(*) FROM r")
+/* May a plan read a whole table where an index would do? */
+STATEMENT(SCANS_ALLOWED, SQL_READ, "test", "SELECT CAST(current_setting('enable_seqscan') = 'on' AS integer)", "SELECT 1")
+STATEMENT(SCANS_ALLOWED_SLOW, SQL_SLOW, "test", "SELECT CAST(current_setting('enable_seqscan') = 'on' AS integer)",
+          "SELECT 1")
 STATEMENT(LONG_SLOW, SQL_SLOW, "test", "SELECT pg_sleep(10)",
           "WITH RECURSIVE r (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 10000000000)"
           " SELECT count(*) FROM r")
