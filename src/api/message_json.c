@@ -3,6 +3,16 @@
 
 #include "chat/hub.h"
 
+/* The row is behind: a running reply is stored now and then only. */
+static void read_text_so_far(struct message_view *v)
+{
+    turn_log_lock(v->log);
+    buf_append_str(&v->text, buf_str(&v->log->text));
+    turn_log_unlock(v->log);
+    if (v->text.len > 0 && !v->text.failed)
+        v->content = buf_str(&v->text);
+}
+
 /* A row read a moment before its turn ended still says "streaming". The turn's log, which stays for
  * a while, then knows how it ended; without one nobody writes that reply any more: a crash or a
  * lost database left it behind. */
@@ -23,6 +33,7 @@ void message_view_open(struct message_view *v, const struct db_result *rows, siz
         return;
     if (turn_log_phase(v->log) != TURN_LOG_CLOSED) {
         v->status = STR("streaming");
+        read_text_so_far(v);
     } else if (v->log->is_saved) {
         v->status = turn_log_status(v->log);
         v->content = buf_str(&v->log->text); /* closed: it does not change any more */
@@ -33,6 +44,7 @@ void message_view_close(struct message_view *v)
 {
     if (v->log)
         turn_log_unref(v->log);
+    buf_deinit(&v->text);
 }
 
 #define STATUSES "streaming|complete|stopped|interrupted|error"

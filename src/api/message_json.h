@@ -36,10 +36,12 @@ enum {
     CHAT_TOTAL, /* of CHAT_SEARCH only */
 };
 
-/* A message as it stands now: "streaming" only while a turn writes that reply. */
+/* A message as it stands now: "streaming" only while a turn writes that reply, with its text up to
+ * now. */
 struct message_view {
     struct str content, status;
     struct turn_log *log; /* holds content; counted, or NULL */
+    struct buf text;      /* so far, of a reply that streams */
 };
 void message_view_open(struct message_view *v, const struct db_result *rows, size_t row,
                        const struct id *user_id);

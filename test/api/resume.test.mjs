@@ -166,3 +166,15 @@ test('only_the_owner_may_follow', async () => {
   assert.equal((await aerie.request('GET', `/api/chats/${chat.id}/stream`)).status, 401);
   await stream.whole();
 });
+
+test('the_history_of_a_running_reply_has_what_its_reader_has', async () => {
+  const chat = await user.chat(agent);
+  const stream = await user.send(chat, said(words, 100));
+  await stream.until((s) => s.text.length >= 30);
+  const seen = stream.text;
+  const reply = (await user.messages(chat)).at(-1);
+  assert.equal(reply.status, 'streaming');
+  assert.ok(seen.length >= 30 && reply.content.startsWith(seen), `${reply.content.length} of ${seen.length}`);
+  assert.ok(words.startsWith(reply.content), reply.content);
+  stream.close();
+});
