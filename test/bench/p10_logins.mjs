@@ -11,7 +11,7 @@ export async function run(stand, amounts) {
   const aerie = await stand.aerieWith('logins', 'sqlite', { env: { SECURITY__BCRYPT_ROUNDS: '12' }, users: 1 });
   const { logins, loginSeconds: seconds } = amounts;
   const windows = amounts.slowRuns * 2;
-  const chunks = stand.heldChunks({ streams: STREAMS, gapMs: GAP_MS, seconds: windows * (seconds + 1) });
+  const chunks = stand.windowsChunks({ streams: STREAMS, gapMs: GAP_MS, seconds, windows });
   const talk = await aerie.talk({ query: `chunks=${chunks}&bytes=100&gap_ms=${GAP_MS}`, chats: STREAMS });
   /** {status: how often}; those past security.bcrypt_queue get 503. */
   const login = async () => {

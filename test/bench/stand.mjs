@@ -21,6 +21,8 @@ const RAMP_PER_SECOND = 1000;
 /** A server that takes less than this share of a core for so long has nothing left to do. */
 const REST_MS = 200;
 const REST_SHARE = 0.02;
+/** What is done in a window may take so much longer than it. */
+const LATE_SECONDS = 30;
 /** %n is the stream's seed; the agent's text depends on it. */
 const QUESTION = 'Tell me more of ~%n~';
 
@@ -306,7 +308,7 @@ export class Stand {
    * what the streams' gaps were in each, and bench_load's figures: {windows: [{gap_us, done}], ...}.
    */
   async holdThrough(scenario, system, { talk, streams, gapMs, seconds, windows, bytes = 100, rampPerSecond = RAMP_PER_SECOND }) {
-    const chunks = this.heldChunks({ streams, gapMs, seconds: windows.length * (seconds + 1), rampPerSecond });
+    const chunks = this.windowsChunks({ streams, gapMs, seconds, windows: windows.length, rampPerSecond });
     const options = { mode: 'held', clients: streams, seconds, gap_ms: gapMs, ramp_per_second: rampPerSecond, control: true, chunks, bytes };
     const program = this.#startLoad(scenario, system, talk, options);
     await program.held();
@@ -327,6 +329,11 @@ export class Stand {
   /** How many chunks a stream needs so that the first one opened still runs when the window ends. */
   heldChunks({ streams, gapMs, seconds, rampPerSecond = RAMP_PER_SECOND }) {
     return Math.ceil(((streams / rampPerSecond + seconds + 1) * 1000) / gapMs) + 1;
+  }
+
+  /** The same for streams that are held through windows; what is done in one may take longer than it. */
+  windowsChunks({ streams, gapMs, seconds, windows, rampPerSecond }) {
+    return this.heldChunks({ streams, gapMs, seconds: windows * (seconds + LATE_SECONDS), rampPerSecond });
   }
 
   /** A few messages, so that what is made once is not counted as memory of the streams. */
