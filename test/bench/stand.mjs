@@ -120,6 +120,7 @@ export class Stand {
   #systems = new Map();
   #opened = [];
   #loads = new Set();
+  #tlsAgent = null;
   #interruption = new AbortController();
   /** Every load of the run, with its raw numbers. */
   loads = [];
@@ -195,7 +196,11 @@ export class Stand {
   }
 
   /** The agent behind TLS and HTTP/2: {hook, ca}. */
-  async tls() {
+  tls() {
+    return (this.#tlsAgent ??= this.#startTls()); // once: its certificate stays
+  }
+
+  async #startTls() {
     const key = join(this.folder, 'agent.key');
     const ca = join(this.folder, 'agent.pem');
     execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1',
