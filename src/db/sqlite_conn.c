@@ -138,8 +138,10 @@ struct error sqlite_conn_open(struct sqlite_conn *c, const char *path, enum sqli
         sqlite3_progress_handler(c->db, PROGRESS_STEPS, on_progress, c);
         break;
     case SQLITE_WRITER:
-        /* Finds a file that may only be read at start, and not with the first message. */
-        if (!sqlite_conn_do(c, SQLITE_DO_BEGIN_WRITE) || !sqlite_conn_do(c, SQLITE_DO_ROLLBACK))
+        /* What it rewrites fits into 1 MiB; the rest is in the system's cache. The transaction
+         * finds a file that may only be read at start, and not with the first message. */
+        if (!sqlite_conn_exec(c, "PRAGMA cache_size = -1024") ||
+            !sqlite_conn_do(c, SQLITE_DO_BEGIN_WRITE) || !sqlite_conn_do(c, SQLITE_DO_ROLLBACK))
             goto fail;
         break;
     case SQLITE_BLOCKING:
