@@ -161,8 +161,7 @@ struct db_task *db_task_new(const struct db_call *calls, size_t n_calls, struct 
 
             if (!has_text(in))
                 continue;
-            if (in->type != DB_BYTES && in->text.len > 0 &&
-                memchr(in->text.ptr, 0, in->text.len)) {
+            if (in->type != DB_BYTES && in->text.len > 0 && memchr(in->text.ptr, 0, in->text.len)) {
                 *why = ERROR(ERR_BAD_REQUEST, 0, "text holds U+0000");
                 return NULL;
             }
@@ -196,12 +195,18 @@ struct db_task *db_task_new(const struct db_call *calls, size_t n_calls, struct 
     return t;
 }
 
-void db_task_free(struct db_task *t, const struct db *db)
+void db_task_forget_outcome(struct db_task *t, const struct db_driver *driver)
 {
+    t->error = NO_ERROR;
     for (size_t i = 0; i < t->n_calls; i++) {
         if (t->calls[i].rows)
-            db->driver->discard(&t->calls[i]);
+            driver->discard(&t->calls[i]);
     }
+}
+
+void db_task_free(struct db_task *t, const struct db *db)
+{
+    db_task_forget_outcome(t, db->driver);
     free(t);
 }
 

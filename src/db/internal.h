@@ -46,6 +46,9 @@ struct db_task {
  * (db_run). */
 struct db_task *db_task_new(const struct db_call *calls, size_t n_calls, struct error *why);
 void db_task_free(struct db_task *t, const struct db *db);
+struct db_driver;
+/* Its rows and its error, as if it had not run: the driver runs it again. */
+void db_task_forget_outcome(struct db_task *t, const struct db_driver *driver);
 /* Loop's thread. Gives rows or t->error to who waits, and frees t. */
 void db_task_end(struct db_task *t);
 /* Loop's thread: t is in a queue, and fails unless the driver takes it within database.wait_ms. */
@@ -70,8 +73,6 @@ struct db_loop {
     struct mail mail;
 };
 
-/* From a driver's thread: the loop ends the task. Afterwards the task and the loop must not be
- * touched. */
 /* From a driver's thread: their loops end the tasks, with one letter to each loop. Afterwards the
  * tasks and the loops must not be touched. tasks is used up. */
 void db_task_hand_back(struct db_task **tasks, size_t n);

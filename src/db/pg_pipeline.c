@@ -238,15 +238,6 @@ static bool is_complete(const struct db_task *t)
     return true;
 }
 
-static void forget_outcome(struct db_task *t)
-{
-    t->error = NO_ERROR;
-    for (size_t i = 0; i < t->n_calls; i++) {
-        if (t->calls[i].rows)
-            pg_driver.discard(&t->calls[i]);
-    }
-}
-
 /* A deadlock or the like was nobody's fault: it was undone and may be tried once more. */
 static bool may_run_again(struct db_task *t)
 {
@@ -271,12 +262,12 @@ static void end_batch(struct pg_conn *c)
         /* A failed batch of writes is undone, all of it; of reads, those before the culprit have
          * their rows. */
         if (may_run_again(t)) {
-            forget_outcome(t);
+            db_task_forget_outcome(t, &pg_driver);
             list_push(&c->alone, link);
         } else if (is_whole || (!is_writing(c) && (is_error(t->error) || is_complete(t)))) {
             list_push(&ended, link);
         } else {
-            forget_outcome(t);
+            db_task_forget_outcome(t, &pg_driver);
             list_push(&c->alone, link);
         }
     }
@@ -333,7 +324,7 @@ static bool was_running(const struct pg_conn *c, const struct list *link, size_t
 static void settle_task(struct pg_conn *c, struct db_task *t, bool was_running, enum pg_lost why,
                         struct list *ended, struct list *again)
 {
-    forget_outcome(t);
+    db_task_forget_outcome(t, &pg_driver);
     if (is_writing(c)) {
         t->error = ERROR(ERR_DB, DB_CODE_UNKNOWN,
                          why == PG_LOST_LATE

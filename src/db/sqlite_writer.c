@@ -9,15 +9,6 @@
 /* How long nothing must have come before the search index is fed: a feed costs a commit. */
 #define FEED_IDLE_MS 100
 
-static void forget_outcome(struct db_task *t)
-{
-    t->error = NO_ERROR;
-    for (size_t i = 0; i < t->n_calls; i++) {
-        if (t->calls[i].rows)
-            sqlite_driver.discard(&t->calls[i]);
-    }
-}
-
 static void roll_back(struct sqlite_conn *c)
 {
     if (!sqlite3_get_autocommit(c->db))
@@ -38,7 +29,7 @@ static bool run_task(struct sqlite_conn *c, struct db_task *t)
 
 static void run_alone(struct sqlite_conn *c, struct db_task *t)
 {
-    forget_outcome(t);
+    db_task_forget_outcome(t, &sqlite_driver);
     if (!sqlite_conn_do(c, SQLITE_DO_BEGIN_WRITE)) {
         sqlite_conn_fail(c, t);
         return;
@@ -89,7 +80,7 @@ static void run_batch(struct sqlite_conn *c, struct db_task **tasks, size_t n)
         if (culprit == n)
             return;
         for (size_t i = 0; i < n; i++)
-            forget_outcome(tasks[i]);
+            db_task_forget_outcome(tasks[i], &sqlite_driver);
         if (culprit == LOST)
             break;
         if (culprit > 0 && run_together(c, tasks, culprit) != culprit)
