@@ -49,52 +49,29 @@ static void gather(struct checkpoint *c, struct buf *out)
 
 static void store(struct flow *f)
 {
-    struct checkpoint *c = f->state;
+    struct checkpoint *c = container_of(f->state, struct checkpoint, chore);
     struct buf *rows = chat_scratch();
 
+    if (c->n_left == 0)
+        c->n_left = room_here()->n_turns;
     gather(c, rows);
     if (rows->failed)
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
     else if (rows->len > strlen("[]"))
-        db_query(&c->write, f, &c->arena, SQL_REPLIES_CHECKPOINT, DB_ARGS(db_json(buf_str(rows))));
+        db_query(&c->write, f, &c->chore.arena, SQL_REPLIES_CHECKPOINT,
+                 DB_ARGS(db_json(buf_str(rows))));
 }
 
 static const struct step steps[] = {STEP(store), STEP_END};
 
-static void on_due(struct timer *t);
-
-static void on_end(struct flow *f)
+static uint64_t on_pass(struct chore *c)
 {
-    struct checkpoint *c = f->state;
-
-    if (is_error(f->err))
-        log_warn("chat: partial replies were not stored: %s", status_row(f->err.status)->name);
-    if (c->n_left > 0 && timer_is_started(&c->timer))
-        timer_start(&c->timer, SOON_MS, on_due);
-    arena_free(&c->arena);
-    c->is_running = false;
-    room_check_drained(room_here()); /* may free c */
-}
-
-static void on_due(struct timer *t)
-{
-    struct checkpoint *c = container_of(t, struct checkpoint, timer);
-
-    timer_start(t, config()->turn.store_ms, on_due);
-    if (c->is_running)
-        return;
-    if (c->n_left == 0)
-        c->n_left = room_here()->n_turns;
-    c->is_running = true;
-    flow_start(&c->flow, steps, c, on_end);
+    if (is_error(c->flow.err))
+        log_warn("chat: partial replies were not stored: %s", status_row(c->flow.err.status)->name);
+    return container_of(c, struct checkpoint, chore)->n_left > 0 ? SOON_MS : 0;
 }
 
 void checkpoint_start(struct checkpoint *c)
 {
-    timer_start(&c->timer, config()->turn.store_ms, on_due);
-}
-
-void checkpoint_stop(struct checkpoint *c)
-{
-    timer_stop(&c->timer);
+    chore_start(&c->chore, steps, on_pass, config()->turn.store_ms, config()->turn.store_ms);
 }

@@ -6,19 +6,15 @@
 
 #include "base/id.h"
 #include "base/json.h"
-#include "db/db.h"
+#include "chore.h"
 
 /* On each loop, in its room. */
 struct checkpoint {
-    struct timer timer;
-    struct flow flow;
-    struct arena arena;
+    struct chore chore;
     struct db_query write;
-    size_t n_left; /* turns that this pass has not looked at */
-    bool is_running;
+    size_t n_left; /* turns that were not looked at yet */
 };
 void checkpoint_start(struct checkpoint *c);
-void checkpoint_stop(struct checkpoint *c);
 
 /* One reply of the JSON array that SQL_REPLIES_CHECKPOINT takes. */
 void checkpoint_row(struct json *j, const struct id *team_id, const struct id *reply_id,

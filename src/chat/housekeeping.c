@@ -14,26 +14,26 @@
 
 static void forget_keys(struct flow *f)
 {
-    struct housekeeping *h = f->state;
+    struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
 
-    db_query(&h->forget, f, &h->arena, SQL_IDEMPOTENCY_FORGET,
+    db_query(&h->forget, f, &h->chore.arena, SQL_IDEMPOTENCY_FORGET,
              DB_ARGS(db_time(clock_wall_us() - KEY_AGE_US)));
 }
 
 static void forget_sessions(struct flow *f)
 {
-    struct housekeeping *h = f->state;
+    struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
     int64_t days = (int64_t)config()->sessions.keep_days;
 
     h->has_more = false;
     if (days > 0)
-        db_query(&h->sessions, f, &h->arena, SQL_SESSIONS_FORGET,
+        db_query(&h->sessions, f, &h->chore.arena, SQL_SESSIONS_FORGET,
                  DB_ARGS(db_time(clock_wall_us() - days * DAY_US)));
 }
 
 static void note_rest(struct flow *f)
 {
-    struct housekeeping *h = f->state;
+    struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
 
     h->has_more = config()->sessions.keep_days > 0 && h->sessions.result->n_changed >= A_PASS;
 }
@@ -45,39 +45,18 @@ static const struct step steps[] = {
     STEP_END,
 };
 
-static void on_due(struct timer *t);
-
-static void on_end(struct flow *f)
+static uint64_t on_pass(struct chore *c)
 {
-    struct housekeeping *h = f->state;
+    const struct error err = c->flow.err;
 
-    if (is_error(f->err) && f->err.status != ERR_CANCELED)
+    if (is_error(err) && err.status != ERR_CANCELED)
         log_warn("chat: old idempotency keys and sessions stay for now: %s",
-                 status_row(f->err.status)->name);
-    if (!is_error(f->err) && h->has_more && timer_is_started(&h->timer))
-        timer_start(&h->timer, SOON_MS, on_due);
-    arena_free(&h->arena);
-    h->is_running = false;
-    room_check_drained(room_here()); /* may free h */
-}
-
-static void on_due(struct timer *t)
-{
-    struct housekeeping *h = container_of(t, struct housekeeping, timer);
-
-    timer_start(t, PERIOD_MS, on_due);
-    if (h->is_running)
-        return;
-    h->is_running = true;
-    flow_start(&h->flow, steps, h, on_end);
+                 status_row(err.status)->name);
+    return !is_error(err) && container_of(c, struct housekeeping, chore)->has_more ? SOON_MS : 0;
 }
 
 void housekeeping_start(struct housekeeping *h)
 {
-    timer_start(&h->timer, SOON_MS, on_due); /* what grew old while nobody ran */
-}
-
-void housekeeping_stop(struct housekeeping *h)
-{
-    timer_stop(&h->timer);
+    /* soon: what grew old while nobody ran */
+    chore_start(&h->chore, steps, on_pass, SOON_MS, PERIOD_MS);
 }

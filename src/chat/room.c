@@ -94,8 +94,8 @@ void room_check_drained(struct chat_room *room)
     void (*on_drained)(struct loop * l) = room->on_drained;
 
     if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
-        room->housekeeping.is_running || room->search_feed.is_running ||
-        room->checkpoint.is_running || room->journal.is_writing)
+        room->housekeeping.chore.is_running || room->search_feed.chore.is_running ||
+        room->checkpoint.chore.is_running || room->journal.is_writing)
         return;
     journal_stop(&room->journal); /* nothing is to be written any more */
     room->on_drained = NULL;
@@ -174,15 +174,20 @@ struct error chat_attach(struct loop *l)
     return NO_ERROR;
 }
 
+static void stop_chores(struct chat_room *room)
+{
+    chore_stop(&room->checkpoint.chore);
+    chore_stop(&room->housekeeping.chore);
+    chore_stop(&room->search_feed.chore);
+}
+
 void chat_drain(struct loop *l, void (*on_drained)(struct loop *l))
 {
     struct chat_room *room = l->rooms[ROOM_CHAT];
 
     room->is_draining = true;
     room->on_drained = on_drained;
-    checkpoint_stop(&room->checkpoint);
-    housekeeping_stop(&room->housekeeping);
-    search_feed_stop(&room->search_feed);
+    stop_chores(room);
     room_check_drained(room);
 }
 
@@ -207,9 +212,7 @@ void chat_detach(struct loop *l)
 {
     struct chat_room *room = l->rooms[ROOM_CHAT];
 
-    checkpoint_stop(&room->checkpoint);
-    housekeeping_stop(&room->housekeeping); /* a start that failed did not drain */
-    search_feed_stop(&room->search_feed);
+    stop_chores(room); /* a start that failed did not drain */
     timer_stop(&room->sweep);
     loop_unmark_dirty(&room->first_events.flush);
     while (!list_is_empty(&room->kept))

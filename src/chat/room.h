@@ -5,19 +5,17 @@
 #include "base/buf.h"
 #include "chat/turn.h"
 #include "checkpoint.h"
+#include "chore.h"
 #include "db/db.h"
 #include "journal.h"
 
 /* Removes what is old; on the first loop. */
 struct housekeeping {
-    struct timer timer;
-    struct flow flow;
-    struct arena arena;
+    struct chore chore;
     struct db_query forget, sessions;
-    bool is_running, has_more;
+    bool has_more;
 };
 void housekeeping_start(struct housekeeping *h);
-void housekeeping_stop(struct housekeeping *h);
 
 /* Turns whose first text came during this turn of the loop, until it is written. */
 #define FIRST_EVENTS_MAX 64
@@ -30,14 +28,10 @@ struct first_events {
 
 /* Feeds PostgreSQL's index of words; on the first loop. */
 struct search_feed {
-    struct timer timer;
-    struct flow flow;
-    struct arena arena;
+    struct chore chore;
     struct db_query pass;
-    bool is_running;
 };
 void search_feed_start(struct search_feed *s);
-void search_feed_stop(struct search_feed *s);
 
 struct chat_room {
     struct first_events first_events;

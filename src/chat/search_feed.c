@@ -9,45 +9,23 @@
 
 static void feed(struct flow *f)
 {
-    struct search_feed *s = f->state;
+    struct search_feed *s = container_of(f->state, struct search_feed, chore);
 
-    db_query(&s->pass, f, &s->arena, SQL_SEARCH_KEEP_UP, DB_ARGS(db_null(), db_int(A_PASS)));
+    db_query(&s->pass, f, &s->chore.arena, SQL_SEARCH_KEEP_UP, DB_ARGS(db_null(), db_int(A_PASS)));
 }
 
 static const struct step steps[] = {STEP(feed), STEP_END};
 
-static void on_due(struct timer *t);
-
 /* A failure is the database's, and others tell it. */
-static void on_end(struct flow *f)
+static uint64_t on_pass(struct chore *c)
 {
-    struct search_feed *s = f->state;
-    bool has_more = !is_error(f->err) && s->pass.result->n_changed >= A_PASS;
+    struct search_feed *s = container_of(c, struct search_feed, chore);
+    bool has_more = !is_error(c->flow.err) && s->pass.result->n_changed >= A_PASS;
 
-    if (has_more && timer_is_started(&s->timer) && list_is_empty(&room_here()->turns))
-        timer_start(&s->timer, SOON_MS, on_due);
-    arena_free(&s->arena);
-    s->is_running = false;
-    room_check_drained(room_here()); /* may free s */
-}
-
-static void on_due(struct timer *t)
-{
-    struct search_feed *s = container_of(t, struct search_feed, timer);
-
-    timer_start(t, PERIOD_MS, on_due);
-    if (s->is_running)
-        return;
-    s->is_running = true;
-    flow_start(&s->flow, steps, s, on_end);
+    return has_more && list_is_empty(&room_here()->turns) ? SOON_MS : 0;
 }
 
 void search_feed_start(struct search_feed *s)
 {
-    timer_start(&s->timer, PERIOD_MS, on_due);
-}
-
-void search_feed_stop(struct search_feed *s)
-{
-    timer_stop(&s->timer);
+    chore_start(&s->chore, steps, on_pass, PERIOD_MS, PERIOD_MS);
 }

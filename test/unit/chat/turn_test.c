@@ -800,7 +800,7 @@ static void a_room_is_drained_once_and_when_its_last_turn_has_ended(void **state
         chat_abort(&loop);
         for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++)
             run_to_end(running[i]);
-        for (unsigned i = 0; i < 3 || room->housekeeping.is_running; i++)
+        for (unsigned i = 0; i < 3 || room->housekeeping.chore.is_running; i++)
             sweep_turn(&loop);
         assert_int_equal(n_drained, 1);
         for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++)
@@ -822,7 +822,7 @@ static int close_rooms(void **state)
 
     (void)state;
     chat_drain(&loop, nothing_more);
-    while (room_here()->journal.is_writing || room_here()->checkpoint.is_running)
+    while (room_here()->journal.is_writing || room_here()->checkpoint.chore.is_running)
         sweep_turn(&loop);
     chat_detach(&loop);
     upstream_detach(&loop, nothing_more);
