@@ -142,13 +142,23 @@ size_t conn_out_waiting(const struct conn *c)
     return c->out.len - c->out_sent;
 }
 
+/* Closes by a reset: what the kernel still holds for a client that does not read goes too, where a
+ * close in order would keep it until it is read. */
+static void conn_reset(struct conn *c)
+{
+    struct linger none = {.l_onoff = 1};
+
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    conn_close(c);
+}
+
 static void on_write_deadline(struct timer *t)
 {
     struct conn *c = container_of(t, struct conn, write_deadline);
 
     if (c->window_bytes < WRITE_PROGRESS_BYTES) {
         log_debug("http: connection %d: the client does not read", c->fd);
-        conn_close(c);
+        conn_reset(c);
         return;
     }
     c->window_bytes = 0;

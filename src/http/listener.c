@@ -196,11 +196,14 @@ static socklen_t make_address(const struct http_server *s, struct sockaddr_stora
 static void set_options(int fd)
 {
     int on = 1, off = 0, unsent = UNSENT_BYTES;
+    unsigned stuck_ms = (unsigned)(config()->limits.write_seconds * 1000);
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    /* For what the kernel has taken, also of a connection that we have closed by then. */
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stuck_ms, sizeof(stuck_ms));
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off,
                sizeof(off)); /* "::" is everyone; else no effect */
 }
