@@ -1,7 +1,10 @@
-// Rates, each on a server of its own where it is switched on.
+// Rates, each on a server of its own where it is switched on. null: at its default.
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Aerie, PASSWORD, unique } from '../tools/aerie.mjs';
+import { raw } from '../tools/http.mjs';
 
 async function withServer(env, run) {
   const aerie = new Aerie({ env });
@@ -24,7 +27,7 @@ function checkRefusal(answer) {
 const login = (aerie, email, options = {}) => aerie.request('POST', '/api/auth/login', { json: { email, password: PASSWORD }, ...options });
 
 test('five_logins_a_minute_and_address_counted_over_all_loops', () =>
-  withServer({ LIMITS__LOGIN_PER_MINUTE: '5' }, async (aerie) => {
+  withServer({ LIMITS__LOGIN_PER_MINUTE: null }, async (aerie) => {
     const answers = await Promise.all(Array.from({ length: 15 }, () => login(aerie, unique('nobody') + '@aerie.test')));
     assert.equal(answers.filter((a) => a.status === 401).length, 5, answers.map((a) => a.status).join());
     checkRefusal(answers.find((a) => a.status === 429));
@@ -38,32 +41,39 @@ test('a_trusted_proxy_names_the_client', () =>
     assert.deepEqual([(await from('203.0.113.1')).status, (await from('203.0.113.1')).status, (await from('203.0.113.1')).status], [401, 401, 429]);
     assert.equal((await from('203.0.113.2')).status, 401);
     assert.equal((await from('6.6.6.6, 203.0.113.1')).status, 429, 'the rightmost hop counts, whatever stands before it');
+    assert.equal((await from('203.0.113.1, 127.0.0.7')).status, 429, 'past the proxies that are trusted');
+    assert.equal((await from('203.0.113.1, nonsense, 127.0.0.7')).status, 401, 'and no further than what is no address');
     assert.deepEqual([(await from('2001:db8:1:1::1')).status, (await from('2001:db8:1:1::2')).status, (await from('2001:db8:1:1::3')).status, (await from('2001:db8:1:2::1')).status], [401, 401, 429, 401], 'IPv6 by /64');
   }));
 
 test('an_account_has_ten_tries_whatever_the_address', () =>
-  withServer({ LIMITS__LOGIN_PER_ACCOUNT: '3' }, async (aerie) => {
+  withServer({ LIMITS__LOGIN_PER_ACCOUNT: null }, async (aerie) => {
     const wrong = (address) => aerie.request('POST', '/api/auth/login', { json: { email: aerie.adminEmail, password: 'wrong password' }, localAddress: address });
-    for (let i = 1; i <= 3; i++) assert.equal((await wrong(`127.0.0.${i + 1}`)).status, 401);
-    checkRefusal(await wrong('127.0.0.9'));
-    checkRefusal(await wrong('127.0.0.9'));
+    for (let i = 1; i <= 10; i++) assert.equal((await wrong(`127.0.0.${i + 1}`)).status, 401);
+    const refused = await wrong('127.0.0.99');
+    checkRefusal(refused);
+    assert.ok(Number(refused.headers['retry-after']) > 60, 'in 15 minutes, not in one');
+    assert.equal((await login(aerie, aerie.adminEmail)).status, 429, 'the right password too');
+    assert.equal((await login(aerie, 'nobody@aerie.test')).status, 401, 'another account');
   }));
 
 test('registrations_are_limited_per_address', () =>
-  withServer({ LIMITS__REGISTER_PER_MINUTE: '3' }, async (aerie) => {
+  withServer({ LIMITS__REGISTER_PER_MINUTE: null }, async (aerie) => {
+    const register = (localAddress) => aerie.request('POST', '/api/auth/register', { json: { email: `${unique()}@aerie.test`, password: PASSWORD }, localAddress });
     const answers = [];
-    for (let i = 0; i < 5; i++) answers.push(await aerie.request('POST', '/api/auth/register', { json: { email: `${unique()}@aerie.test`, password: PASSWORD } }));
-    assert.deepEqual(answers.map((a) => a.status), [201, 201, 201, 429, 429]);
-    checkRefusal(answers[4]);
+    for (let i = 0; i < 7; i++) answers.push(await register());
+    assert.deepEqual(answers.map((a) => a.status), [201, 201, 201, 201, 201, 429, 429]);
+    checkRefusal(answers[6]);
+    assert.equal((await register('127.0.0.2')).status, 201, 'another address');
   }));
 
 test('messages_are_limited_per_user', () =>
-  withServer({ LIMITS__MESSAGES_PER_MINUTE: '4' }, async (aerie) => {
+  withServer({ LIMITS__MESSAGES_PER_MINUTE: null }, async (aerie) => {
     await aerie.makeAdmin();
     const agent = await aerie.admin.agent({ provider: 'echo' });
-    const chats = await Promise.all(Array.from({ length: 6 }, () => aerie.admin.chat(agent)));
+    const chats = await Promise.all(Array.from({ length: 63 }, () => aerie.admin.chat(agent)));
     const answers = await Promise.all(chats.map((chat) => aerie.admin.post(`/api/chats/${chat.id}/messages`, { content: 'x' }, { headers: { Accept: 'application/json' } })));
-    assert.equal(answers.filter((a) => a.status === 200).length, 4, answers.map((a) => a.status).join());
+    assert.equal(answers.filter((a) => a.status === 200).length, 60, answers.map((a) => a.status).join());
     checkRefusal(answers.find((a) => a.status === 429));
     const other = await aerie.user();
     assert.ok((await other.ask(await other.chat(agent), 'x')).done, 'another user');
@@ -91,15 +101,40 @@ test('streams_are_limited_per_team_and_in_all', () =>
 
 test('connections_per_address_are_bounded_when_asked_for', () =>
   withServer({ LIMITS__CONNECTIONS_PER_ADDRESS: '5' }, async (aerie) => {
-    const { connect } = await import('node:net');
-    const sockets = [];
-    for (let i = 0; i < 12; i++) sockets.push(connect(aerie.port, '127.0.0.1').on('error', () => {}));
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const open = sockets.filter((s) => !s.destroyed && s.readyState === 'open');
-    assert.ok(open.length <= 5, `${open.length} are open`);
+    const open = (localAddress) => connect({ port: aerie.port, host: '127.0.0.1', localAddress }).on('error', () => {});
+    const sockets = Array.from({ length: 12 }, () => open());
+    await sleep(500);
+    assert.equal(sockets.filter((s) => !s.destroyed && s.readyState === 'open').length, 5);
+    assert.equal((await aerie.request('GET', '/health', { localAddress: '127.0.0.2' })).status, 200, 'another address');
     for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(200);
     assert.equal((await aerie.request('GET', '/health')).status, 200);
+  }));
+
+test('zero_switches_each_rate_and_count_off', () =>
+  withServer({
+    LIMITS__LOGIN_PER_MINUTE: 0, LIMITS__LOGIN_PER_ACCOUNT: 0, LIMITS__REGISTER_PER_MINUTE: 0, LIMITS__MESSAGES_PER_MINUTE: 0, LIMITS__CONNECTIONS_PER_ADDRESS: 0,
+    LIMITS__STREAMS_PER_TEAM: 0, LIMITS__VISITOR_MESSAGES_PER_MINUTE: 0, LIMITS__VISITOR_SESSIONS_PER_MINUTE: 0, LIMITS__AGENT_MESSAGES_PER_MINUTE: 0, LIMITS__BODY_MIN_BYTES_PER_SECOND: 0,
+    LIMITS__HEAD_SECONDS: 1,
+  }, async (aerie) => {
+    const each = async (n, status, call) => {
+      for (let i = 0; i < n; i++) {
+        const answer = await call(i);
+        assert.equal(answer.status, status, `${i}: ${answer.text}`);
+      }
+    };
+    const slow = raw(aerie.port, ['POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{', 2500, '}']);
+    await aerie.makeAdmin();
+    await each(12, 401, () => aerie.request('POST', '/api/auth/login', { json: { email: aerie.adminEmail, password: 'wrong password' } }));
+    await each(7, 201, () => aerie.request('POST', '/api/auth/register', { json: { email: `${unique()}@aerie.test`, password: PASSWORD } }));
+    const agent = await aerie.admin.agent({ provider: 'echo', allowed_origins: ['*'] });
+    const visitor = (path, json) => aerie.request('POST', path, { json, headers: { Origin: 'https://shop.test' } });
+    const begun = await visitor('/api/chat/widget/session', { chatbot_id: agent.id });
+    await each(12, 200, () => visitor('/api/chat/widget/session', { chatbot_id: agent.id }));
+    await each(22, 200, () => visitor('/api/chat/widget', { session_id: begun.json.session_id, message: 'x' }));
+    const chat = await aerie.admin.chat(agent);
+    await each(62, 200, () => aerie.admin.post(`/api/chats/${chat.id}/messages`, { content: 'x' }, { headers: { Accept: 'application/json' } }));
+    assert.deepEqual((await slow).answers.map((a) => a.status), [422], 'a body may take its time');
   }));
 
 test('a_burst_of_logins_does_not_hold_up_others', () =>
