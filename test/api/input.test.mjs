@@ -1,6 +1,6 @@
-// Bad input gets the status and sentence of the contract, never a 5xx, and changes nothing; good text comes back byte for byte.
+// Bad input gets the status of the contract and changes nothing (bad_input.test.mjs has all that is bad); good text comes back byte for byte.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, inParallel, PASSWORD, unique } from '../tools/aerie.mjs';
 
@@ -22,39 +22,7 @@ after(async () => {
 });
 
 const id = '00000000-0000-7000-8000-000000000000';
-
-/** Routes with a JSON body, as an admin may call them. */
-const writers = [
-  ['POST', '/api/auth/register'], ['POST', '/api/auth/login'], ['POST', '/api/auth/refresh'], ['PUT', '/api/auth/me'],
-  ['PUT', '/api/team'], ['PUT', `/api/users/${id}`], ['PUT', `/users/${id}`], ['POST', '/api/agents'], ['PUT', `/api/agents/${id}`],
-  ['POST', `/api/agents/${id}/api-keys`], ['POST', '/chatbots'], ['PUT', `/chatbots/${id}`], ['POST', `/chatbots/${id}/api-keys`],
-  ['POST', '/api/chats'], ['PUT', `/api/chats/${id}`], ['POST', `/api/chats/${id}/messages`],
-  ['POST', '/api/auth/verify-email'], ['POST', '/api/auth/password/forgot'], ['POST', '/api/auth/password/reset'],
-];
-
 const deep = (n) => '['.repeat(n) + ']'.repeat(n);
-const bodies = [
-  '', ' ', '{', '}', '[]', 'null', 'true', '1', '"x"', '{"a":1,}', '{a:1}', "{'a':1}", '{"a":1}{"b":2}', '{"a":NaN}', '\ufeff{}', '{"email":"\\ud800"}',
-  '{"email":"a\\u0000b"}', `{"email":${deep(65)}}`, deep(5000), `{"email":"${'x'.repeat(200000)}"}`, '{"email":1e999}', '{"email":{"a":[]}}',
-  '{"email":null,"password":null,"name":null,"content":null,"agent_id":null,"title":null}', '{"name":[],"content":{},"agent_id":5,"email":true,"password":[]}',
-  '{"name":"","content":"","agent_id":"","email":"","password":""}', `{"agent_id":"${id}' or 1=1--","email":"a@b' or '1'='1","password":"${'x'.repeat(20)}","content":"'; drop table users;--","name":"'; drop table agents;--"}`,
-  '{"config":[],"settings":[],"metadata":5,"preferences":"x","allowed_origins":{}}', '{"__proto__":{"x":1},"constructor":1}', '{"email":"x","email":"y"}',
-];
-
-describe('bodies', () => {
-  for (const [method, path] of writers)
-    test(`no_body_brings_a_5xx_${method}_${path.replaceAll(id, 'id')}`, async () => {
-      for (const body of [...bodies, Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]), Buffer.from('{"email":"\xff\xfe"}', 'latin1')]) {
-        const answer = await aerie.request(method, path, { token: aerie.admin.token, body, headers: { 'Content-Type': 'application/json' } });
-        const shown = `${method} ${path} ${body.toString().slice(0, 80)}: ${answer.status} ${answer.text.slice(0, 200)}`;
-        const isMail = /verify-email|password/.test(path);
-        assert.ok(answer.status < 500 || (isMail && answer.status === 503), shown);
-        if (answer.status >= 400) assert.equal(typeof answer.json.detail, 'string', shown);
-        if (answer.status === 422) assert.ok(Array.isArray(answer.json.errors), shown);
-        assert.ok(!/sql|sqlite|postgres|syntax error at|stack|src\/|\.c:/i.test(answer.text), shown);
-      }
-    });
-});
 
 test('what_is_no_json_is_400_and_what_is_wrong_is_422_with_the_field', async () => {
   const post = (body) => aerie.request('POST', '/api/auth/login', { body, headers: { 'Content-Type': 'application/json' } });

@@ -77,8 +77,8 @@ export class Contract {
     if (text === undefined) return null;
     if (type === 'application/json') return this.#validate(pointer('api', ...at, 'content', type, 'schema'), JSON.parse(text));
     if (type !== 'text/event-stream') return null;
-    for (const [, data] of text.matchAll(/^data: (.*)$/gm)) {
-      const wrong = this.#checkEvent(at, type, data);
+    for (const line of text.split('\n')) { // and no pattern's ^ and $, which take U+2028 for a line's end
+      const wrong = line.startsWith('data: ') && this.#checkEvent(at, type, line.slice('data: '.length));
       if (wrong) return wrong;
     }
     return null;

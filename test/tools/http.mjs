@@ -252,9 +252,9 @@ export function parseResponses(bytes, { heads = [] } = {}) {
 
 /**
  * Writes the parts (strings, buffers, or numbers: ms to wait) to a fresh socket and reads until the server closes it or is
- * quiet for `quiet` ms: {bytes, answers, closed}.
+ * quiet for `quiet` ms: {bytes, answers, closed}. least: so many answers are waited for, however quiet it is.
  */
-export function raw(port, parts, { quiet = 400, timeout = 20000, heads } = {}) {
+export function raw(port, parts, { quiet = 400, timeout = 20000, least = 0, heads } = {}) {
   return new Promise((resolve, reject) => {
     const got = [];
     let closed = false;
@@ -275,7 +275,10 @@ export function raw(port, parts, { quiet = 400, timeout = 20000, heads } = {}) {
     }
     function settle() {
       clearTimeout(quietTimer);
-      if (sent) quietTimer = setTimeout(finish, quiet);
+      if (sent && begun() >= least) quietTimer = setTimeout(finish, quiet);
+    }
+    function begun() {
+      return least === 0 ? 0 : Buffer.concat(got).toString('latin1').split(/HTTP\/1\.1 [2-5]/).length - 1;
     }
     socket.on('data', (bytes) => {
       got.push(bytes);
