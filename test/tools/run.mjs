@@ -9,7 +9,7 @@ import { binaryPath } from './aerie.mjs';
 import { startPgbouncer, startPostgres } from './postgres.mjs';
 
 const test = fileURLToPath(new URL('..', import.meta.url));
-const folders = ['fake', 'tools', 'bench', 'api'];
+const folders = ['fake', 'fault', 'tools', 'bench', 'api'];
 
 function allFiles() {
   return folders.flatMap((folder) =>
