@@ -413,14 +413,12 @@ static void n8n_end(void *state, bool is_whole)
     switch (r->shape) {
     case SHAPE_UNTOLD:
     case SHAPE_JSON:
-        if (lead.len == 0)
-            break;
-        if (is_json_like(lead) && is_whole)
+        if (lead.len == 0 || !is_whole)
+            break; /* cut: what could still have become anything is no text */
+        if (is_json_like(lead))
             end_json(r, lead);
-        else if (!is_json_like(lead) && is_whole)
+        else
             end_untold_text(r, lead);
-        else if (!is_json_like(lead) && lead.ptr[0] != '<')
-            end_as_text(r);
         break;
     case SHAPE_EVENTS:
         if (is_whole && !event_stream_end(&r->events))

@@ -97,6 +97,19 @@ static void plain_text_is_a_reply(void **state)
                   "b");
 }
 
+static void a_cut_before_the_shape_is_told_is_no_text(void **state)
+{
+    static const char *const cut[] = {"d",        "da",          "data", "event: x\nda", ": hi\nid",
+                                      "Workflow", "n8n is star", "nul",  "<!doc",        "\"Yes"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cut) / sizeof(cut[0]); i++) {
+        print_message("%s\n", cut[i]);
+        reading_check(&n8n_reader_type, str_from(cut[i]), false, OK, "");
+    }
+    reading_check(&n8n_reader_type, STR("day"), false, OK, "day");
+}
+
 #define ITEM(text) "{\"type\":\"item\",\"content\":\"" text "\"}\n"
 #define BEGIN      "{\"type\":\"begin\",\"metadata\":{}}\n"
 #define END        "{\"type\":\"end\"}\n"
@@ -236,6 +249,7 @@ int main(void)
         cmocka_unit_test(captures_read_alike_however_they_are_cut),
         cmocka_unit_test(one_json_value_is_a_reply),
         cmocka_unit_test(plain_text_is_a_reply),
+        cmocka_unit_test(a_cut_before_the_shape_is_told_is_no_text),
         cmocka_unit_test(json_lines_are_a_stream),
         cmocka_unit_test(lines_that_differ_in_little_are_read_as_well),
         cmocka_unit_test(events_are_a_stream),
