@@ -20,6 +20,18 @@ export function textOf(options) {
 const line = (object) => `${JSON.stringify(object)}\n`;
 const event = (object) => `data: ${JSON.stringify(object)}\n\n`;
 
+/**
+ * What should not come after the reply: extra: more of the same; error: its words of failure; endless: so many bytes of a part
+ * that does not end.
+ */
+function strayOf(options, write) {
+  return [
+    ...(options.extra ? [write({ type: 'item', content: ' extra' })] : []),
+    ...(options.error ? [write({ type: 'error', error: { message: 'secret of the workflow' } })] : []),
+    ...(options.endless ? [write({ type: 'item', content: 'x'.repeat(Number(options.endless)) }).trimEnd().slice(0, -2)] : []),
+  ];
+}
+
 /** format → [content type, pieces of the body]. */
 function bodyOf(options, request) {
   const tokens = tokensOf(options);
@@ -30,14 +42,16 @@ function bodyOf(options, request) {
         line({ type: 'begin', metadata: n8nMetadata }),
         ...tokens.map((content) => line({ type: 'item', content, metadata: n8nMetadata })),
         ...(options.done === '0' ? [] : [line({ type: 'end', metadata: n8nMetadata })]),
+        ...strayOf(options, line),
       ]];
     case 'sse':
       return ['text/event-stream', [
         ...tokens.map((content) => event({ content })),
         ...(options.done === '0' ? [] : ['data: [DONE]\n\n']),
+        ...strayOf(options, event),
       ]];
     case 'json':
-      return ['application/json', [JSON.stringify({ [options.shape ?? 'content']: text })]];
+      return ['application/json', [...(text ? [JSON.stringify({ [options.shape ?? 'content']: text })] : []), ...strayOf(options, JSON.stringify)]];
     case 'array':
       return ['application/json', [JSON.stringify([{ [options.shape ?? 'output']: text }])]];
     case 'text':
@@ -61,6 +75,8 @@ function bodyOf(options, request) {
 
 const reasons = { 200: 'OK', 204: 'No Content', 302: 'Found', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 429: 'Too Many Requests', 500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable', 529: 'Overloaded' };
 
+let bomb; // made once: it takes a while
+
 /** {head, pieces, end} of a made-up reply, framed as asked: chunked (default), length, or close. */
 function buildReply(options, request) {
   const model = modelReply(tokensOf(options), options, request);
@@ -74,10 +90,12 @@ function buildReply(options, request) {
     for (let left = Number(options.header_bytes), i = 0; left > 0; left -= 1000, i++) headers.push(`X-Filler-${i}: ${'h'.repeat(980)}`);
   if (options.gzip) {
     headers.push('Content-Encoding: gzip');
-    body = [gzipSync(options.gzip === 'bomb' ? Buffer.alloc(50_000_000, 'x') : Buffer.concat(body))];
+    body = [options.gzip === 'bomb' ? (bomb ??= gzipSync(Buffer.alloc(50_000_000, 'x'))) : gzipSync(Buffer.concat(body))];
   }
+  if (options.chunk) body = cutInto(Buffer.concat(body), Number(options.chunk));
   const framing = options.framing ?? 'chunked';
-  let end = 'keep';
+  let end = options.once ? 'close' : 'keep';
+  if (options.once) headers.push('Connection: close');
   if (status === 204) body = [];
   else if (framing === 'length') headers.push(`Content-Length: ${Number(options.claim ?? 0) || Buffer.concat(body).length}`);
   else if (framing === 'close') {
@@ -89,6 +107,10 @@ function buildReply(options, request) {
     body.push(Buffer.from('0\r\n\r\n'));
   }
   return { head: Buffer.from(`${headers.join('\r\n')}\r\n\r\n`), pieces: body, end };
+}
+
+function cutInto(bytes, size) {
+  return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
 }
 
 function splitAt(buffer, at) {
@@ -128,12 +150,7 @@ export function planReply(options, request) {
     }
   }
   if (options.split !== undefined) writes = splitAt(whole(), Number(options.split));
-  if (options.bytes !== undefined) {
-    const all = whole();
-    const step = Number(options.bytes);
-    writes = [];
-    for (let at = 0; at < all.length; at += step) writes.push(all.subarray(at, at + step));
-  }
+  if (options.bytes !== undefined) writes = cutInto(whole(), Number(options.bytes));
   if (options.silent !== undefined) [writes, how] = [[], 'hang'];
   return { writes, end: how };
 }

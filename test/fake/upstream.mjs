@@ -1,6 +1,6 @@
 // A fake upstream: n8n and model providers (models.mjs), well-behaved or not. What it answers is chosen by the query of its URL,
 // or by the message itself when that begins with "!" and goes on as a query ("!tokens=9&delay=5").
-// Options: see replies.mjs, and here first (ms before the first byte), delay (ms between writes), pause (ms at a split).
+// Options: see replies.mjs (chunk: bytes an HTTP chunk; once: the connection is for this answer only), and here first (ms before the first byte), delay (ms between writes), pause (ms at a split).
 // Also a program: `node upstream.mjs [port]` prints its port.
 import { EventEmitter } from 'node:events';
 import net from 'node:net';

@@ -171,6 +171,7 @@ export function openStream(port, method, path, options = {}) {
     const req = buildRequest(port, method, path, { ...options, headers });
     const timer = setTimeout(() => req.destroy(new Error(`${method} ${path}: no answer in 30 s`)), 30000);
     req.on('error', reject);
+    req.on('close', () => clearTimeout(timer));
     req.on('response', (res) => {
       clearTimeout(timer);
       if (res.statusCode === 200 && /^text\/event-stream/.test(res.headers['content-type'] ?? '')) {
