@@ -138,9 +138,10 @@ struct config_turn {
     uint64_t checkpoint_ms, checkpoint_bytes;
     uint64_t journal_bytes, journal_buffer_bytes, journal_file_bytes; /* of a loop's journal */
     uint64_t store_ms;
-    uint64_t keep_ms;      /* an ended turn's log stays for late readers */
-    uint64_t keep_bytes;   /* ended logs a loop, oldest go first */
-    uint64_t save_seconds; /* how long the end of a turn waits for the database */
+    uint64_t keep_ms;        /* an ended turn's log stays for late readers */
+    uint64_t keep_bytes;     /* ended logs a loop, oldest go first */
+    uint64_t save_seconds;   /* how long the end of a turn waits for the database */
+    uint64_t settle_seconds; /* how long it is tried again after that */
     uint64_t heartbeat_seconds;
 };
 

@@ -200,6 +200,9 @@ static void answer_earlier(struct request *req, struct ask *s)
 
     if (s->earlier.result->n_rows == 0) {
         flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
+    } else if (str_eq(db_get_text(s->earlier.result, 0, MESSAGE_STATUS), STR("streaming"))) {
+        /* Of another server, or the database is just back and has not been told of its end. */
+        flow_fail(&req->flow, ERROR(ERR_BUSY, 1, NULL));
     } else if (wants_stream(req)) {
         earlier_stream(req, s->mode == ASK_SOCKET ? s->socket : NULL, s->earlier.result,
                        &s->turn.owner_id, s->turn.names_session, resume_earlier_at(req));

@@ -39,6 +39,7 @@ static void open_log(struct flow *f)
     struct turn *t = turn_of(f);
 
     if (is_error(t->part.flow.err)) {
+        turn_note_unknown(f);
         flow_fail(f, t->part.flow.err);
         return;
     }
@@ -226,8 +227,9 @@ static const struct step turn_steps[] = {
     STEP(ask_fallback),
     STEP(require_answer),
     STEP_ALWAYS(settle),
-    STEP_ALWAYS(turn_save_reply), /* a reply cut short is kept, and says so */
-    STEP_ALWAYS(turn_close_log),  /* after the commit */
+    STEP_ALWAYS(turn_save_reply),  /* a reply cut short is kept, and says so */
+    STEP_ALWAYS(turn_close_log),   /* after the commit */
+    STEP_ALWAYS(turn_settle_late), /* of what the database was not there for */
     STEP_END,
 };
 

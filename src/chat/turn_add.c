@@ -210,6 +210,12 @@ void turn_add_messages(struct flow *f)
     flow_try(f, &t->part, add_steps, t);
 }
 
+/* The commit may have gone through. */
+static bool is_unknown(struct error err)
+{
+    return err.status == ERR_NO_MEMORY || (err.status == ERR_DB && err.code == DB_CODE_UNKNOWN);
+}
+
 /* A lost connection, or no memory for the answer, leaves the outcome unknown, and another server
  * that adds to the chat at the same moment takes the numbers: writing once more settles it, since
  * ids make it happen once. */
@@ -218,6 +224,33 @@ void turn_add_again_if_needed(struct flow *f)
     struct turn *t = turn_of(f);
     struct error err = t->part.flow.err;
 
+    turn_note_unknown(f);
     if (err.status == ERR_DB || err.status == ERR_NO_MEMORY)
         flow_try(f, &t->part, add_steps, t);
+}
+
+void turn_note_unknown(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+
+    t->may_be_added |= is_unknown(t->part.flow.err);
+}
+
+void turn_withdraw_messages(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    struct db_arg key[] = {turn_team_arg(t), turn_owner_arg(t), db_text(t->log->idempotency_key),
+                           turn_reply_arg(t)};
+    struct db_arg reply[] = {turn_team_arg(t), turn_reply_arg(t)};
+    struct db_arg message[] = {turn_team_arg(t), db_uuid(id_str(&t->user_message_id))};
+    struct db_arg chat[] = {turn_team_arg(t), turn_chat_arg(t)};
+    const struct db_call calls[] = {
+        {SQL_IDEMPOTENCY_RELEASE, key, 4},
+        {SQL_REPLY_DROP, reply, 2},
+        {SQL_REPLY_DROP, message, 2},
+        {SQL_CHAT_DROP_EMPTY, chat, 2},
+    };
+
+    arena_free(&t->save_arena);
+    db_batch(&t->write, f, &t->save_arena, calls, t->request->is_new_chat ? 4 : 3);
 }

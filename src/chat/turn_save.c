@@ -3,9 +3,11 @@
 #include "base/log.h"
 #include "chat/event.h"
 #include "config/config.h"
+#include "room.h"
 #include "turn_state.h"
 
-#define SAVE_RETRY_MS 200
+#define SAVE_RETRY_MS   200
+#define SETTLE_RETRY_MS 500
 
 /* Who answered, where that is not the chat's own agent, why the reply is not whole, and what it was
  * told of the documents; ptr NULL:
@@ -155,4 +157,35 @@ void turn_close_log(struct flow *f)
               status_row(t->log->outcome.status)->name, t->log->text.len);
     turn_log_close(t->log, out->failed ? STR("") : buf_str(out));
     timer_stop(&t->grace); /* readers who left while the reply was stored may have started it */
+}
+
+static const struct step withdraw_steps[] = {STEP(turn_withdraw_messages), STEP_END};
+
+/* Nobody waits any more: what the database did not take, or took unseen, is settled when it is
+ * back, without a restart. A reply that could not be stored is; a message that was refused is not.
+ * What is left when the server ends is the next start's. */
+void turn_settle_late(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    uint64_t now_ms = loop_now_ms(loop_current());
+    bool may_be_added = t->may_be_added && !t->log->is_begun;
+    bool was_tried = t->settle_until_ms != 0 && !t->is_paused;
+
+    if (!may_be_added && (!t->log->is_begun || t->is_stored))
+        return;
+    if (was_tried && !is_error(t->part.flow.err)) {
+        log_info("turn %s: settled, now that the database is back", t->log->turn_id.text);
+        t->is_stored = t->log->is_begun;
+        return;
+    }
+    if (t->settle_until_ms == 0)
+        t->settle_until_ms = now_ms + config()->turn.settle_seconds * 1000;
+    if (now_ms >= t->settle_until_ms || room_here()->is_draining)
+        return;
+    flow_repeat(f);
+    t->is_paused = !t->is_paused;
+    if (t->is_paused)
+        wait_start(&t->pause, f, SETTLE_RETRY_MS);
+    else
+        flow_try(f, &t->part, may_be_added ? withdraw_steps : save_steps, t);
 }

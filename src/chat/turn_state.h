@@ -53,8 +53,9 @@ struct turn {
     struct usage usage;
     struct error outcome; /* of the answer, whatever happens to its storing */
     struct arena save_arena;
-    uint64_t save_until_ms; /* 0: not tried yet */
+    uint64_t save_until_ms, settle_until_ms; /* 0: not tried yet */
     bool has_fallen_back, is_stored, is_paused;
+    bool may_be_added; /* the first try's commit was lost from sight */
     bool has_unstored; /* text since the last checkpoint */
 };
 
@@ -91,11 +92,16 @@ void turn_reserve_tokens(struct flow *f);
 void turn_add_messages(struct flow *f);
 void turn_add_again_if_needed(struct flow *f);
 bool turn_was_added(const struct turn *t);
+/* After each try: the message may be stored though it failed. */
+void turn_note_unknown(struct flow *f);
+/* Takes such a message back: the key is free again. */
+void turn_withdraw_messages(struct flow *f);
 
 /* After it: turn_save.c. */
 void turn_keep_facts(struct turn *t);
 void turn_save_reply(struct flow *f);
 void turn_close_log(struct flow *f);
+void turn_settle_late(struct flow *f);
 
 /* Nobody reads any more: turn_stop.c. May end the turn. */
 void turn_apply_policy(struct turn *t);

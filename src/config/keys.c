@@ -288,6 +288,8 @@ static const struct config_key keys[] = {
          "An ended reply can be followed this long"),
     UINT("turn.save_seconds", NULL, turn.save_seconds, "5", 1, 3600, "seconds",
          "How long the end of a reply waits for the database"),
+    UINT("turn.settle_seconds", NULL, turn.settle_seconds, "3600", 0, 604800, "seconds",
+         "How long after its end a reply that the database did not take is offered to it again"),
     UINT("turn.store_ms", NULL, turn.store_ms, "30000", 1, AN_HOUR_MS, "milliseconds",
          "A running reply that grew is stored in the database this often"),
     UINT("upstream.backoff_max_ms", NULL, upstream.backoff_max_ms, "10000", 0, AN_HOUR_MS, "milliseconds",

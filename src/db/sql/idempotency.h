@@ -12,5 +12,8 @@ STATEMENT(IDEMPOTENCY_GET, SQL_READ, NULL,
           "SELECT chat_id, body_hash, reply_id FROM idempotency"
           " WHERE team_id = $1 AND owner_id = $2 AND key = $3 AND created_at >= $4",
           NULL)
+/* The key of a message that was refused though its commit may have gone through; $4 the reply. */
+STATEMENT(IDEMPOTENCY_RELEASE, SQL_WRITE, NULL,
+          "DELETE FROM idempotency WHERE team_id = $1 AND owner_id = $2 AND key = $3 AND reply_id = $4", NULL)
 STATEMENT(IDEMPOTENCY_FORGET, SQL_WRITE, "housekeeping: keys of every team that are older than a day",
           "DELETE FROM idempotency WHERE created_at < $1", NULL)
