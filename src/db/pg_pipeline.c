@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "config/config.h"
 
+#include <stdio.h>
+
 static bool is_writing(const struct pg_conn *c)
 {
     return c->use == SQL_WRITE;
@@ -30,13 +32,20 @@ static size_t next_to_prepare(const struct pg_conn *c, size_t from)
 
 /* A plan that is made while a table is still empty stays until the server has looked at the table
  * again, which takes it a minute: by then each message has read thousands of rows where an index
- * has two. A statement that is not named is planned each time, for the table as it is. */
+ * has two. A statement that is not named is planned each time, for the table as it is.
+ * And whoever waits for a lock is to see that its connection was given up: else each statement that
+ * ran too long leaves a backend behind, and the server has only so many. */
 static bool send_settings(struct pg_conn *c)
 {
-    static const char text[] =
-        "SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)";
+    static const char plans[] =
+        "set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)";
+    static const char looks[] = "set_config('client_connection_check_interval', '1000', false)";
+    const bool has_plans = c->use != SQL_SLOW, has_looks = PQserverVersion(c->pg) >= 140000;
+    char text[sizeof("SELECT , ") + sizeof(plans) + sizeof(looks)];
 
-    c->is_setting = c->use != SQL_SLOW;
+    snprintf(text, sizeof(text), "SELECT %s%s%s", has_plans ? plans : "",
+             has_plans && has_looks ? ", " : "", has_looks ? looks : "");
+    c->is_setting = has_plans || has_looks;
     return !c->is_setting ||
            (PQsendQueryParams(c->pg, text, 0, NULL, NULL, NULL, NULL, 1) && PQpipelineSync(c->pg));
 }
