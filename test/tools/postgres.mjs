@@ -1,10 +1,10 @@
 // PostgreSQL and PgBouncer for the tests: started in a temporary folder on free ports, as an unprivileged user when the
 // caller is root, and gone without a trace afterwards.
 import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export const ROLE = 'aerie';
@@ -57,8 +57,16 @@ function makeFolder(who) {
   return folder;
 }
 
-/** {port, pid, stop(), start()}: a cluster that keeps no promises about power failures, which no test here causes, unless isDurable. */
-export async function startPostgres({ isDurable = false } = {}) {
+/** A copy that its user may read wherever the original is. */
+function preloadIn(folder, library) {
+  const copy = join(folder, basename(library));
+  copyFileSync(library, copy);
+  return copy;
+}
+
+/** {port, pid, stop(), start()}: a cluster that keeps no promises about power failures, which no test here causes, unless isDurable. With
+ * preload: io_faults.c's library, there are fail(line …) and heal() for its disk. isQuiet: what goes wrong is meant to. */
+export async function startPostgres({ isDurable = false, isQuiet = false, preload } = {}) {
   const who = unprivileged();
   const folder = makeFolder(who);
   const data = join(folder, 'data');
@@ -67,17 +75,21 @@ export async function startPostgres({ isDurable = false } = {}) {
     { ...who, env, cwd: folder, encoding: 'utf8' });
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
   const port = await freePort();
+  const control = join(folder, 'faults');
   let child;
   const cluster = {
     port,
+    fail: (...lines) => writeFileSync(control, lines.join('\n')),
+    heal: () => rmSync(control, { force: true }),
     get pid() {
       return child.pid;
     },
     async start() {
       child = spawn(findTool('postgres'),
-        ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'max_connections=300', '-c', 'log_min_messages=fatal',
+        ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'max_connections=300', '-c', `log_min_messages=${isQuiet ? 'panic' : 'fatal'}`,
+          '-c', `log_min_error_statement=${isQuiet ? 'panic' : 'error'}`,
           ...(isDurable ? [] : ['-c', 'fsync=off', '-c', 'shared_buffers=64MB', '-c', 'full_page_writes=off'])],
-        { ...who, env, cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
+        { ...who, env: preload ? { ...env, LD_PRELOAD: preloadIn(folder, preload), AERIE_IO_FAULTS: control } : env, cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
       await waitForPort(port, child, 'postgres');
       for (let tries = 0; ; tries++) {
         const asked = spawnSync(findTool('psql'), ['-h', '127.0.0.1', '-p', String(port), '-U', ROLE, '-d', 'postgres', '-Atc', 'select 1'], { encoding: 'utf8' });
