@@ -2,6 +2,7 @@
  * same order. */
 #include "db/pg.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
 
@@ -330,6 +331,12 @@ static bool was_running(const struct pg_conn *c, const struct list *link, size_t
     return batch == 0 && link == c->at_task;
 }
 
+/* Tried once more, its waiter would wait for twice what it may. */
+static bool has_waited_enough(const struct db_task *t)
+{
+    return clock_mono_us() - t->begun_us >= config()->database.statement_ms * 1000;
+}
+
 static void settle_task(struct pg_conn *c, struct db_task *t, bool was_running, enum pg_lost why,
                         struct list *ended, struct list *again)
 {
@@ -339,7 +346,7 @@ static void settle_task(struct pg_conn *c, struct db_task *t, bool was_running, 
                          why == PG_LOST_LATE
                              ? "the database did not answer in time; the outcome is unknown"
                              : "connection lost; the outcome is unknown");
-    } else if (why == PG_LOST_LATE && was_running) {
+    } else if (why == PG_LOST_LATE && (was_running || has_waited_enough(t))) {
         t->error = ERROR(ERR_DB_TIMEOUT, 0, "the statement ran too long");
     } else if (t->n_tries > 0) {
         t->error = ERROR(ERR_DB, 0, "connection lost");

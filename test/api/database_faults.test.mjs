@@ -14,6 +14,8 @@ import { ROLE, sql, sqlBeside, startPgbouncer, startPostgres } from '../tools/po
 const skip = kind === 'sqlite' && 'SQLite has no server that could go; disk_faults.test.mjs has its faults';
 const WAIT_MS = 2000; // database.wait_ms
 const STATEMENT_MS = 5000; // database.statement_ms
+/** PgBouncer takes and holds what it cannot pass on: that is a statement that takes too long. */
+const AWAY_MS = kind === 'pgbouncer' ? STATEMENT_MS + WAIT_MS : WAIT_MS;
 const SLACK_MS = 700; // for a busy machine
 const CONNECTIONS = 2 * 3; // two loops, three each
 
@@ -89,7 +91,7 @@ async function isNormalWithin5s({ admin } = aerie) {
 }
 
 /** A 503 that says when to come again, in time. */
-function refused({ result: answer, ms }, limit = WAIT_MS) {
+function refused({ result: answer, ms }, limit = AWAY_MS) {
   assert.equal(answer.status, 503, answer.text);
   assert.match(answer.headers['retry-after'] ?? '', /^\d+$/);
   assert.ok(ms < limit + SLACK_MS, `${Math.round(ms)} ms`);
@@ -292,7 +294,7 @@ test('a_commit_that_stays_unknown_past_the_wait_is_settled_later_and_the_same_ke
 });
 
 test('a_connection_that_gives_one_byte_at_a_time_works', { skip }, async () => {
-  proxy.set({ down: { piece: 1 }, up: { piece: 1 } });
+  proxy.set({ down: { piece: 1 }, up: kind === 'pgbouncer' ? {} : { piece: 1 } }); // statements without names are long
   try {
     proxy.reset();
     await isNormalWithin5s();

@@ -131,6 +131,7 @@ auth_file = ${join(folder, 'users.txt')}
 pool_mode = transaction
 max_client_conn = 1000
 default_pool_size = 8
+server_login_retry = 1
 log_connections = 0
 log_disconnections = 0
 log_stats = 0
