@@ -246,3 +246,23 @@ test('the_command_line_has_its_exit_codes', () => {
     aerie.drop();
   }
 });
+
+test('servers_that_start_together_on_an_old_schema_migrate_it_once', { skip: kind === 'sqlite' && 'one server holds an SQLite file; the commands are in migrate_test.c' }, async () => {
+  const first = new Aerie();
+  const all = [first];
+  try {
+    first.prepare();
+    const migrations = () => first.database.query('select count(*), count(distinct number), max(number) from schema_migrations');
+    const newest = migrations();
+    first.command(['migrate', 'down']);
+    first.command(['migrate', 'down']);
+    assert.notEqual(migrations(), newest);
+    for (let i = 0; i < 2; i++) all.push(new Aerie({ env: first.env }));
+    await Promise.all(all.map((server) => server.listen()));
+    assert.equal(migrations(), newest);
+    for (const server of all) assert.equal((await server.request('GET', '/health/ready')).status, 200);
+    for (const server of all) await server.halt();
+  } finally {
+    for (const server of all.reverse()) server.drop();
+  }
+});
