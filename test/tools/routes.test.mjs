@@ -4,15 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { routes } from './routes.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const suite = join(root, 'test/api');
-
-/** [{method, path}] from the rows of the table: HTTP_GET, "/path" in either form of row. */
-function routes() {
-  const text = readFileSync(join(root, 'src/api/routes.c'), 'utf8');
-  return [...text.matchAll(/\bHTTP_(GET|POST|PUT|PATCH|DELETE)\b[^"{}]*"(\/[^"]*)"/g)].map(([, method, path]) => ({ method, path }));
-}
 
 /** Paths as the tests write them: `/api/chats/${chat.id}/stop` becomes /api/chats/{}/stop. */
 function callsOfTheSuite() {
