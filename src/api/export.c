@@ -184,6 +184,7 @@ static void begin(struct flow *f)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
         return;
     }
+    response_set_header(req, "Cache-Control", STR("no-store")); /* it is one caller's alone */
     response_set_header(req, "Content-Disposition",
                         arena_printf(&req->arena, "attachment; filename=\"chat-%s.%s\"",
                                      s->chat_id.text, s->format->extension));

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Contract, holdToContract, releaseFromContract } from './contract.mjs';
 import { freshDatabase } from './database.mjs';
 import { EventStream, openStream, request } from './http.mjs';
+import { findSecret } from './secrets.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const reports = /ERROR: \w*Sanitizer|WARNING: \w*Sanitizer|runtime error:|LeakSanitizer|ThreadSanitizer|Assertion .* failed|AddressSanitizer/;
@@ -39,6 +40,7 @@ function baseEnv(extra) {
     LIMITS__LOGIN_PER_ACCOUNT: '0',
     LIMITS__REGISTER_PER_MINUTE: '0',
     LIMITS__MESSAGES_PER_MINUTE: '0',
+    ...(process.env.AERIE_TEST_LOG ? { LOG__LEVEL: process.env.AERIE_TEST_LOG } : {}),
   };
   for (const [key, value] of Object.entries(extra)) {
     if (value === undefined || value === null) delete env[key];
@@ -177,6 +179,7 @@ export class Aerie {
     const found = reports.exec(this.log);
     assert.equal(found, null, found && `sanitizer report:\n${this.log.slice(Math.max(0, found.index - 500), found.index + 6000)}`);
     assert.equal(code, 0, `aerie serve ended with ${code ?? signal} after SIGTERM:\n${this.log.slice(-3000)}`);
+    assert.equal(findSecret(this.log), null, 'a secret, an address or a message is in the log');
   }
 
   /** Ends the server; its database and folder go too. */

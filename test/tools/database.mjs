@@ -2,8 +2,9 @@
 // For the latter two tools/run.mjs has started the servers and says where in AERIE_TEST_PG_PORT and AERIE_TEST_BOUNCER_PORT.
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROLE, sql, sqlBeside } from './postgres.mjs';
+import { dump, ROLE, sql, sqlBeside } from './postgres.mjs';
 
 export const kind = process.env.AERIE_TEST_DB ?? 'sqlite';
 
@@ -13,7 +14,7 @@ function portOf(name) {
   return Number(port);
 }
 
-/** {kind, env, url, query(sql), drop(), and for PostgreSQL hold(sql): statements of one transaction, run beside}. query speaks SQL to the database itself, around the server. */
+/** {kind, env, url, query(sql), dump(), drop(), and for PostgreSQL hold(sql): statements of one transaction, run beside}. query speaks SQL to the database itself, around the server; dump is what someone reads who has its files or a backup. */
 export function freshDatabase(folder, of = kind) {
   if (of === 'sqlite') {
     const file = join(folder, 'test.db');
@@ -27,6 +28,7 @@ c = sqlite3.connect(sys.argv[1], timeout=10)
 rows = c.execute(sys.argv[2]).fetchall()
 c.commit()
 print("\\n".join("|".join("" if v is None else str(v) for v in r) for r in rows))`, file, statement], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim(),
+      dump: () => [file, `${file}-wal`].filter(existsSync).map((name) => readFileSync(name, 'latin1')).join(''),
       drop() {},
     };
   }
@@ -41,6 +43,7 @@ print("\\n".join("|".join("" if v is None else str(v) for v in r) for r in rows)
     name,
     env: { DATABASE_URL: url, ...(of === 'pgbouncer' ? { DATABASE__PREPARED_STATEMENTS: 'false' } : {}) },
     query: (statement) => sql(pgPort, name, statement),
+    dump: () => dump(pgPort, name),
     hold: (statements) => sqlBeside(pgPort, name, statements),
     drop() {
       sql(pgPort, 'postgres', `drop database if exists ${name} with (force)`);

@@ -3,9 +3,12 @@
 import http from 'node:http';
 import net from 'node:net';
 import { contractOf } from './contract.mjs';
+import { noteGiven, noteSent } from './secrets.mjs';
 import { SseParser } from './sse.mjs';
 
-function buildRequest(port, method, path, { token, cookie, json, form, body, headers = {}, agent = false, localAddress } = {}) {
+function buildRequest(port, method, path, options = {}) {
+  const { token, cookie, json, form, body, headers = {}, agent = false, localAddress } = options;
+  noteSent(options);
   const all = { ...headers };
   let payload = body;
   if (json !== undefined) {
@@ -46,6 +49,7 @@ export function request(port, method, path, options = {}) {
             reject(new Error(`${method} ${path}: not JSON (${error.message}): ${text.slice(0, 200)}`));
           }
         }
+        noteGiven(json);
         try {
           contractOf(port)?.check(method, path, { status: res.statusCode, headers: res.headers, text, sent: options.json });
         } catch (error) {

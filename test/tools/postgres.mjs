@@ -158,6 +158,11 @@ export function sql(port, database, statement) {
   return execFileSync(findTool('psql'), psqlArguments(port, database, statement), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }
 
+/** A whole database as a backup has it. */
+export function dump(port, database) {
+  return execFileSync(findTool('pg_dump'), ['-h', '127.0.0.1', '-p', String(port), '-U', ROLE, database], { encoding: 'latin1', maxBuffer: 1 << 28 });
+}
+
 /** The same, while the test goes on; the statements are one transaction. */
 export function sqlBeside(port, database, statements) {
   return new Promise((resolve, reject) => execFile(findTool('psql'), psqlArguments(port, database, statements), (error) => (error ? reject(error) : resolve())));

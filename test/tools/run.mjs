@@ -1,6 +1,6 @@
 // Runs the outside suite: starts the databases that AERIE_TEST_DB asks for, then `node --test` over the files named, or all.
 // Usage: node test/tools/run.mjs [--filter TEXT] [file …], or --script FILE ARGUMENT… for one program beside the databases;
-// environment: AERIE_TEST_DB, AERIE_BINARY, AERIE_TEST_COUNTS.
+// environment: AERIE_TEST_DB, AERIE_BINARY, AERIE_TEST_COUNTS, AERIE_TEST_LOG (a level of the log, which is looked through for secrets).
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';

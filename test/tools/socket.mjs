@@ -1,6 +1,7 @@
 // A client of /api/chat/ws: the official `ws` package, read strictly. Every frame is an event, kept in .events with the time it came.
 import { WebSocket } from 'ws';
 import { textOf } from './http.mjs';
+import { noteSent } from './secrets.mjs';
 
 export class ChatSocket {
   events = [];
@@ -44,6 +45,7 @@ export class ChatSocket {
   }
 
   send(message) {
+    if (typeof message === 'object') noteSent({ json: message });
     this.ws.send(typeof message === 'string' ? message : JSON.stringify(message));
   }
 

@@ -38,16 +38,82 @@ static void migrate(struct config *c, const char *url)
     db_close(db);
 }
 
+/* Where the text stands with no digit behind it ("$1" is not "$10"), or NULL. */
+static const char *find_word(const char *text, const char *word)
+{
+    const char *at = strstr(text, word);
+
+    while (at && at[strlen(word)] >= '0' && at[strlen(word)] <= '9')
+        at = strstr(at + 1, word);
+    return at;
+}
+
+/* Position of a word in a list, counted in commas, or -1. */
+static int place_in(const char *list, const char *word)
+{
+    const char *at = find_word(list, word);
+    int place = 0;
+
+    for (const char *c = list; at && c < at; c++)
+        place += *c == ',';
+    return at ? place : -1;
+}
+
+/* INSERT INTO x (…, team_id, …) VALUES or SELECT (…, $1, …): the team stands where team_id stands.
+ */
+static bool inserts_for_team(const char *text)
+{
+    bool is_team = strncmp(text, "INSERT INTO teams ", 18) == 0;
+    const char *columns = strchr(text, '('), *values = columns ? strchr(columns, ')') : NULL;
+    int place;
+
+    if (strncmp(text, "INSERT ", 7) != 0 || !values)
+        return false;
+    place = place_in(columns, is_team ? "(id" : "team_id");
+    return place >= 0 && place == place_in(values, "$1");
+}
+
+/* One statement. A team's own row is named by its id. */
+static bool one_names_team(const char *text)
+{
+    return find_word(text, "team_id = $1") || find_word(text, "team_id => $1") ||
+           inserts_for_team(text) ||
+           (strstr(text, "teams") &&
+            (find_word(text, "WHERE id = $1") || find_word(text, "t.id = $1")));
+}
+
+/* A text may be several statements: each of them. */
 static bool names_team(const char *text)
 {
-    if (strstr(text, "team_id = $1"))
-        return true;
-    /* A team's own row is named by its id; an insert has the team among its columns. */
-    if (strstr(text, "FROM teams WHERE id = $1") || strncmp(text, "UPDATE teams", 12) == 0)
-        return strstr(text, "WHERE id = $1") != NULL;
-    if (strncmp(text, "INSERT INTO teams", 17) == 0)
-        return strstr(text, "$1") != NULL;
-    return strstr(text, "team_id") && strstr(text, "$1");
+    char part[8192];
+
+    while (*text) {
+        size_t len = strcspn(text, ";");
+
+        assert_true(len < sizeof(part));
+        memcpy(part, text, len);
+        part[len] = 0;
+        if (!one_names_team(part))
+            return false;
+        text += len + (text[len] == ';');
+    }
+    return true;
+}
+
+static void a_statement_that_names_no_team_is_found(void **state)
+{
+    (void)state;
+    assert_true(names_team("SELECT id FROM agents WHERE team_id = $1 AND id = $2"));
+    assert_true(names_team("SELECT name FROM teams WHERE id = $1"));
+    assert_true(names_team("INSERT INTO sites (url, team_id) VALUES ($2, $1)"));
+    assert_false(names_team("SELECT team_id FROM agents WHERE id = $1"));
+    assert_false(names_team("SELECT id FROM agents WHERE id = $1"));
+    assert_false(names_team("SELECT id FROM agents WHERE team_id = $2 AND id = $1"));
+    assert_false(names_team("INSERT INTO sites (url, team_id) VALUES ($1, $2)"));
+    assert_false(names_team("INSERT INTO sites (url) VALUES ($1)"));
+    assert_false(names_team("SELECT id FROM agents WHERE team_id = $10"));
+    assert_false(names_team("DELETE FROM a WHERE team_id = $1;DELETE FROM b WHERE id = $2"));
+    assert_false(names_team("UPDATE users SET team_id = $2 WHERE id = $1"));
 }
 
 static void every_statement_names_its_team_or_says_why_not(void **state)
@@ -167,6 +233,7 @@ static void every_statement_is_understood_by_postgresql(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_statement_that_names_no_team_is_found),
         cmocka_unit_test(every_statement_is_understood_by_postgresql),
         cmocka_unit_test(every_statement_is_understood_by_sqlite),
         cmocka_unit_test(every_statement_names_its_team_or_says_why_not),
