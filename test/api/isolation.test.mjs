@@ -194,26 +194,37 @@ test('no_id_of_another_costs_more_statements_than_a_missing_one', async () => {
     await run();
     return (await doneBy()).map((n, i) => Math.min(n - before[i], least?.[i] ?? Infinity));
   };
-  let pairs = 0;
+  // The outbox and housekeeping have statements of their own now and then; what a request costs it costs each time.
+  const compare = async (runMissing, runFound, tries) => {
+    let missing;
+    let found;
+    while (tries-- > 0 && (!found || String(found) !== String(missing))) {
+      missing = await cost(runMissing, missing);
+      found = await cost(runFound, found);
+    }
+    return { missing, found };
+  };
+  let n = 0;
   for (const who of callers.filter(({ isNobody }) => !isNobody)) {
     const { ask, end } = caller(who);
-    for (const slot of slots.filter((slot) => !isOpen(slot) && slot.kind !== 'session')) {
-      const send = (id) => ask(...requestOf(slot, id, who.own));
-      for (const id of foreignIds(slot.kind, who).slice(0, 1)) {
-        pairs++;
-        let missing;
-        let found;
-        // The outbox and housekeeping have statements of their own now and then; what a request costs it costs each time.
-        for (let tries = 0; tries < 5 && (!found || String(found) !== String(missing)); tries++) {
-          missing = await cost(() => send(randomUUID()), missing);
-          found = await cost(() => send(id), found);
-        }
-        assert.deepEqual(found, missing, `${who.who}: ${slot.method} ${slot.path} ${slot.name}=${id}: reads, slow ones, writes`);
+    // What asks for a mail sets the outbox to work, at a time of its own: mail.test.mjs compares what that costs.
+    const pairs = slots.filter((slot) => !isOpen(slot) && slot.kind !== 'session' && !/password|verify-email/.test(slot.path))
+      .flatMap((slot) => foreignIds(slot.kind, who).slice(0, 1).map((id) => ({ slot, id })));
+    const send = ({ slot }, id) => ask(...requestOf(slot, id, who.own));
+    n += pairs.length;
+    const all = async (idOf) => {
+      for (const pair of pairs) await send(pair, idOf(pair));
+    };
+    await all(randomUUID); // a key is warm from here on
+    const { missing, found } = await compare(() => all(randomUUID), () => all(({ id }) => id), 2);
+    if (String(found) !== String(missing))
+      for (const pair of pairs) {
+        const alone = await compare(() => send(pair, randomUUID()), () => send(pair, pair.id), 5);
+        assert.deepEqual(alone.found, alone.missing, `${who.who}: ${pair.slot.method} ${pair.slot.path} ${pair.slot.name}=${pair.id}: reads, slow ones, writes`);
       }
-    }
     end();
   }
-  console.log(`    ${pairs} pairs`);
+  console.log(`    ${n} pairs`);
 });
 
 /** Processor time of the server so far, all threads, in ns: another's load does not count. */

@@ -1,5 +1,6 @@
 // The page at / and its files, as a browser fetches them. What it does is test/e2e's.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { Aerie } from '../tools/aerie.mjs';
@@ -21,6 +22,16 @@ test('the_page_may_load_nothing_from_elsewhere_and_may_not_be_framed', async () 
     const policy = (await aerie.request('GET', path, { headers: BROWSER })).headers['content-security-policy'];
     for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"])
       assert.ok(policy.split(/;\s*/).includes(rule), `${path}: ${rule}`);
+  }
+});
+
+test('the_pages_write_text_nodes_only_and_have_no_inline_script_or_style', () => {
+  const folder = new URL('../../src/web/home/', import.meta.url);
+  for (const name of readdirSync(folder)) {
+    const text = readFileSync(new URL(name, folder), 'utf8');
+    if (name.endsWith('.js')) assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|document\.write|DOMParser|srcdoc|setHTML|\beval\(|new Function|javascript:|cssText|setAttribute\(\s*['"`](on|style|href|src)/, name);
+    if (name.endsWith('.html')) assert.doesNotMatch(text, /<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:|https?:\/\//, name);
+    if (name.endsWith('.svg')) assert.doesNotMatch(text, /<script|\son\w+=|href=/, name);
   }
 });
 

@@ -5,9 +5,9 @@ const TEXT = /^(message|content|query|system_prompt|text|email|username|admin_em
 
 const seen = new Set();
 
-/** Short ones stand in a log by chance; of a long one its beginning is enough, because a line has an end. */
+/** Short ones, and one letter again and again, stand in a log by chance; of a long one its beginning is enough, because a line has an end. */
 function note(value, least) {
-  if (typeof value === 'string' && value.length >= least) seen.add(value.slice(0, 60));
+  if (typeof value === 'string' && value.length >= least && new Set(value).size > 4) seen.add(value.slice(0, 60));
 }
 
 function walk(value, isSent) {
@@ -36,7 +36,6 @@ export function noteGiven(json) {
 
 /** The line of the log that says what it should not, or null. */
 export function findSecret(log) {
-  // A log writes control characters, quotes and backslashes in other ways.
   for (const one of seen)
     if (log.includes(one)) {
       const at = log.indexOf(one);
