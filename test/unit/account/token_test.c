@@ -125,6 +125,8 @@ static void other_algorithms_are_refused(void **state)
     assert_false(accepts("{\"alg\":\"RS256\"}", good, SECRET));
     assert_false(accepts("{\"typ\":\"JWT\"}", good, SECRET));
     assert_false(accepts("{\"alg\":\"HS256\",\"crit\":[\"b64\"]}", good, SECRET));
+    assert_false(accepts("{\"alg\":\"HS256\",\"crit\":\"b64\"}", good, SECRET));
+    assert_false(accepts("{\"alg\":\"HS256\",\"crit\":true}", good, SECRET));
     arena_free(&a);
 }
 
