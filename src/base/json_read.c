@@ -107,6 +107,8 @@ yyjson_val *json_member(yyjson_val *object, const char *name)
     size_t i, n, len = strlen(name);
     yyjson_val *key, *value, *found = NULL;
 
+    if (!yyjson_is_obj(object)) /* yyjson's loop computes with a NULL */
+        return NULL;
     yyjson_obj_foreach(object, i, n, key, value)
     {
         if (yyjson_equals_strn(key, name, len))

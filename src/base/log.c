@@ -130,20 +130,29 @@ static void put_redacted(struct line *l)
     put(l, "[redacted]", 10);
 }
 
-/* "Bearer xxx": the word is kept. Returns the bytes taken, or 0. */
+/* The word behind i, with the spaces before it. */
+static size_t skip_word(struct str s, size_t i)
+{
+    while (i < s.len && s.ptr[i] == ' ')
+        i++;
+    while (i < s.len && (unsigned char)s.ptr[i] > ' ' && s.ptr[i] != '"' && s.ptr[i] != '\'')
+        i++;
+    return i;
+}
+
+/* "Bearer xxx": the word is kept, once: who configured "Bearer xxx" as a token has it twice.
+ * Returns the bytes taken, or 0. */
 static size_t put_bearer(struct line *l, struct str s)
 {
     const struct str word = STR("Bearer ");
     size_t at = word.len;
 
-    if (!str_starts_with_nocase(s, word))
+    if (!str_starts_with_nocase(s, word) || str_trim(str_skip(s, at)).len == 0)
         return 0;
-    while (at < s.len && s.ptr[at] == ' ')
-        at++;
-    if (at == s.len)
-        return 0;
-    while (at < s.len && s.ptr[at] > ' ' && s.ptr[at] != '"' && s.ptr[at] != '\'')
-        at++;
+    do
+        at = skip_word(s, at);
+    while (at < s.len && s.ptr[at] == ' ' &&
+           str_eq_nocase((struct str){s.ptr + at + 1 - word.len, word.len}, word));
     put(l, s.ptr, word.len);
     put_redacted(l);
     return at;

@@ -15,6 +15,21 @@ static struct error no_memory(void)
     return ERROR(ERR_NO_MEMORY, 0, "out of memory");
 }
 
+/* Names may hold anything: the sentence stays one line of text. */
+static void make_printable(struct buf *text)
+{
+    struct utf8_stream utf8 = {0};
+    struct buf valid = {0};
+
+    for (size_t i = 0; i < text->len; i++)
+        if (str_has_control((struct str){text->data + i, 1}))
+            text->data[i] = '?';
+    utf8_stream_feed(&utf8, buf_str(text), &valid);
+    utf8_stream_end(&utf8, &valid);
+    buf_deinit(text);
+    *text = valid;
+}
+
 struct error loader_fail(struct loader *l, const char *file, unsigned line, const char *format, ...)
 {
     struct buf text = {0};
@@ -28,6 +43,8 @@ struct error loader_fail(struct loader *l, const char *file, unsigned line, cons
     va_start(args, format);
     buf_vprintf(&text, format, args);
     va_end(args);
+    if (!text.failed)
+        make_printable(&text);
     detail = text.failed ? STR_NONE : arena_copy(l->arena, buf_str(&text));
     buf_deinit(&text);
     return detail.ptr ? ERROR(ERR_INVALID, 0, detail.ptr) : no_memory();

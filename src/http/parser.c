@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Chunk headers, extensions and trailers may cost this much, and this much for each byte of body:
- * an endless extension or row of zeros would otherwise be a request of any length. */
-#define FRAMING_FREE_BYTES     (16 * 1024)
+/* Chunk headers, extensions and trailers may cost as much as a head, and this much for each byte of
+ * body: an endless extension or row of zeros would otherwise be a request of any length. */
 #define FRAMING_BYTES_PER_BYTE 16
 
 struct parser {
@@ -17,10 +16,12 @@ struct parser {
     struct buf lines; /* of struct parser_line */
     struct parser_span target;
     struct buf body;
-    uint64_t n_raw_body; /* bytes fed after the head */
+    const char *fed;     /* of the body, during one call */
+    uint64_t n_raw_body; /* bytes fed after the head, in calls before */
     const char *method;
     struct error error;
-    bool has_version; /* the request line is read */
+    size_t line_bytes; /* of the request line, as far as its version is read */
+    bool has_version;  /* the request line is read */
     bool has_head;
     bool is_in_trailers;
     bool is_value_open; /* inside the value of the last line */
@@ -61,13 +62,20 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t len)
     return HPE_OK;
 }
 
+static int on_version(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct parser *p = llhttp->data;
+
+    p->line_bytes = (size_t)(at - p->head.data) + len;
+    return HPE_OK;
+}
+
 static int on_version_complete(llhttp_t *llhttp)
 {
     struct parser *p = llhttp->data;
-    size_t line_len = p->target.at + p->target.len + strlen(" HTTP/1.1");
 
     p->has_version = true;
-    if (line_len > p->limits.request_line_bytes)
+    if (p->line_bytes > p->limits.request_line_bytes)
         return refuse(p, ERR_URI_TOO_LONG, "The request line is too long");
     if (llhttp_get_http_major(llhttp) != 1 || llhttp_get_http_minor(llhttp) > 1)
         return refuse(p, ERR_BAD_REQUEST, "Only HTTP/1.0 and HTTP/1.1 are spoken here");
@@ -83,14 +91,12 @@ static int on_header_field(llhttp_t *llhttp, const char *at, size_t len)
             p->head.len = 0;
         p->is_value_open = false;
         buf_append(&p->head, at, len);
-        return p->head.failed ? refuse(p, ERR_HEAD_TOO_LARGE, "The trailer fields are too large")
+        return p->head.failed ? refuse(p, ERR_BAD_REQUEST, "A trailer field's name is too long")
                               : HPE_OK;
     }
     if (p->lines.len == 0 || p->is_value_open) {
         struct parser_line line = {{0, 0}, {0, 0}};
 
-        if (p->lines.len / sizeof(line) >= p->limits.header_lines)
-            return refuse(p, ERR_HEAD_TOO_LARGE, "There are too many header lines");
         buf_append(&p->lines, &line, sizeof(line));
         if (p->lines.failed)
             return refuse(p, ERR_NO_MEMORY, NULL);
@@ -110,7 +116,9 @@ static int on_header_field_complete(llhttp_t *llhttp)
     struct str name = buf_str(&p->head);
 
     if (!p->is_in_trailers)
-        return HPE_OK;
+        return p->lines.len / sizeof(struct parser_line) > p->limits.header_lines
+                   ? refuse(p, ERR_HEAD_TOO_LARGE, "There are too many header lines")
+                   : HPE_OK;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         if (str_eq_nocase(name, refused[i]))
             return refuse(p, ERR_BAD_REQUEST, "A trailer field may not say this");
@@ -157,10 +165,22 @@ static int on_headers_complete(llhttp_t *llhttp)
     return HPE_PAUSED;
 }
 
+/* Asked before each piece of content and at each end of what came, so that it does not matter how
+ * the bytes were cut. */
+static bool is_mostly_framing(const struct parser *p, const char *at)
+{
+    return p->is_chunked && p->n_raw_body + (size_t)(at - p->fed) >
+                                p->limits.head_bytes + FRAMING_BYTES_PER_BYTE * p->body.len;
+}
+
+static const char mostly_framing[] = "The body is more framing than content";
+
 static int on_body(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct parser *p = llhttp->data;
 
+    if (is_mostly_framing(p, at))
+        return refuse(p, ERR_BAD_REQUEST, mostly_framing);
     if (len > p->body.max_bytes - p->body.len)
         return refuse(p, ERR_TOO_LARGE, NULL);
     buf_append(&p->body, at, len);
@@ -189,6 +209,7 @@ static int on_message_complete(llhttp_t *llhttp)
 
 static const llhttp_settings_t settings = {
     .on_url = on_url,
+    .on_version = on_version,
     .on_version_complete = on_version_complete,
     .on_header_field = on_header_field,
     .on_header_field_complete = on_header_field_complete,
@@ -211,7 +232,7 @@ struct parser *parser_new(const struct parser_limits *limits)
     p->llhttp.data = p;
     /* One byte more than is allowed, to tell "full" from "too much". */
     buf_init(&p->head, limits->head_bytes + 1);
-    buf_init(&p->lines, limits->header_lines * sizeof(struct parser_line));
+    buf_init(&p->lines, (limits->header_lines + 1) * sizeof(struct parser_line));
     return p;
 }
 
@@ -301,7 +322,7 @@ static bool judge_framing(struct parser *p)
 
 static enum parser_event feed_head(struct parser *p, const char *data, size_t len, size_t *used)
 {
-    size_t before = p->head.len, room = p->limits.head_bytes + 1 - before;
+    size_t before = p->head.len, room = p->limits.head_bytes + 1 - before, n_read;
     llhttp_errno_t r;
 
     *used = len < room ? len : room;
@@ -311,9 +332,15 @@ static enum parser_event feed_head(struct parser *p, const char *data, size_t le
     buf_append(&p->head, data, *used);
     if (p->head.failed)
         return fail(p, ERR_NO_MEMORY, NULL);
+    n_read = p->head.len;
     r = llhttp_execute(&p->llhttp, p->head.data + before, *used);
+    if (r != HPE_OK)
+        n_read = (size_t)(llhttp_get_error_pos(&p->llhttp) - p->head.data);
+    /* Asked first, since what is told must not depend on how the bytes were cut. */
+    if (!p->has_version && n_read > p->limits.request_line_bytes)
+        return fail(p, ERR_URI_TOO_LONG, "The request line is too long");
     if (r == HPE_PAUSED && p->has_head) {
-        p->head.len = (size_t)(llhttp_get_error_pos(&p->llhttp) - p->head.data);
+        p->head.len = n_read;
         if (p->head.len > p->limits.head_bytes)
             return fail(p, ERR_HEAD_TOO_LARGE, NULL);
         *used = p->head.len - before;
@@ -324,8 +351,6 @@ static enum parser_event feed_head(struct parser *p, const char *data, size_t le
     }
     if (r != HPE_OK)
         return fail(p, ERR_BAD_REQUEST, "This is not HTTP/1.1");
-    if (!p->has_version && p->head.len > p->limits.request_line_bytes)
-        return fail(p, ERR_URI_TOO_LONG, "The request line is too long");
     if (p->head.len > p->limits.head_bytes)
         return fail(p, ERR_HEAD_TOO_LARGE, NULL);
     return PARSER_MORE;
@@ -333,20 +358,19 @@ static enum parser_event feed_head(struct parser *p, const char *data, size_t le
 
 static enum parser_event feed_body(struct parser *p, const char *data, size_t len, size_t *used)
 {
-    llhttp_errno_t r = llhttp_execute(&p->llhttp, data, len);
+    llhttp_errno_t r;
+    bool is_too_much;
 
-    *used = len;
-    if (r == HPE_PAUSED) {
-        if (len > 0)
-            *used = (size_t)(llhttp_get_error_pos(&p->llhttp) - data);
-        return PARSER_DONE;
-    }
-    if (r != HPE_OK)
-        return fail(p, ERR_BAD_REQUEST, "The body's framing is broken");
-    p->n_raw_body += len;
-    if (p->is_chunked && p->n_raw_body > FRAMING_FREE_BYTES + FRAMING_BYTES_PER_BYTE * p->body.len)
-        return fail(p, ERR_BAD_REQUEST, "The body is more framing than content");
-    return PARSER_MORE;
+    p->fed = data;
+    r = llhttp_execute(&p->llhttp, data, len);
+    *used = r == HPE_OK || len == 0 ? len : (size_t)(llhttp_get_error_pos(&p->llhttp) - data);
+    is_too_much = is_mostly_framing(p, data + *used);
+    p->n_raw_body += *used;
+    if (is_too_much)
+        p->error = ERROR(ERR_BAD_REQUEST, 0, mostly_framing);
+    else if (r == HPE_OK || r == HPE_PAUSED)
+        return r == HPE_OK ? PARSER_MORE : PARSER_DONE;
+    return fail(p, ERR_BAD_REQUEST, "The body's framing is broken");
 }
 
 enum parser_event parser_feed(struct parser *p, const char *data, size_t len, size_t *used)

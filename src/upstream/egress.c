@@ -164,6 +164,25 @@ static struct error refuse(CURLUcode code, const char *sentence)
                                         : ERROR(ERR_INVALID, 0, sentence);
 }
 
+/* Brings the URL into its normal form, which says the same to whoever reads it again, and from
+ * which all that is judged is read. libcurl unescapes a host only after it has looked whether it is
+ * an address: http://%31.2 is http://1.2, and that is http://1.0.0.2. No honest URL is written so.
+ */
+static CURLUcode normalise(struct egress_url *out)
+{
+    char *again = NULL;
+    CURLUcode code = curl_url_get(out->parsed, CURLUPART_URL, &out->full, CURLU_PUNYCODE);
+
+    if (code == CURLUE_OK)
+        code = curl_url_set(out->parsed, CURLUPART_URL, out->full, CURLU_NON_SUPPORT_SCHEME);
+    if (code == CURLUE_OK)
+        code = curl_url_get(out->parsed, CURLUPART_URL, &again, 0);
+    if (code == CURLUE_OK && strcmp(again, out->full) != 0)
+        code = CURLUE_BAD_HOSTNAME;
+    curl_free(again);
+    return code;
+}
+
 static struct error read_parts(struct egress_url *out)
 {
     CURLU *parts = out->parsed;
@@ -187,13 +206,9 @@ static struct error read_parts(struct egress_url *out)
     curl_free(zone);
     if (has_zone)
         return ERROR(ERR_INVALID, 0, "The URL must not hold an address with a zone.");
-    code = curl_url_get(parts, CURLUPART_HOST, &out->host, CURLU_PUNYCODE);
+    code = curl_url_get(parts, CURLUPART_HOST, &out->host, 0);
     if (code == CURLUE_OK)
         code = curl_url_get(parts, CURLUPART_PORT, &out->port, CURLU_DEFAULT_PORT);
-    if (code == CURLUE_OK)
-        code = curl_url_get(parts, CURLUPART_URL, &out->full, CURLU_PUNYCODE);
-    if (code == CURLUE_OK)
-        code = curl_url_set(parts, CURLUPART_URL, out->full, 0);
     if (code != CURLUE_OK)
         return refuse(code, "The URL needs a valid host name.");
     strip_brackets(out->host);
@@ -220,8 +235,10 @@ struct error egress_parse_url(struct str url, struct egress_url *out)
     if (!out->parsed)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     code = curl_url_set(out->parsed, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
-    return code == CURLUE_OK ? read_parts(out)
-                             : refuse(code, "This is not a valid http or https URL.");
+    if (code != CURLUE_OK)
+        return refuse(code, "This is not a valid http or https URL.");
+    code = normalise(out);
+    return code == CURLUE_OK ? read_parts(out) : refuse(code, "The URL needs a valid host name.");
 }
 
 static bool is_localhost(struct str host)

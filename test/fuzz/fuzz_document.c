@@ -2,10 +2,7 @@
 #include "document/document.h"
 #include "document/html.h"
 #include "document/text.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void cut(struct str text)
 {
@@ -14,9 +11,9 @@ static void cut(struct str text)
     struct str chunk;
 
     while (chunker_next(&c, &chunk)) {
-        if (chunk.len == 0 || !utf8_is_valid(chunk) || utf8_length(chunk) > 100 ||
-            (last && chunk.ptr <= last))
-            abort();
+        MUST(chunk.len > 0 && is_within(chunk, text));
+        MUST(utf8_is_valid(chunk) && utf8_length(chunk) <= 100);
+        MUST(!last || chunk.ptr > last);
         last = chunk.ptr;
     }
 }
@@ -28,8 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     (void)document_kind_of(in, STR("text/html"));
     if (html_to_text(in, &text, &title).status == OK) {
-        if (!utf8_is_valid(buf_str(&text)))
-            abort();
+        MUST(utf8_is_valid(buf_str(&text)) && utf8_is_valid(buf_str(&title)));
         text_normalise(buf_str(&text), &plain);
         cut(buf_str(&plain));
         buf_clear(&plain);

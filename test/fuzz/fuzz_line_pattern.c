@@ -2,12 +2,8 @@
  * line of the input is the one remembered. Each other one is compared with it, and so is the first
  * after each of the changes that the others, three bytes a change, make to a copy of it. */
 #include "base/json.h"
+#include "fuzz.h"
 #include "upstream/line_pattern.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What decides whether a reader remembers a line, and what it reads in one. */
 static yyjson_val *content_of(yyjson_doc *doc)
@@ -43,8 +39,7 @@ static void compare(const struct line_pattern *p, struct str line)
     /* Text that is no UTF-8 is repaired behind both; 1e308 and 1e999 are both JSON's. */
     if (!doc && has_invalid_utf8_or_infinity(line))
         return;
-    if (!doc || !content_of(doc) || !str_eq(json_text(content_of(doc)), text))
-        abort();
+    MUST(doc && content_of(doc) && str_eq(json_text(content_of(doc)), text));
     yyjson_doc_free(doc);
 }
 
@@ -88,7 +83,7 @@ static void compare_changed(const struct line_pattern *p, struct str line, struc
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str all = {(const char *)data, size};
-    struct str first = {all.ptr, str_find(all, '\n')}, rest = str_skip(all, first.len + 1);
+    struct str rest = all, first = take_line(&rest);
     struct line_pattern pattern = {0};
 
     remember(&pattern, first);
