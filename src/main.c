@@ -3,6 +3,7 @@
 #include "command/command.h"
 #include "config/config.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ static int run_with_config(const struct command *c, const char *config_path, int
         level = LOG_WARN;
     log_init(level, STDERR_FILENO);
     exit = c->run(argc, argv);
+    config_close();
     config_free(&settings);
     return exit;
 }
@@ -61,6 +63,19 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
+/* A process may be started with any of the three closed. What is opened next would get the number,
+ * a database for instance, and records of the log would be written into it. */
+static void open_standard_files(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     const char *config_path = NULL;
@@ -68,6 +83,7 @@ int main(int argc, char **argv)
     char *serve[] = {"serve", NULL};
     int i = 1;
 
+    open_standard_files();
     for (; i < argc && argv[i][0] == '-'; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return print_help(stdout, COMMAND_OK);

@@ -1,13 +1,18 @@
-/* What the operator chose: read once at start from config.json, .env and the environment (later
- * wins), never written afterwards. docs/configuration.md is made from the same table. */
+/* What the operator chose: read from config.json, .env and the environment (later wins) at start
+ * and at SIGHUP, and never written afterwards. docs/configuration.md is made from the same table.
+ */
 #ifndef AERIE_CONFIG_CONFIG_H
 #define AERIE_CONFIG_CONFIG_H
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/cidr.h"
 #include "base/error.h"
 
 enum config_type { CONFIG_TEXT, CONFIG_UINT, CONFIG_BOOL, CONFIG_LIST };
+
+/* When a change that SIGHUP brings counts: at once, or from the next start. */
+enum config_effect { CONFIG_LIVE, CONFIG_RESTART };
 
 /* A comma-separated list, or an array in config.json. */
 struct config_list {
@@ -35,6 +40,7 @@ struct config_server {
 };
 
 struct config_log {
+    struct str file; /* "" : stderr */
     struct str level;
 };
 
@@ -155,6 +161,20 @@ struct config_sites {
     struct str provider, webhook_url, model;
 };
 
+/* Where config.json and .env are looked for: the working directory, unless --config FILE names the
+ * first. */
+struct config_sources {
+    const char *json_path; /* NULL: config.json, may be missing */
+    const char *env_path;  /* NULL: .env, may be missing */
+    char **environ;        /* NULL: none */
+};
+
+/* The blocks of a list, read. */
+struct config_networks {
+    struct cidr *blocks;
+    size_t n;
+};
+
 struct config {
     struct str environment; /* development | production */
     struct str data_dir;
@@ -177,7 +197,10 @@ struct config {
     struct config_metrics metrics;
     struct config_callback callback;
     struct config_sites sites;
-    struct arena arena; /* what the texts and lists live in */
+    struct arena arena;                      /* what the texts and lists live in */
+    struct config_networks trusted_networks; /* trusted_proxies */
+    struct config_networks egress_networks;  /* what in egress.allow is no host name */
+    struct config_sources sources;           /* where it was read */
 };
 
 /* What a text, or an item of a list, must look like. */
@@ -190,6 +213,7 @@ struct config_format {
 /* One row a key. */
 struct config_key {
     const char *name; /* "limits.body_bytes"; the environment's form is LIMITS__BODY_BYTES */
+    enum config_effect effect;
     /* Other names, comma-separated, as in the environment; or NULL. "NAME*60" is in minutes when
      * the key is in seconds. Within one source the key's own name wins, then the names in their
      * order. */
@@ -206,13 +230,6 @@ struct config_key {
 };
 const struct config_key *config_keys(size_t *n);
 
-/* Where config.json and .env are looked for: the working directory, unless --config FILE names the
- * first. */
-struct config_sources {
-    const char *json_path; /* NULL: config.json, may be missing */
-    const char *env_path;  /* NULL: .env, may be missing */
-    char **environ;        /* NULL: none */
-};
 /* On failure the detail says file, line, key and what was expected; it lives in *out, so
  * config_free() comes after it was shown. Names that other programs use are answered in the log. */
 struct error config_load(const struct config_sources *sources, struct config *out) MUST_CHECK;
@@ -222,14 +239,24 @@ bool config_has_mail(void);
 /* Makes the secret in data_dir when there is none (not in production), and data_dir with it; checks
  * it. The detail lives in *c. */
 struct error config_settle_secret(struct config *c) MUST_CHECK;
+/* Fills the two networks from their lists, in c's arena; config_load() does. */
+struct error config_settle_networks(struct config *c) MUST_CHECK;
 /* All keys with their values, secrets masked: for people, or one JSON object. */
 void config_print(const struct config *c, bool as_json, struct buf *out);
 /* docs/configuration.md's table. */
 void config_print_markdown(struct buf *out);
 
-/* The one in force. Set once, before any loop starts. */
+/* The one in force. Set before any loop starts; later config_reload() may put another in its place
+ * at any moment: whoever needs two values that fit together, or one value twice, asks once. What it
+ * gave stays readable until config_close(). */
 void config_set(const struct config *c);
 const struct config *config(void);
+/* Reads the same sources again, on the main thread. The log names each key that changed, secrets
+ * masked. Those that need a restart keep their value. On failure nothing changes; the detail lives
+ * until the next call. */
+struct error config_reload(void) MUST_CHECK;
+/* Frees what config_reload() made. After all threads that read it. */
+void config_close(void);
 bool config_is_production(void);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "chat/streams.h"
 #include "chat/turn.h"
 #include "chat/usage.h"
 #include "completion_output.h"
@@ -128,13 +127,12 @@ static void take_slot(struct flow *f)
     struct request *req = request_of(f);
     struct completion *s = req->state;
     const struct id *team_id = &s->v1.auth.caller.team_id;
-    struct error err = streams_enter(team_id);
+    struct error err = streams_enter(&s->place, team_id);
 
     if (is_error(err)) {
         flow_fail(f, err);
         return;
     }
-    s->is_counted = true;
     req->fails_at_eof = true; /* one who waits for the whole may leave as well */
     slot_take(&s->slot, &s->wait, f, team_id);
 }
@@ -255,8 +253,7 @@ static void release(struct flow *f)
     buf_deinit(&s->text);
     s->is_blocked = false;
     slot_release(&s->slot);
-    if (s->is_counted)
-        streams_leave(&s->v1.auth.caller.team_id);
+    streams_leave(&s->place, &s->v1.auth.caller.team_id);
 }
 
 static void add_usage(struct flow *f)

@@ -5,6 +5,7 @@
 #include "chat/knowledge.h"
 #include "chat/prompt.h"
 #include "chat/slots.h"
+#include "chat/streams.h"
 #include "completion_input.h"
 #include "upstream/upstream.h"
 #include "v1.h"
@@ -29,7 +30,7 @@ struct completion {
     struct id id;
     int64_t created_s;
     size_t n_prompt_chars, n_reply_chars;
-    bool is_counted; /* as one of limits.streams */
+    struct stream_place place;
     bool is_blocked; /* the socket takes no more for now */
     bool has_fallen_back;
     bool has_failed; /* an event could not be written */

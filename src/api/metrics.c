@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/cidr.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "chat/metrics.h"
 #include "config/config.h"
@@ -109,6 +110,9 @@ static void process_metrics(struct buf *out)
         metrics_sample(out, "process_cpu_seconds_total", NULL, METRIC_MICROSECONDS,
                        time_us(used.ru_utime) + time_us(used.ru_stime));
     }
+    metrics_begin(out, "aerie_log_dropped_total", METRIC_COUNTER,
+                  "Records of the log that could not be written at once.");
+    metrics_sample(out, "aerie_log_dropped_total", NULL, METRIC_COUNT, log_dropped());
     metrics_begin(out, "aerie_build_info", METRIC_GAUGE, "Always 1; the labels tell the version.");
     metrics_sample(out, "aerie_build_info", "version=\"" AERIE_VERSION "\"", METRIC_COUNT, 1);
 }

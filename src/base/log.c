@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,9 +19,10 @@
 /* A line is never longer than what a pipe takes whole once poll() calls it writable. */
 enum { LINE_BYTES = PIPE_BUF, TEXT_BYTES = 2048 };
 
-static enum log_level least_level = LOG_INFO;
+static _Atomic enum log_level least_level = LOG_INFO;
 static int log_fd = STDERR_FILENO;
-static bool is_socket;
+static bool is_socket, is_file;
+static bool is_cut; /* the last record is there in part, without its end; under the lock */
 static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_uint_fast64_t n_dropped;
 
@@ -31,9 +33,34 @@ void log_init(enum log_level level, int fd)
 {
     struct stat st;
 
-    least_level = level;
+    log_set_level(level);
     log_fd = fd;
     is_socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    is_file = false;
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store_explicit(&least_level, level, memory_order_relaxed);
+}
+
+int log_open_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    int code = 0;
+
+    if (fd < 0)
+        return errno;
+    if (!is_file) {
+        log_init(atomic_load_explicit(&least_level, memory_order_relaxed), fd);
+        is_file = true;
+        return 0;
+    }
+    /* In the place of the old one: whoever writes at this moment writes to either. */
+    if (dup3(fd, log_fd, O_CLOEXEC) < 0)
+        code = errno;
+    close(fd);
+    return code;
 }
 
 bool log_level_from(struct str name, enum log_level *out)
@@ -49,7 +76,7 @@ bool log_level_from(struct str name, enum log_level *out)
 
 bool log_is_on(enum log_level level)
 {
-    return level <= least_level;
+    return level <= atomic_load_explicit(&least_level, memory_order_relaxed);
 }
 
 uint64_t log_dropped(void)
@@ -201,6 +228,13 @@ static void put_text(struct line *l, struct str text)
     }
 }
 
+/* A full disk may take half a record: the next one does not begin in its line. */
+static void end_cut_line(void)
+{
+    if (is_cut && write(log_fd, "\n", 1) == 1)
+        is_cut = false;
+}
+
 /* True when the whole line was taken. The lock keeps two threads from both trusting one poll(). */
 static bool write_line(const struct line *l)
 {
@@ -210,8 +244,13 @@ static bool write_line(const struct line *l)
     pthread_mutex_lock(&write_lock);
     if (is_socket)
         n = send(log_fd, l->bytes, l->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    else if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT))
-        n = write(log_fd, l->bytes, l->len);
+    else if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT)) {
+        end_cut_line();
+        if (!is_cut)
+            n = write(log_fd, l->bytes, l->len);
+        if (n > 0 && n < (ssize_t)l->len)
+            is_cut = true;
+    }
     pthread_mutex_unlock(&write_lock);
     return n == (ssize_t)l->len;
 }

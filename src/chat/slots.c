@@ -114,18 +114,26 @@ static void tell(struct slot_wait *w, bool is_granted)
     (void)is_posted;
 }
 
+static bool is_free(void)
+{
+    uint64_t max = config()->upstream.slots;
+
+    return max == 0 || slots.n_taken < max;
+}
+
+/* One at a time, but when there are more slots than before. */
 static void pass_on(void)
 {
     struct slot_team *team;
 
-    if (list_is_empty(&slots.round)) {
-        slots.n_taken--;
-        return;
+    slots.n_taken--;
+    while (!list_is_empty(&slots.round) && is_free()) {
+        team = container_of(slots.round.next, struct slot_team, link);
+        list_remove(&team->link);
+        list_push(&slots.round, &team->link);
+        slots.n_taken++;
+        tell(container_of(team->waiting.next, struct slot_wait, link), true);
     }
-    team = container_of(slots.round.next, struct slot_team, link);
-    list_remove(&team->link);
-    list_push(&slots.round, &team->link);
-    tell(container_of(team->waiting.next, struct slot_wait, link), true);
 }
 
 /* How long one more turn of a team with n_waiting would wait: until then, each team gets as many
@@ -281,13 +289,13 @@ void slot_take(struct slot *slot, struct slot_wait *w, struct flow *f, const str
 {
     const struct config_upstream *limits = &config()->upstream;
     struct error err = NO_ERROR;
-    bool is_free;
+    bool is_taken;
 
     assert(!slot->is_held && !slot_is_waiting(w));
     *w = (struct slot_wait){.slot = slot, .loop = loop_current(), .letter.run = on_letter};
     uv_mutex_lock(&slots.lock);
-    is_free = limits->slots == 0 || slots.n_taken < limits->slots;
-    if (is_free) {
+    is_taken = list_is_empty(&slots.round) && is_free();
+    if (is_taken) {
         slots.n_taken++;
     } else {
         err = queue_up(w, team_id);
@@ -299,7 +307,7 @@ void slot_take(struct slot *slot, struct slot_wait *w, struct flow *f, const str
         }
     }
     uv_mutex_unlock(&slots.lock);
-    if (is_free)
+    if (is_taken)
         hold(slot);
     else if (is_error(err))
         flow_fail(f, err);

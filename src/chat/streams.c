@@ -96,25 +96,28 @@ static void leave_team(const struct id *team_id)
     uv_mutex_unlock(&teams.lock);
 }
 
-struct error streams_enter(const struct id *team_id)
+struct error streams_enter(struct stream_place *place, const struct id *team_id)
 {
-    const struct config_limits *limits = &config()->limits;
+    uint64_t max = config()->limits.streams, max_of_team = config()->limits.streams_per_team;
     struct error err = NO_ERROR;
 
-    if (atomic_fetch_add(&n_streams, 1) >= limits->streams && limits->streams > 0)
+    if (atomic_fetch_add(&n_streams, 1) >= max && max > 0)
         err = ERROR(ERR_BUSY, RETRY_AFTER_S, "limits.streams turns are running");
-    else if (limits->streams_per_team > 0)
-        err = enter_team(team_id, limits->streams_per_team);
+    else if (max_of_team > 0)
+        err = enter_team(team_id, max_of_team);
     if (is_error(err))
         atomic_fetch_sub(&n_streams, 1);
+    *place = (struct stream_place){!is_error(err), !is_error(err) && max_of_team > 0};
     return err;
 }
 
-void streams_leave(const struct id *team_id)
+void streams_leave(struct stream_place *place, const struct id *team_id)
 {
-    if (config()->limits.streams_per_team > 0)
+    if (place->is_counted_for_team)
         leave_team(team_id);
-    atomic_fetch_sub(&n_streams, 1);
+    if (place->is_counted)
+        atomic_fetch_sub(&n_streams, 1);
+    *place = (struct stream_place){0};
 }
 
 uint64_t streams_count(void)

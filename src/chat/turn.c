@@ -7,7 +7,6 @@
 #include "chat/hub.h"
 #include "chat/knowledge.h"
 #include "chat/metrics.h"
-#include "chat/streams.h"
 #include "config/config.h"
 #include "room.h"
 #include "turn_state.h"
@@ -259,7 +258,7 @@ static void on_turn_end(struct flow *f)
     room->n_turns--;
     journal_leave(&t->journal, t->is_stored);
     count_message(log);
-    streams_leave(&log->team_id);
+    streams_leave(&t->place, &log->team_id);
     arena_free(&t->save_arena);
     arena_free(&t->arena);
     free(t);
@@ -336,6 +335,7 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out)
 {
     struct chat_room *room = room_here();
     struct turn_log *log, *running;
+    struct stream_place place;
     struct turn *t;
     struct error err;
 
@@ -349,14 +349,15 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out)
         turn_log_unref(log);
         return join(running, r, out);
     }
-    err = streams_enter(&r->team_id);
+    err = streams_enter(&place, &r->team_id);
     if (is_error(err))
         return give_up(log, err);
     t = turn_new(r, log);
     if (!t) {
-        streams_leave(&r->team_id);
+        streams_leave(&place, &r->team_id);
         return give_up(log, ERROR(ERR_NO_MEMORY, 0, NULL));
     }
+    t->place = place;
     list_push(&room->turns, &t->link);
     room->n_turns++;
     *out = log;

@@ -5,6 +5,7 @@
 #include "chat/prompt.h"
 #include "chat/quota.h"
 #include "chat/slots.h"
+#include "chat/streams.h"
 #include "chat/turn.h"
 #include "chat/usage.h"
 #include "db/db.h"
@@ -38,6 +39,7 @@ struct turn {
     const struct provider *provider;
     struct quota quota;
     struct slot slot;
+    struct stream_place place;
     uint64_t begun_us;
     struct timer grace;
 

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -417,6 +418,40 @@ static void drain_loops(struct server *server)
     }
 }
 
+static bool has_log_file(void)
+{
+    return config()->log.file.len > 0;
+}
+
+static bool open_log_file(void)
+{
+    struct arena arena = {0};
+    struct str path = arena_copy(&arena, config()->log.file);
+    int code = path.ptr ? log_open_file(path.ptr) : ENOMEM;
+
+    arena_free(&arena);
+    if (code != 0)
+        log_error("serve: log.file cannot be opened: %s", strerror(code));
+    return code == 0;
+}
+
+/* The file first: whatever is wrong with the settings, a log that was moved away is begun anew. */
+static void read_again(void)
+{
+    enum log_level level = LOG_INFO;
+    struct error err;
+
+    if (has_log_file())
+        (void)open_log_file();
+    log_info("serve: SIGHUP: reading the settings again");
+    err = config_reload();
+    if (is_error(err))
+        log_error("serve: the settings stay as they were: %s",
+                  err.detail ? err.detail : status_row(err.status)->detail);
+    else if (log_level_from(config()->log.level, &level))
+        log_set_level(level);
+}
+
 /* Returns when every loop has ended. A second SIGTERM or SIGINT ends the process at once. */
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_draining)
 {
@@ -431,7 +466,7 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
         if (number < 0 || number == SIGNAL_LOOPS_ENDED)
             continue;
         if (number == SIGHUP) {
-            log_info("serve: SIGHUP: nothing to read again");
+            read_again();
             continue;
         }
         if (is_draining) {
@@ -462,7 +497,10 @@ int command_serve(int argc, char **argv)
     block_signals(&signals);
     raise_descriptor_limit();
     sem_init(&server.ready, 0, 0);
-    err = open_rooms(&server);
+    if (has_log_file() && !open_log_file())
+        err = ERROR(ERR_INVALID, 0, "log.file cannot be opened");
+    else
+        err = open_rooms(&server);
     if (!is_error(err))
         err = check_sites();
     if (!is_error(err))
@@ -473,6 +511,10 @@ int command_serve(int argc, char **argv)
     } else {
         log_info("listening on http://%.*s:%u with %u loops on %s", STR_ARG(config()->server.host),
                  http_port(server.http), server.n_loops, db_name(server.db));
+        if (has_log_file())
+            fprintf(stderr, "aerie: listening on http://%.*s:%u; the log goes to %.*s\n",
+                    STR_ARG(config()->server.host), http_port(server.http),
+                    STR_ARG(config()->log.file));
         memory_release_start();
     }
     wait_for_end(&server, &signals, is_error(err));

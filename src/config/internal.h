@@ -74,7 +74,9 @@ extern const struct config_format format_auto_or_off, format_base_url, format_ci
 /* email.c: what follows from the keys that are set. ERR_INVALID with a sentence. */
 struct error config_settle_email(struct config *c) MUST_CHECK;
 
-/* print.c: a database URL with its password masked. */
+/* print.c: a key's value at member, as people may see it. */
+void print_value(const struct config_key *key, const void *member, struct buf *out);
+/* A database URL with its password masked. */
 void print_masked_url(struct buf *out, struct str url);
 
 #endif

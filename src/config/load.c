@@ -434,7 +434,7 @@ struct error config_load(const struct config_sources *sources, struct config *ou
     struct error err;
     size_t n;
 
-    *out = (struct config){0};
+    *out = (struct config){.sources = *sources};
     keys = config_keys(&n);
     l.holders = arena_alloc(l.arena, n * sizeof(*l.holders));
     if (!l.holders)
@@ -449,6 +449,8 @@ struct error config_load(const struct config_sources *sources, struct config *ou
         err = load_environment(&l, sources->environ);
     if (!is_error(err))
         err = config_settle_email(out);
+    if (!is_error(err))
+        err = config_settle_networks(out);
     return err;
 }
 

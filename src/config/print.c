@@ -57,14 +57,14 @@ static struct str shown(const struct config_key *key, struct str value, struct b
     return buf_str(scratch);
 }
 
-static void print_value(const struct config_key *key, const void *member, struct buf *scratch,
-                        struct buf *out)
+void print_value(const struct config_key *key, const void *member, struct buf *out)
 {
     const struct config_list *list = member;
+    struct buf scratch = {0};
 
     switch (key->type) {
     case CONFIG_TEXT:
-        buf_append_str(out, shown(key, *(const struct str *)member, scratch));
+        buf_append_str(out, shown(key, *(const struct str *)member, &scratch));
         break;
     case CONFIG_UINT:
         buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)member);
@@ -74,9 +74,11 @@ static void print_value(const struct config_key *key, const void *member, struct
         break;
     case CONFIG_LIST:
         for (size_t i = 0; i < list->n; i++)
-            buf_printf(out, "%s%.*s", i ? "," : "", STR_ARG(shown(key, list->items[i], scratch)));
+            buf_printf(out, "%s%.*s", i ? "," : "", STR_ARG(shown(key, list->items[i], &scratch)));
         break;
     }
+    out->failed |= scratch.failed;
+    buf_deinit(&scratch);
 }
 
 static void print_json_value(const struct config_key *key, const void *member, struct buf *scratch,
@@ -159,7 +161,7 @@ void config_print(const struct config *c, bool as_json, struct buf *out)
     } else {
         for (size_t i = 0; i < n; i++) {
             buf_printf(out, "%s = ", keys[i].name);
-            print_value(&keys[i], (const char *)c + keys[i].offset, &scratch, out);
+            print_value(&keys[i], (const char *)c + keys[i].offset, out);
             buf_append_char(out, '\n');
         }
     }
@@ -187,8 +189,9 @@ void config_print_markdown(struct buf *out)
     size_t n;
 
     keys = config_keys(&n);
-    buf_append_str(out, STR("| key | environment | default | unit | what it does |\n"
-                            "|---|---|---|---|---|\n"));
+    buf_append_str(out,
+                   STR("| key | environment | default | unit | a change counts | what it does |\n"
+                       "|---|---|---|---|---|---|\n"));
     for (size_t i = 0; i < n; i++) {
         buf_printf(out, "| `%s` | ", keys[i].name);
         print_markdown_names(&keys[i], out);
@@ -196,6 +199,7 @@ void config_print_markdown(struct buf *out)
             buf_printf(out, " | `%s` | ", keys[i].default_value);
         else
             buf_append_str(out, STR(" | | "));
-        buf_printf(out, "%s | %s |\n", keys[i].unit, keys[i].help);
+        buf_printf(out, "%s | %s | %s |\n", keys[i].unit,
+                   keys[i].effect == CONFIG_LIVE ? "at SIGHUP" : "at a restart", keys[i].help);
     }
 }

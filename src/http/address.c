@@ -1,10 +1,11 @@
 /* Who the client is: the peer, or what trusted proxies say of it. */
+#include "config/config.h"
 #include "internal.h"
 
-static bool is_trusted(const struct http_server *s, const struct ip *ip)
+static bool is_trusted(const struct config_networks *trusted, const struct ip *ip)
 {
-    for (size_t i = 0; i < s->n_trusted; i++)
-        if (cidr_match_ip(&s->trusted[i], ip))
+    for (size_t i = 0; i < trusted->n; i++)
+        if (cidr_match_ip(&trusted->blocks[i], ip))
             return true;
     return false;
 }
@@ -39,7 +40,8 @@ static bool last_hop(struct str *line, struct str *hop)
 
 /* Walks from the hop nearest to us to the first that is no proxy of ours. A hop that is no address
  * ends the walk: what is left of it was written by whoever wrote that. */
-static void walk_hops(const struct request *req, const struct http_server *s, struct ip *client)
+static void walk_hops(const struct request *req, const struct config_networks *trusted,
+                      struct ip *client)
 {
     for (size_t i = req->n_headers; i-- > 0;) {
         struct str line = req->headers[i].value, hop;
@@ -51,7 +53,7 @@ static void walk_hops(const struct request *req, const struct http_server *s, st
             if (!parse_hop(hop, &ip))
                 return;
             *client = ip;
-            if (!is_trusted(s, &ip))
+            if (!is_trusted(trusted, &ip))
                 return;
         }
     }
@@ -68,13 +70,14 @@ static bool said_https(const struct request *req)
     return last_hop(&line, &word) && str_eq_nocase(word, STR("https"));
 }
 
-struct error address_fill(struct request *req, const struct http_server *s, const struct ip *peer)
+struct error address_fill(struct request *req, const struct ip *peer)
 {
+    const struct config_networks *trusted = &config()->trusted_networks;
     char text[IP_TEXT_BYTES];
     struct ip client = *peer;
 
-    if (s->n_trusted > 0 && is_trusted(s, peer)) {
-        walk_hops(req, s, &client);
+    if (is_trusted(trusted, peer)) {
+        walk_hops(req, trusted, &client);
         req->is_from_proxy = true;
         req->is_secure = said_https(req);
     }

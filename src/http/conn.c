@@ -265,13 +265,17 @@ static void on_deadline(struct timer *t)
 
 static void begin_head(struct conn *c)
 {
-    c->parser = parser_new(&c->http->parser_limits);
+    const struct config_limits *limits = &config()->limits;
+
+    c->parser = parser_new(&(struct parser_limits){.request_line_bytes = limits->request_line_bytes,
+                                                   .head_bytes = limits->head_bytes,
+                                                   .header_lines = limits->header_lines});
     if (!c->parser) {
         conn_close(c);
         return;
     }
     set_state(c, CONN_HEAD);
-    timer_start(&c->deadline, config()->limits.head_seconds * 1000, on_deadline);
+    timer_start(&c->deadline, limits->head_seconds * 1000, on_deadline);
 }
 
 static void end_head(struct conn *c)
@@ -487,12 +491,12 @@ static void take_input(struct conn *c, const char *data, size_t len)
 static void read_in(struct conn *c)
 {
     struct loop *l = c->http->loop;
-    size_t room = sizeof(l->read_buffer);
+    size_t room = sizeof(l->read_buffer), most_ahead = config()->limits.pipeline_bytes;
     ssize_t n;
 
     /* While an answer is pending, no more than may be kept; one byte over is noticed as such. */
-    if (c->state == CONN_ANSWERING && config()->limits.pipeline_bytes < room)
-        room = config()->limits.pipeline_bytes + 1;
+    if (c->state == CONN_ANSWERING && most_ahead < room)
+        room = most_ahead + 1;
     n = recv(c->fd, l->read_buffer, room, MSG_DONTWAIT);
     if (n > 0) {
         take_input(c, l->read_buffer, (size_t)n);

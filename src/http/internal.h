@@ -24,10 +24,8 @@ struct address_count {
 struct http_server {
     struct http_hooks hooks;
     struct router router;
-    struct cidr *trusted; /* proxies */
-    size_t n_trusted;
     struct ip host;
-    size_t max_conns, max_conns_per_address;
+    size_t max_by_files; /* connections that the descriptors are enough for */
     atomic_uint port;
     atomic_size_t n_conns;
     uv_mutex_t lock; /* loops, and addresses */
@@ -57,7 +55,6 @@ struct http_loop {
     struct timer resume;
     struct list conns; /* all whose memory is not freed yet */
     size_t n_conns;
-    struct parser_limits parser_limits;
     bool is_draining;
     void (*on_drained)(struct loop *l);
     int64_t date_s; /* whose text date is */
@@ -85,6 +82,8 @@ static inline struct http_numbers *http_count(void)
 }
 
 /* ---- server.c ---- */
+/* limits.connections, or as many as there are descriptors for. */
+size_t server_max_conns(const struct http_server *s);
 /* Counts one more connection of ip, on any loop. *out: NULL while the limit is off. False: over the
  * limit. */
 bool server_count_address(struct http_server *s, const struct ip *ip, struct address_count **out);
@@ -239,7 +238,6 @@ void cors_preflight(struct request *req, unsigned methods);
 
 /* ---- address.c ---- */
 /* Fills address, address_group and is_secure. */
-struct error address_fill(struct request *req, const struct http_server *s,
-                          const struct ip *peer) MUST_CHECK;
+struct error address_fill(struct request *req, const struct ip *peer) MUST_CHECK;
 
 #endif

@@ -59,7 +59,7 @@ static void on_resume(struct timer *t)
 
 void listener_resume(struct http_loop *h)
 {
-    if (h->listener == LISTENER_PAUSED && atomic_load(&h->server->n_conns) < h->server->max_conns)
+    if (h->listener == LISTENER_PAUSED && atomic_load(&h->server->n_conns) < server_max_conns(h->server))
         open_again(h);
 }
 
@@ -110,7 +110,7 @@ static void accept_waiting(struct http_loop *h)
         struct ip peer;
         int fd;
 
-        if (atomic_fetch_add(&h->server->n_conns, 1) >= h->server->max_conns) {
+        if (atomic_fetch_add(&h->server->n_conns, 1) >= server_max_conns(h->server)) {
             atomic_fetch_sub(&h->server->n_conns, 1);
             pause_accepting(h);
             return;

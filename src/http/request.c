@@ -234,7 +234,7 @@ static struct error judge_lines(struct request *req, const struct parser_head *h
     bool is_options = strcmp(head->method, "OPTIONS") == 0;
     struct error err;
 
-    err = address_fill(req, req->conn->http->server, &req->conn->peer);
+    err = address_fill(req, &req->conn->peer);
     if (is_error(err))
         return err;
     err = target_split(req->path, is_options, &req->path, &req->query);

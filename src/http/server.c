@@ -24,32 +24,21 @@ static struct error read_host(struct http_server *s)
     return NO_ERROR;
 }
 
-static struct error read_trusted(struct http_server *s)
+static void read_file_limit(struct http_server *s)
 {
-    const struct config_list *list = &config()->trusted_proxies;
-
-    if (list->n == 0)
-        return NO_ERROR;
-    s->trusted = calloc(list->n, sizeof(*s->trusted));
-    if (!s->trusted)
-        return ERROR(ERR_NO_MEMORY, 0, NULL);
-    for (size_t i = 0; i < list->n; i++, s->n_trusted++)
-        if (!cidr_parse(list->items[i], &s->trusted[i]))
-            return ERROR(ERR_INVALID, 0, "trusted_proxies holds something that is no CIDR");
-    return NO_ERROR;
-}
-
-static void read_limits(struct http_server *s)
-{
-    const struct config_limits *limits = &config()->limits;
     struct rlimit files = {.rlim_cur = RLIM_INFINITY};
 
-    s->max_conns = limits->connections > 0 ? limits->connections : SIZE_MAX;
+    s->max_by_files = SIZE_MAX;
     getrlimit(RLIMIT_NOFILE, &files);
-    if (files.rlim_cur != RLIM_INFINITY && files.rlim_cur > 2 * SPARE_DESCRIPTORS &&
-        s->max_conns > files.rlim_cur - SPARE_DESCRIPTORS)
-        s->max_conns = files.rlim_cur - SPARE_DESCRIPTORS;
-    s->max_conns_per_address = limits->connections_per_address;
+    if (files.rlim_cur != RLIM_INFINITY && files.rlim_cur > 2 * SPARE_DESCRIPTORS)
+        s->max_by_files = files.rlim_cur - SPARE_DESCRIPTORS;
+}
+
+size_t server_max_conns(const struct http_server *s)
+{
+    size_t asked = config()->limits.connections;
+
+    return asked > 0 && asked < s->max_by_files ? asked : s->max_by_files;
 }
 
 static void free_server(struct http_server *s)
@@ -57,7 +46,6 @@ static void free_server(struct http_server *s)
     uv_mutex_destroy(&s->lock);
     map_deinit(&s->addresses);
     router_deinit(&s->router);
-    free(s->trusted);
     free(s);
 }
 
@@ -76,13 +64,11 @@ struct error http_open(const struct http_hooks *hooks, struct http_server **out)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     }
     atomic_init(&s->port, (unsigned)config()->server.port);
-    read_limits(s);
+    read_file_limit(s);
     err = read_host(s);
     if (!is_error(err))
-        err = read_trusted(s);
-    if (!is_error(err))
         err = router_init(&s->router, hooks->routes, hooks->n_routes);
-    if (!is_error(err) && s->max_conns_per_address > 0 && !map_init(&s->addresses, 256))
+    if (!is_error(err) && !map_init(&s->addresses, 256))
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (is_error(err)) {
         free_server(s);
@@ -108,7 +94,6 @@ void http_close(struct http_server *s)
 
 struct error http_attach(struct http_server *s, struct loop *l)
 {
-    const struct config_limits *limits = &config()->limits;
     struct http_loop *h = calloc(1, sizeof(*h));
     struct error err;
 
@@ -119,11 +104,6 @@ struct error http_attach(struct http_server *s, struct loop *l)
     h->loop = l;
     h->listener = LISTENER_CLOSED;
     h->date_s = -1;
-    h->parser_limits = (struct parser_limits){
-        .request_line_bytes = limits->request_line_bytes,
-        .head_bytes = limits->head_bytes,
-        .header_lines = limits->header_lines,
-    };
     list_init(&h->conns);
     uv_mutex_lock(&s->lock); /* the first one settles the port */
     err = listener_open(h);
@@ -194,6 +174,7 @@ void http_abort(struct loop *l)
 
 bool server_count_address(struct http_server *s, const struct ip *ip, struct address_count **out)
 {
+    uint64_t max = config()->limits.connections_per_address;
     char text[IP_TEXT_BYTES];
     struct str key = ip_format_group(ip, text);
     struct address_count *count;
@@ -201,12 +182,12 @@ bool server_count_address(struct http_server *s, const struct ip *ip, struct add
     bool is_allowed;
 
     *out = NULL;
-    if (s->max_conns_per_address == 0)
+    if (max == 0)
         return true;
     uv_mutex_lock(&s->lock);
     node = map_find(&s->addresses, key);
     count = node ? container_of(node, struct address_count, node) : calloc(1, sizeof(*count));
-    is_allowed = count && count->n < s->max_conns_per_address;
+    is_allowed = count && count->n < max;
     if (is_allowed) {
         if (!node) {
             memcpy(count->text, text, sizeof(text));

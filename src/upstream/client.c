@@ -51,6 +51,7 @@ struct multi {
 
 struct client {
     struct loop *loop;
+    const struct config *rules; /* in force when it began */
     struct multi *multis[MULTIS_MAX];
     unsigned n_multis;
     struct sock **socks; /* by descriptor */
@@ -582,10 +583,12 @@ struct error exchange_start(struct exchange *x)
     return NO_ERROR;
 }
 
-void exchange_connected(struct exchange *x)
+bool exchange_connected(struct exchange *x, const char *peer_ip)
 {
     if (x->sock)
         settle_sock(x->sock);
+    /* Since the settings have changed, it may be a connection that open_socket() would not make. */
+    return config() == x->client->rules || egress_allows_text(str_from(peer_ip), str_from(x->host));
 }
 
 void exchange_close(struct exchange *x)
@@ -640,6 +643,7 @@ struct client *client_new(struct loop *l, struct workers *resolver_workers)
     if (!c)
         return NULL;
     c->loop = l;
+    c->rules = config();
     if (!make_sessions(c) || !make_headers(c) || !resolver_init(&c->resolver, resolver_workers)) {
         curl_share_cleanup(c->sessions);
         curl_slist_free_all(c->headers);

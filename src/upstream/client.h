@@ -41,8 +41,9 @@ struct exchange {
 bool exchange_open(struct exchange *x, struct client *c) MUST_CHECK;
 /* Hands it to libcurl, whose callbacks come from the loop. ERR_BUSY or ERR_NO_MEMORY. */
 struct error exchange_start(struct exchange *x) MUST_CHECK;
-/* The connection stands: what is left of the exchange does not decide over its socket any more. */
-void exchange_connected(struct exchange *x);
+/* The connection stands: what is left of the exchange does not decide over its socket any more.
+ * False: it was made before, and egress.allow does not list its address now. */
+bool exchange_connected(struct exchange *x, const char *peer_ip) MUST_CHECK;
 /* In each state, also before open; not inside libcurl. One that runs loses its connection. */
 void exchange_close(struct exchange *x);
 

@@ -31,10 +31,6 @@ static const char *const inner_blocks[] = {
 static struct {
     struct cidr inner[N_INNER_BLOCKS];
     struct cidr global_v6;
-    struct cidr *blocks; /* of egress.allow */
-    size_t n_blocks;
-    struct str *hosts;
-    size_t n_hosts;
 } guard;
 
 static struct str without_dot(struct str host)
@@ -43,57 +39,33 @@ static struct str without_dot(struct str host)
                                                          : host;
 }
 
-void egress_close(void)
-{
-    free(guard.blocks);
-    free(guard.hosts);
-    memset(&guard, 0, sizeof(guard));
-}
-
 struct error egress_open(void)
 {
-    const struct config_list *allow = &config()->egress.allow;
-
-    egress_close();
     for (size_t i = 0; i < N_INNER_BLOCKS; i++)
         if (!cidr_parse(str_from(inner_blocks[i]), &guard.inner[i]))
             return ERROR(ERR_INTERNAL, (int)i, "a built-in address block cannot be read");
     if (!cidr_parse(STR("2000::/3"), &guard.global_v6))
         return ERROR(ERR_INTERNAL, 0, "a built-in address block cannot be read");
-    if (allow->n == 0)
-        return NO_ERROR;
-    guard.blocks = calloc(allow->n, sizeof(*guard.blocks));
-    guard.hosts = calloc(allow->n, sizeof(*guard.hosts));
-    if (!guard.blocks || !guard.hosts) {
-        egress_close();
-        return ERROR(ERR_NO_MEMORY, 0, "no memory for egress.allow");
-    }
-    for (size_t i = 0; i < allow->n; i++) {
-        struct str item = str_trim(allow->items[i]);
-
-        if (cidr_parse(item, &guard.blocks[guard.n_blocks]))
-            guard.n_blocks++;
-        else if (item.len > 0 && str_find(item, '/') == item.len)
-            guard.hosts[guard.n_hosts++] = without_dot(item);
-        else
-            return ERROR(ERR_INVALID, 0, "egress.allow holds an item that is no address block");
-    }
     return NO_ERROR;
 }
 
 static bool is_host_listed(struct str host)
 {
+    const struct config_list *allow = &config()->egress.allow;
+
     host = without_dot(host);
-    for (size_t i = 0; i < guard.n_hosts; i++)
-        if (str_eq_nocase(guard.hosts[i], host))
+    for (size_t i = 0; i < allow->n; i++)
+        if (str_eq_nocase(without_dot(allow->items[i]), host))
             return true;
     return false;
 }
 
 static bool is_listed(const struct sockaddr *address)
 {
-    for (size_t i = 0; i < guard.n_blocks; i++)
-        if (cidr_match(&guard.blocks[i], address))
+    const struct config_networks *allow = &config()->egress_networks;
+
+    for (size_t i = 0; i < allow->n; i++)
+        if (cidr_match(&allow->blocks[i], address))
             return true;
     return false;
 }
@@ -273,6 +245,13 @@ static bool literal_address(struct str host, struct sockaddr_storage *out)
         return true;
     }
     return false;
+}
+
+bool egress_allows_text(struct str address, struct str host)
+{
+    struct sockaddr_storage read;
+
+    return literal_address(address, &read) && egress_allows((const struct sockaddr *)&read, host);
 }
 
 struct error egress_check_url(struct str url)

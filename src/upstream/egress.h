@@ -7,12 +7,13 @@
 #include <curl/curl.h>
 #include <sys/socket.h>
 
-/* Reads egress.allow. Main thread, before any loop runs; a second call reads it anew. */
+/* Reads the built-in blocks. Main thread, before any loop runs. */
 struct error egress_open(void) MUST_CHECK;
-void egress_close(void);
 
 /* May a connection go to this address, which was looked up for host? Any thread. */
 bool egress_allows(const struct sockaddr *address, struct str host);
+/* The same for an address in text, as inet_ntop() writes it. */
+bool egress_allows_text(struct str address, struct str host);
 
 /* A URL taken apart as libcurl will. All strings are libcurl's: egress_url_free(). */
 struct egress_url {

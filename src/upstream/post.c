@@ -67,12 +67,10 @@ static int on_connected(void *data, char *peer_ip, char *our_ip, int peer_port, 
 {
     struct post *p = data;
 
-    (void)peer_ip;
     (void)our_ip;
     (void)peer_port;
     (void)our_port;
-    exchange_connected(&p->exchange);
-    if (p->may_have_arrived)
+    if (!exchange_connected(&p->exchange, peer_ip) || p->may_have_arrived)
         return CURL_PREREQFUNC_ABORT;
     p->phase = POST_SENT;
     p->may_have_arrived = true;

@@ -603,7 +603,6 @@ void upstream_close(void)
     workers_free(resolver_workers);
     resolver_workers = NULL;
     keys_close();
-    egress_close();
     curl_global_cleanup();
 }
 

@@ -500,7 +500,7 @@ static void draining_answers_those_in_the_queue(void **state)
     char *text;
 
     (void)state;
-    ts.server->max_conns = 0; /* nobody is accepted: they wait in the queue */
+    ts.server->max_by_files = 0; /* nobody is accepted: they wait in the queue */
     fd = client_connect();
     client_send(fd, GET("/hello"));
     assert_int_equal(http_stats(ts.server).connections, 0);
@@ -540,7 +540,7 @@ static void accepting_pauses_at_the_limit_and_goes_on(void **state)
     int a, b;
 
     (void)state;
-    ts.server->max_conns = 1;
+    test_config.limits.connections = 1;
     a = client_connect();
     client_send(a, GET("/wait"));
     b = client_connect();
@@ -559,8 +559,7 @@ static void one_address_may_have_so_many(void **state)
     int a, b;
 
     (void)state;
-    ts.server->max_conns_per_address = 1;
-    assert_true(map_init(&ts.server->addresses, 4));
+    test_config.limits.connections_per_address = 1;
     a = client_connect();
     client_send(a, GET("/hello"));
     expect_until(a, "hello");

@@ -351,6 +351,7 @@ void server_start(const char *trusted_proxies)
         trusted = str_from(trusted_proxies);
         test_config.trusted_proxies = (struct config_list){&trusted, 1};
     }
+    assert_int_equal(config_settle_networks(&test_config).status, OK);
     config_set(&test_config);
     ts = (struct test_server){.loop = malloc(sizeof(*ts.loop))};
     assert_non_null(ts.loop);
@@ -378,6 +379,7 @@ void server_stop(void)
     loop_run(ts.loop);
     loop_deinit(ts.loop);
     http_close(ts.server);
+    arena_free(&test_config.arena);
     free(ts.loop);
 }
 

@@ -410,7 +410,7 @@ static void a_name_is_looked_up_and_guarded(void **state)
     check(&out, OK, "hi");
     outcome_free(&out);
     harness_close();
-    test_config.egress.allow.n = 0;
+    test_config.egress_networks.n = test_config.egress.allow.n = 0;
     assert_false(is_error(upstream_open()));
     ask(&(struct ask){.url = url}, &out);
     check(&out, ERR_PROVIDER_UNREACHABLE, "");

@@ -10,6 +10,7 @@
 static void allow(struct str *items, size_t n)
 {
     test_config = (struct config){.egress = {.allow = {.items = items, .n = n}}};
+    assert_false(is_error(config_settle_networks(&test_config)));
     config_set(&test_config);
     assert_false(is_error(egress_open()));
 }
@@ -86,13 +87,12 @@ static void inner_addresses_are_refused(void **state)
         print_message("%s\n", outer[i]);
         assert_true(allows(outer[i], "example.org"));
     }
-    egress_close();
+    arena_free(&test_config.arena);
 }
 
 static void the_operator_opens_blocks_and_names(void **state)
 {
     struct str items[] = {STR("10.1.0.0/16"), STR("n8n.internal."), STR("fd00::/8"), STR("::1")};
-    struct str bad[] = {STR("10.0.0.0/99")};
 
     (void)state;
     allow(items, 4);
@@ -103,10 +103,7 @@ static void the_operator_opens_blocks_and_names(void **state)
     assert_false(allows("127.0.0.1", "x.n8n.internal"));
     assert_true(allows("fd00::5", "example.org"));
     assert_true(allows("::1", "example.org"));
-    egress_close();
-    test_config.egress.allow = (struct config_list){.items = bad, .n = 1};
-    assert_int_equal(egress_open().status, ERR_INVALID);
-    egress_close();
+    arena_free(&test_config.arena);
 }
 
 static void urls_are_checked(void **state)
@@ -166,7 +163,7 @@ static void urls_are_checked(void **state)
         assert_int_equal(err.status, ERR_INVALID);
         assert_non_null(err.detail);
     }
-    egress_close();
+    arena_free(&test_config.arena);
 }
 
 int main(void)

@@ -143,6 +143,7 @@ void harness_open(void)
                      .dns_cache_seconds = 10},
         .egress = {.allow = {.items = allowed, .n = 1}},
     };
+    assert_false(is_error(config_settle_networks(&test_config)));
     config_set(&test_config);
     assert_false(is_error(upstream_open()));
 }
@@ -150,6 +151,8 @@ void harness_open(void)
 void harness_close(void)
 {
     upstream_close();
+    arena_free(&test_config.arena);
+    test_config.egress_networks = (struct config_networks){0};
 }
 
 struct asker {
