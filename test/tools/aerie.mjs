@@ -124,8 +124,8 @@ export class Aerie {
     this.admin = await this.login(this.adminEmail);
   }
 
-  /** Starts the server and waits until it says where it listens. */
-  async listen({ timeout = 60000 } = {}) {
+  /** Starts the server and waits until it says where it listens; or, where nobody hears what it says, until it does on that port. */
+  async listen({ timeout = 60000, port: silentPort } = {}) {
     const [program, ...args] = [...this.under, binaryPath(), 'serve'];
     this.child = spawn(program, args, { env: baseEnv(this.env), cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
     const { child } = this;
@@ -148,16 +148,24 @@ export class Aerie {
     child.stdout.on('data', take);
     child.stderr.on('data', take);
     let timer;
+    const probe = silentPort && setInterval(() => this.#isOn(silentPort).then((isOn) => isOn && ready(silentPort)), 50);
     const port = await Promise.race([
       listening,
       child.exit.then(({ code, signal }) => Promise.reject(new Error(`aerie serve ended with ${code ?? signal}:\n${this.log}`))),
       new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`aerie serve did not listen within ${timeout} ms:\n${this.log}`)), timeout))),
-    ]).finally(() => clearTimeout(timer));
+    ]).finally(() => {
+      clearTimeout(timer);
+      clearInterval(probe);
+    });
     holdToContract(port, theContract());
     child.exit.then(() => releaseFromContract(port, theContract()));
     this.port = port;
     this.base = `http://127.0.0.1:${port}`;
     return this;
+  }
+
+  #isOn(port) {
+    return request(port, 'GET', '/health').then(() => true, () => false);
   }
 
   async kill(signal = 'SIGKILL') {
