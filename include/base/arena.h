@@ -14,6 +14,7 @@ struct arena {
     struct arena_cleanup *cleanups;
     size_t used_bytes;
     size_t max_bytes; /* 0: no bound */
+    bool failed;      /* memory was out once: what was made without it may be wrong */
 };
 
 void arena_free(struct arena *a); /* runs the deferred functions, newest first; all-zero again */

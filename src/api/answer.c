@@ -1,6 +1,8 @@
 /* What handlers share for answering. */
 #include "answer.h"
 
+#include <stdio.h>
+
 void answer_json(struct request *req, int status, struct buf *out)
 {
     if (out->failed)
@@ -22,8 +24,8 @@ struct db_arg user_arg(const struct request *req)
 
 void answer_set_total(struct request *req, int64_t total)
 {
-    struct str text = arena_printf(&req->arena, "%lld", (long long)total);
+    char text[24];
 
-    if (text.ptr)
-        response_set_header(req, "X-Total-Count", text);
+    snprintf(text, sizeof(text), "%lld", (long long)total);
+    response_set_header(req, "X-Total-Count", str_from(text));
 }

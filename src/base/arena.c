@@ -41,8 +41,7 @@ void arena_metrics(struct buf *out)
 {
     static const struct metric rows[] = {
         {"aerie_arena_bytes", NULL, METRIC_GAUGE, METRIC_COUNT,
-         offsetof(struct arena_numbers, bytes),
-         "Memory of requests and turns that are under way."},
+         offsetof(struct arena_numbers, bytes), "Memory of requests and turns that are under way."},
     };
 
     metrics_write(out, rows, 1, numbers, sizeof(numbers[0]), metrics_threads(), NULL);
@@ -151,8 +150,10 @@ void *arena_alloc(struct arena *a, size_t size)
     if (a->max_bytes && (a->used_bytes > a->max_bytes || rounded > a->max_bytes - a->used_bytes))
         return NULL;
     ptr = take(a, rounded, size);
-    if (!ptr)
+    if (!ptr) {
+        a->failed = true;
         return NULL;
+    }
     a->used_bytes += rounded;
     return memset(ptr, 0, size);
 }

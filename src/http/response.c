@@ -147,9 +147,23 @@ void response_set_header(struct request *req, const char *name, struct str value
         log_warn("http: a value of %s with control characters is left out", name);
         return;
     }
-    if (!headers->data)
+    if (!headers->data && !headers->failed)
         buf_init(headers, HEADERS_MAX_BYTES);
     append_line(headers, str_from(name), value);
+}
+
+/* The one place where a request that was short of memory becomes a 503, whatever its
+ * handler made of what it could not get: a parameter that seems to be missing, a header left out.
+ */
+static bool is_refused_for_memory(struct request *req)
+{
+    struct buf *headers = &req->response->headers;
+
+    if (!req->arena.failed && !headers->failed)
+        return false;
+    buf_deinit(headers);
+    response_error(req, ERROR(ERR_NO_MEMORY, 0, NULL));
+    return true;
 }
 
 void response_send(struct request *req, int status, const char *content_type, struct str body)
@@ -157,7 +171,7 @@ void response_send(struct request *req, int status, const char *content_type, st
     struct response *res = req->response;
     struct buf *out;
 
-    if (res->state != RESPONSE_NONE)
+    if (res->state != RESPONSE_NONE || (status < 500 && is_refused_for_memory(req)))
         return;
     res->state = RESPONSE_DONE;
     out = begin_head(req, status, has_body(status) ? content_type : NULL);
@@ -221,7 +235,11 @@ static void send_detail(struct request *req, int http_status, const char *detail
         json_end_array(&j);
     }
     json_end_object(&j);
-    response_json(req, http_status, body.failed ? STR("{}") : buf_str(&body));
+    if (!body.failed)
+        response_json(req, http_status, buf_str(&body));
+    else
+        response_json(req, 503,
+                      STR("{\"detail\":\"The server is short of memory, try again later\"}"));
     buf_deinit(&body);
 }
 
@@ -263,7 +281,7 @@ void response_begin_stream(struct request *req, int status, const char *content_
     struct response *res = req->response;
     struct buf *out;
 
-    if (res->state != RESPONSE_NONE)
+    if (res->state != RESPONSE_NONE || is_refused_for_memory(req))
         return;
     res->state = RESPONSE_STREAMING;
     res->is_chunked = !req->is_http_1_0;

@@ -103,7 +103,7 @@ bool websocket_accept(struct request *req, const struct websocket_handler *handl
     if (!judge_handshake(req))
         return false;
     accept = accept_of(req, request_header(req, "sec-websocket-key"));
-    ws = accept.ptr ? calloc(1, sizeof(*ws)) : NULL;
+    ws = accept.ptr && !req->arena.failed ? calloc(1, sizeof(*ws)) : NULL;
     if (!ws) {
         flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
         return false;
