@@ -15,7 +15,8 @@
  * times are filled in. ptr NULL: no memory. */
 struct str token_issue(struct arena *a, struct caller *who, int64_t now_us);
 /* True: the signature is ours (config security.secret or .previous_secret) and every claim is
- * there, of its type, and holds now. Says nothing of revocation. */
+ * there, of its type, and holds now. Says nothing of revocation. False: with errno ENOMEM it could
+ * not be told. */
 bool token_verify(struct str token, int64_t now_us, struct caller *out) MUST_CHECK;
 
 struct opaque_token {

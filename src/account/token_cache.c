@@ -5,6 +5,8 @@
 #include "base/crypto.h"
 #include "config/config.h"
 
+#include <errno.h>
+
 struct entry {
     struct cache_entry cached;
     struct caller who;
@@ -45,6 +47,7 @@ bool token_check(struct str token, int64_t now_us, struct caller *out)
     const struct config *rules = config();
     char key[CACHE_KEY_BYTES];
 
+    errno = 0;
     if (token.len == 0 || token.len > TOKEN_MAX_BYTES)
         return false;
     crypto_sha256(token, (unsigned char *)key);

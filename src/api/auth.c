@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "config/config.h"
 
+#include <errno.h>
+
 static bool is_for_sockets(const struct request *req)
 {
     return req->route && req->route->who == WHO_SOCKET;
@@ -122,7 +124,12 @@ static struct caller *find_caller(struct request *req, struct str token, struct 
 {
     struct caller who, *out;
 
-    if (!token_check(token, clock_wall_us(), &who) || revocation_refuses(&who))
+    if (!token_check(token, clock_wall_us(), &who)) {
+        if (errno == ENOMEM)
+            *err = ERROR(ERR_NO_MEMORY, 0, NULL);
+        return NULL;
+    }
+    if (revocation_refuses(&who))
         return NULL;
     out = arena_alloc(&req->arena, sizeof(*out));
     if (out)
