@@ -26,7 +26,10 @@
 #define CROWD 256
 /* It has left when so few of them remain. */
 #define CROWD_LEFT 16
-#define USER_AGENT "Aerie/" AERIE_VERSION
+/* After a call of libcurl for which memory was out, it is called again for what it did not come to.
+ */
+#define SPOILED_RETRY_MS 10
+#define USER_AGENT       "Aerie/" AERIE_VERSION
 
 /* A socket that libcurl asked us to open. It lives until uv_poll's close callback. */
 struct sock {
@@ -44,7 +47,9 @@ struct multi {
     uv_timer_t timer;
     struct client *client;
     bool is_tls;
-    struct exchange *opening; /* the last one that opened a socket in this call of libcurl */
+    bool is_spoiled;      /* memory was out in a call of libcurl: takes no more, and goes when it is
+                             empty */
+    struct list starting; /* exchanges that libcurl has not been called for since they came */
     unsigned n_transfers, n_socks;
     struct flush idle;
 };
@@ -145,7 +150,6 @@ static bool watch_socket(struct exchange *x, curl_socket_t fd)
     s->multi = x->multi;
     s->connecting = x;
     x->sock = s;
-    x->multi->opening = x;
     c->socks[fd] = s;
     x->multi->n_socks++;
     c->n_closing++;
@@ -279,18 +283,36 @@ static void collect_ended(struct multi *m)
     }
 }
 
+static void on_multi_timer(uv_timer_t *timer);
+
+/* Memory was out in a call of libcurl. It forgets to have the socket watched that a starting
+ * transfer opened, or found idle; it looks no further after others whose time has come; and it
+ * keeps a table of no places for the socket, by whose size it divides when the descriptor's number
+ * comes again. */
+static void end_forgotten(struct multi *m)
+{
+    struct list starting, *link;
+
+    m->is_spoiled = true;
+    uv_timer_start(&m->timer, on_multi_timer, SPOILED_RETRY_MS, 0);
+    list_init(&starting);
+    list_splice(&starting, &m->starting);
+    while ((link = list_pop(&starting))) {
+        struct exchange *x = container_of(link, struct exchange, link);
+
+        if (!x->sock || x->sock->events == 0)
+            x->on_end(x, CURLE_OUT_OF_MEMORY);
+    }
+}
+
 static void act(struct multi *m, curl_socket_t fd, int flags)
 {
-    struct exchange *x;
     int running;
-    CURLMcode code;
 
-    m->opening = NULL;
-    code = curl_multi_socket_action(m->curl, fd, flags, &running);
-    x = m->opening;
-    /* For want of memory libcurl forgets to have its newest socket watched. */
-    if (code != CURLM_OK && x && x->sock && x->sock->events == 0)
-        x->on_end(x, CURLE_OUT_OF_MEMORY);
+    if (curl_multi_socket_action(m->curl, fd, flags, &running) != CURLM_OK)
+        end_forgotten(m);
+    while (list_pop(&m->starting))
+        continue;
     collect_ended(m);
 }
 
@@ -401,6 +423,7 @@ static void drop_curl(struct multi *m)
     curl_multi_cleanup(m->curl);
     uv_timer_stop(&m->timer);
     m->curl = NULL;
+    m->is_spoiled = false;
 }
 
 static void drop_empty_ones(struct client *c, const struct multi *but)
@@ -422,7 +445,7 @@ static void on_multi_idle(struct flush *f)
 
     if (first->n_transfers <= max_transfers(first) / 2)
         drop_empty_ones(m->client, first);
-    if (m->n_transfers == 0 && m->n_socks > idle_allowed(m) + 1)
+    if (m->n_transfers == 0 && (m->is_spoiled || m->n_socks > idle_allowed(m) + 1))
         drop_curl(m);
 }
 
@@ -468,6 +491,7 @@ static struct multi *multi_new(struct client *c, bool is_tls)
         return NULL;
     m->client = c;
     m->is_tls = is_tls;
+    list_init(&m->starting);
     uv_timer_init(&c->loop->uv, &m->timer);
     c->n_closing++;
     return m;
@@ -479,7 +503,7 @@ static struct multi *pick_multi(struct client *c, bool is_tls)
     for (unsigned i = 0; i < c->n_multis; i++) {
         struct multi *m = c->multis[i];
 
-        if (m->is_tls == is_tls && m->n_transfers < max_transfers(m))
+        if (m->is_tls == is_tls && !m->is_spoiled && m->n_transfers < max_transfers(m))
             return m;
     }
     if (c->n_multis == MULTIS_MAX)
@@ -579,6 +603,7 @@ struct error exchange_start(struct exchange *x)
     if (!m || !m->curl || curl_multi_add_handle(m->curl, x->easy) != CURLM_OK)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     x->multi = m;
+    list_push(&m->starting, &x->link);
     count(x, true);
     return NO_ERROR;
 }
@@ -596,6 +621,7 @@ void exchange_close(struct exchange *x)
     if (!x->easy)
         return;
     if (x->multi) {
+        list_remove(&x->link);
         curl_multi_remove_handle(x->multi->curl, x->easy);
         if (x->sock)
             close_forgotten(x->sock);

@@ -35,6 +35,7 @@ struct exchange {
     struct multi *multi; /* while libcurl has it */
     bool is_running;     /* on_end is to come */
     struct sock *sock;   /* the one that it opened, until the connection stands */
+    struct list link;    /* in its multi's starting ones */
 };
 
 /* Sets easy, with every option that does not depend on the request. False: no memory. */
