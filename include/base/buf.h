@@ -16,6 +16,7 @@ struct buf {
     size_t cap;
     size_t max_bytes; /* 0: no bound */
     bool failed;
+    bool is_short_of_memory; /* why it failed; else it is full */
 };
 
 void buf_init(struct buf *b, size_t max_bytes);

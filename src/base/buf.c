@@ -21,7 +21,7 @@ void buf_deinit(struct buf *b)
 void buf_clear(struct buf *b)
 {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->is_short_of_memory = false;
 }
 
 /* need: what is in it, and more. */
@@ -43,7 +43,7 @@ static bool grow(struct buf *b, size_t cap)
         cap = b->max_bytes;
     data = realloc(b->data, cap + 1);
     if (!data) {
-        b->failed = true;
+        b->failed = b->is_short_of_memory = true;
         return false;
     }
     b->data = data;

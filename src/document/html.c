@@ -228,10 +228,10 @@ static struct error read_html(struct str html, struct buf *out, struct buf *titl
     htmlFreeParserCtxt(r.parser);
     if (r.is_too_deep)
         return ERROR(ERR_INVALID, 0, "The HTML is nested too deeply to be read");
-    if (out->failed)
+    if (out->failed && !out->is_short_of_memory)
         return ERROR(ERR_TOO_LARGE, 0,
                      "The text of this document is longer than this server takes");
-    return is_no_memory || title->failed ? ERROR(ERR_NO_MEMORY, 0, NULL) : NO_ERROR;
+    return is_no_memory || out->failed || title->failed ? ERROR(ERR_NO_MEMORY, 0, NULL) : NO_ERROR;
 }
 
 struct error html_to_text(struct str html, struct buf *out, struct buf *title)

@@ -67,7 +67,8 @@ static void run_job(struct work *w)
     else
         text_normalise(r->data, &text);
     if (!is_error(r->err) && text.failed)
-        r->err = ERROR(ERR_TOO_LARGE, 0, TOO_LONG);
+        r->err = text.is_short_of_memory ? ERROR(ERR_NO_MEMORY, 0, NULL)
+                                         : ERROR(ERR_TOO_LARGE, 0, TOO_LONG);
     if (!is_error(r->err))
         r->err = cut(r, buf_str(&text));
     buf_deinit(&text);

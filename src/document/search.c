@@ -51,6 +51,11 @@ static void on_deadline(struct timer *t)
     flow_fail(s->flow, ERROR(ERR_DB_TIMEOUT, 0, TOO_LONG));
 }
 
+static void free_page(void *page)
+{
+    arena_free(page);
+}
+
 static void begin(struct flow *f)
 {
     struct document_search *s = search_of(f);
@@ -58,7 +63,8 @@ static void begin(struct flow *f)
     s->flow = f;
     s->hits = arena_alloc(s->arena, s->max_hits * sizeof(*s->hits));
     s->comparison = arena_alloc(s->arena, sizeof(*s->comparison));
-    if (!s->hits || !s->comparison) {
+    /* With the request and not with the search: what the database said of an error lies in it. */
+    if (!s->hits || !s->comparison || !arena_defer(s->arena, free_page, &s->comparison->page)) {
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
         return;
     }
@@ -313,8 +319,6 @@ static void end(struct flow *f)
     struct document_search *s = search_of(f);
 
     timer_stop(&s->deadline);
-    if (s->comparison)
-        arena_free(&s->comparison->page);
 }
 
 const struct step document_search_steps[] = {
