@@ -12,7 +12,7 @@ import { EventStream, openStream, request } from './http.mjs';
 import { findSecret } from './secrets.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const reports = /ERROR: \w*Sanitizer|WARNING: \w*Sanitizer|runtime error:|LeakSanitizer|ThreadSanitizer|Assertion .* failed|AddressSanitizer/;
+export const reports = /ERROR: \w*Sanitizer|WARNING: \w*Sanitizer|runtime error:|LeakSanitizer|ThreadSanitizer|Assertion .* failed|AddressSanitizer/;
 
 export const PASSWORD = 'correct horse battery';
 
@@ -23,7 +23,7 @@ export function binaryPath() {
 }
 
 /** What every server and command of the tests gets: a small clean environment. Limits per minute are off; tests of them set them. */
-function baseEnv(extra) {
+export function serverEnv(extra) {
   const env = {
     PATH: process.env.PATH,
     HOME: tmpdir(),
@@ -51,7 +51,7 @@ function baseEnv(extra) {
 
 /** Runs a command to its end: {status, stdout, stderr}. */
 export function runCommand(args, { env = {}, cwd, input, timeout = 20000 } = {}) {
-  const ran = spawnSync(binaryPath(), args, { env: baseEnv(env), cwd, input: input ?? '', encoding: 'utf8', timeout });
+  const ran = spawnSync(binaryPath(), args, { env: serverEnv(env), cwd, input: input ?? '', encoding: 'utf8', timeout });
   if (ran.error && ran.error.code !== 'ETIMEDOUT') throw ran.error;
   return { status: ran.status, signal: ran.signal, stdout: ran.stdout, stderr: ran.stderr };
 }
@@ -127,7 +127,7 @@ export class Aerie {
   /** Starts the server and waits until it says where it listens; or, where nobody hears what it says, until it does on that port. */
   async listen({ timeout = 60000, port: silentPort } = {}) {
     const [program, ...args] = [...this.under, binaryPath(), 'serve'];
-    this.child = spawn(program, args, { env: baseEnv(this.env), cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(program, args, { env: serverEnv(this.env), cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
     const { child } = this;
     child.exit = new Promise((resolveExit) => child.once('exit', (code, signal) => resolveExit({ code, signal })));
     child.once('exit', (code, signal) => {
