@@ -336,9 +336,13 @@ static enum parser_event feed_head(struct parser *p, const char *data, size_t le
     r = llhttp_execute(&p->llhttp, p->head.data + before, *used);
     if (r != HPE_OK)
         n_read = (size_t)(llhttp_get_error_pos(&p->llhttp) - p->head.data);
-    /* Asked first, since what is told must not depend on how the bytes were cut. */
-    if (!p->has_version && n_read > p->limits.request_line_bytes)
-        return fail(p, ERR_URI_TOO_LONG, "The request line is too long");
+    /* Goes before what was found further on: what is told must not depend on how the bytes were
+     * cut.
+     */
+    if (!p->has_version && n_read > p->limits.request_line_bytes) {
+        p->error = ERROR(ERR_URI_TOO_LONG, 0, "The request line is too long");
+        return PARSER_FAILED;
+    }
     if (r == HPE_PAUSED && p->has_head) {
         p->head.len = n_read;
         if (p->head.len > p->limits.head_bytes)
