@@ -24,7 +24,7 @@ before(async () => {
 });
 after(async () => {
   await aerie?.stop();
-  await faults?.close();
+  faults?.close();
 });
 
 const descriptors = () => readdirSync(`/proc/${aerie.child.pid}/fd`).length;
@@ -89,7 +89,7 @@ test('each_deadline_ends_the_call_when_its_time_has_come_with_comments_until_the
     await own.stop();
   } finally {
     own.drop();
-    await theirs.close();
+    theirs.close();
     deaf.close();
   }
 });
@@ -101,7 +101,7 @@ describe('harm_on_the_way_to_the_upstream', () => {
 
   before(async () => {
     lines = await Promise.all(Array.from({ length: WORKERS }, async () => {
-      const proxy = await startProxy({ port: faults.upstream.port });
+      const proxy = await startProxy({ port: faults.port });
       const webhook_url = `http://127.0.0.1:${proxy.port}/webhook/fake`;
       return { proxy, agent: await aerie.admin.agent({ webhook_url, config: { context_messages: 1 } }) };
     }));
