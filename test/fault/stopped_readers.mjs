@@ -64,7 +64,7 @@ async function measure(stops) {
     assert.equal(left(), readers, 'all are there');
     if (!stops) for (const socket of sockets) socket.destroy();
     await until(() => left() === 0, WRITE_SECONDS * 2 + 5, () => `${left()} of ${readers} are left`);
-    await sleep(1000);
+    await until(() => memory() - before < (held - before) / 4, 15, () => `${memory() - before} bytes of ${held - before} are kept when all have gone`);
     const after = memory();
     await aerie.stop();
     const each = (bytes) => Math.round(bytes / readers);
@@ -82,7 +82,6 @@ try {
     `(and ${stopped.kernel} in the kernel); ${stopped.after} for each when they were cut`);
   assert.ok(stopped.kernel > 4096, 'nothing waits: they did not stop');
   assert.ok(stopped.held <= reading.held + 2 * OUTPUT_BYTES + PARKED_BYTES, 'one that stops costs more than the text and what its connection may hold');
-  assert.ok(stopped.after < stopped.held / 4, 'what they held is kept');
 } finally {
   await upstream.close();
 }
