@@ -156,13 +156,8 @@ static void on_write_deadline(struct timer *t)
 {
     struct conn *c = container_of(t, struct conn, write_deadline);
 
-    if (c->window_bytes < WRITE_PROGRESS_BYTES) {
-        log_debug("http: connection %d: the client does not read", c->fd);
-        conn_reset(c);
-        return;
-    }
-    c->window_bytes = 0;
-    timer_start(t, config()->limits.write_seconds * 1000, on_write_deadline);
+    log_debug("http: connection %d: the client does not read", c->fd);
+    conn_reset(c);
 }
 
 /* Gives the socket what it takes. May close c. */
@@ -197,7 +192,7 @@ static void write_out(struct conn *c)
         buf_consume(&c->out, c->out_sent);
         c->out_sent = 0;
     }
-    if (!timer_is_started(&c->write_deadline)) {
+    if (!timer_is_started(&c->write_deadline) || c->window_bytes >= WRITE_PROGRESS_BYTES) {
         c->window_bytes = 0;
         timer_start(&c->write_deadline, config()->limits.write_seconds * 1000, on_write_deadline);
     }

@@ -61,7 +61,7 @@ async function measure(stops) {
       await sleep(500);
     } while (unsent !== unread() || at !== memory());
     const held = memory();
-    assert.equal(left(), readers, 'all are there');
+    assert.ok(left() >= readers, `${left()} of ${readers} are there`);
     if (!stops) for (const socket of sockets) socket.destroy();
     await until(() => left() === 0, WRITE_SECONDS * 2 + 5, () => `${left()} of ${readers} are left`);
     await until(() => memory() - before < (held - before) / 4, 15, () => `${memory() - before} bytes of ${held - before} are kept when all have gone`);
