@@ -72,5 +72,7 @@ const struct status_row *status_row(enum status status);
 /* The sentence for clients: our own words, and those written for them; a library's or a provider's
  * stay in. As long-lived as err's. */
 const char *error_public_detail(const struct error *err);
+/* The system's words for an errno, static: for logs and commands. */
+const char *errno_text(int number);
 
 #endif

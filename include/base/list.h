@@ -58,6 +58,7 @@ static inline struct list *list_pop(struct list *head)
 
     if (link == head)
         return NULL;
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it forgets that the freed one before left */
     list_remove(link);
     return link;
 }

@@ -29,11 +29,11 @@ struct turn_request {
 };
 
 /* Starts a turn on this loop, or joins the running one when the idempotency key and the body are
- * the same. *log is counted for the caller. Whether it begins at all (the chat may be missing, the
+ * the same. *out is counted for the caller. Whether it begins at all (the chat may be missing, the
  * key spent) is told by the log. ERR_CONFLICT: another turn runs in this chat. ERR_INVALID: the key
  * was used with another body. ERR_RATE_LIMITED: the team's streams are used up. ERR_BUSY: ours are,
  * or this loop is draining. ERR_NO_MEMORY. */
-struct error turn_start(const struct turn_request *r, struct turn_log **log) MUST_CHECK;
+struct error turn_start(const struct turn_request *r, struct turn_log **out) MUST_CHECK;
 /* Any loop: the turn ends soon, what came is kept. why: static. Nothing happens when it has ended.
  */
 void turn_stop(struct turn_log *log, const char *why);

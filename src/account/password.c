@@ -58,7 +58,7 @@ static bool run_bcrypt(struct str password, const char *setting, char out[PASSWO
     make_phrase(password, phrase);
     hash = crypt_rn(phrase, setting, data, sizeof(*data));
     if (hash && strlen(hash) < PASSWORD_HASH_BYTES) {
-        strcpy(out, hash);
+        memcpy(out, hash, strlen(hash) + 1);
         ok = true;
     }
     explicit_bzero(phrase, sizeof(phrase));

@@ -33,10 +33,9 @@ static bool check_agent(struct request *req, const struct key_auth *auth,
     struct error err = auth->sub.flow.err;
     struct id id;
 
-    if (err.status == ERR_UNAUTHORIZED)
-        err = ERROR(ERR_FORBIDDEN, 0, WRONG);
-    else if (!is_error(err) && (!id_parse(assistant_id->text, &id) ||
-                                !str_eq(id_str(&id), id_str(&auth->caller.agent_id))))
+    if (err.status == ERR_UNAUTHORIZED ||
+        (!is_error(err) && (!id_parse(assistant_id->text, &id) ||
+                            !str_eq(id_str(&id), id_str(&auth->caller.agent_id)))))
         err = ERROR(ERR_FORBIDDEN, 0, WRONG);
     if (is_error(err))
         flow_fail(&req->flow, err);
@@ -149,7 +148,7 @@ static void take_message(struct request *req, struct arena *document, yyjson_val
                                       .max = (int64_t)config()->limits.message_chars};
     yyjson_val *message = last_of_user(json_member(root, "messages"));
     struct str text = STR_NONE;
-    struct error err = NO_ERROR;
+    struct error err;
 
     if (message)
         err = message_content_read(document, json_member(message, "content"), &text);

@@ -106,8 +106,9 @@ void crypto_derive(struct str secret, const char *purpose, unsigned char out[32]
     OPENSSL_cleanse(key, sizeof(key));
 }
 
-static bool encrypt(EVP_CIPHER_CTX *ctx, const unsigned char key[32], struct str aad,
-                    struct str text, unsigned char *nonce, unsigned char *out, unsigned char *tag)
+static bool gcm_encrypt(EVP_CIPHER_CTX *ctx, const unsigned char key[32], struct str aad,
+                        struct str text, unsigned char *nonce, unsigned char *out,
+                        unsigned char *tag)
 {
     int n, last;
 
@@ -132,7 +133,7 @@ struct str crypto_seal(struct arena *a, const unsigned char key[32], struct str 
     raw = arena_alloc(a, len);
     if (ctx && raw) {
         crypto_random(raw, NONCE_BYTES);
-        if (encrypt(ctx, key, aad, text, raw, raw + NONCE_BYTES, raw + NONCE_BYTES + text.len))
+        if (gcm_encrypt(ctx, key, aad, text, raw, raw + NONCE_BYTES, raw + NONCE_BYTES + text.len))
             sealed = crypto_base64url(a, bytes(raw, len));
     }
     EVP_CIPHER_CTX_free(ctx);

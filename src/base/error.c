@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <assert.h>
+#include <string.h>
 
 static const struct status_row rows[N_STATUSES] = {
     [OK] = {200, "ok", "OK", LOG_DEBUG},
@@ -64,4 +65,11 @@ const char *error_public_detail(const struct error *err)
     if (err->detail && (err->status < ERR_INTERNAL || err->status == ERR_UNAVAILABLE))
         return err->detail;
     return status_row(err->status)->detail;
+}
+
+const char *errno_text(int number)
+{
+    const char *text = strerrordesc_np(number); /* strerror() may write to what threads share */
+
+    return text ? text : "an unknown error";
 }

@@ -8,7 +8,7 @@
 
 #define PERIOD_MS  (3600u * 1000)
 #define SOON_MS    1000
-#define DAY_US     (24ll * 3600 * 1000000)
+#define DAY_US     (24LL * 3600 * 1000000)
 #define KEY_AGE_US DAY_US
 #define A_PASS     200 /* sessions, as SESSIONS_FORGET says */
 

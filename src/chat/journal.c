@@ -158,10 +158,10 @@ static void drop_segments(struct journal *j)
             return;
         if (is_last && s->is_left && j->records.len > 0)
             return; /* they may be of a reply that could not be stored */
-        if (is_last)
+        if (is_last) {
             buf_clear(&j->records);
-        if (is_last)
             j->is_unsynced = false;
+        }
         if (!s->is_left)
             j->bytes -= s->bytes; /* what stays counts, so that it is bounded */
         list_remove(&s->link);
@@ -193,7 +193,7 @@ static void fail(struct journal *j, const char *what, int code)
         return;
     j->quiet_until_ms = now_ms + QUIET_MS;
     log_warn("chat: the journal of replies %s%s%s; a crash now may cost more of their text", what,
-             code ? ": " : "", code ? strerror(code) : "");
+             code ? ": " : "", code ? errno_text(code) : "");
 }
 
 static bool is_past_bound(const struct journal *j)

@@ -36,7 +36,7 @@ static struct error fail(const char *what, const char *path)
     static _Thread_local char detail[PATH_MAX + 128];
     int code = errno;
 
-    snprintf(detail, sizeof(detail), "cannot %s %s: %s", what, path, strerror(code));
+    snprintf(detail, sizeof(detail), "cannot %s %s: %s", what, path, errno_text(code));
     return ERROR(ERR_INVALID, code, detail);
 }
 

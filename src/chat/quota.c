@@ -12,7 +12,7 @@
 
 #define N_SHARDS      16
 #define SHARD_ENTRIES 4096 /* beside those that turns hold, which limits.streams bounds */
-#define DAY_US        (24ll * 3600 * 1000000)
+#define DAY_US        (24LL * 3600 * 1000000)
 #define SECOND_US     1000000
 
 struct quota_entry {

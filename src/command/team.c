@@ -21,7 +21,7 @@ static int team_create(struct db *db, const struct team_options *o)
     struct buf line = {0};
     struct json j = {.buf = &line};
     struct id id;
-    bool is_new;
+    bool is_new = false;
     struct error err = NO_ERROR;
 
     if (!utf8_is_valid(str_from(o->name)) || str_has_control(str_from(o->name)))

@@ -40,6 +40,7 @@ static void next_key(struct walk *w)
 }
 
 /* Keeps the text in step with objects inside of arrays, which no key of ours has. */
+/* NOLINTNEXTLINE(misc-no-recursion): DEPTH bounds it */
 static void pass_over(struct walk *w, yyjson_val *val)
 {
     yyjson_val *key, *item;
@@ -96,16 +97,17 @@ static struct error take_value(struct walk *w, yyjson_val *val, struct setting *
     return loader_set(w->loader, s);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): DEPTH bounds it */
 static struct error walk_object(struct walk *w, yyjson_val *object, struct str section)
 {
     struct arena *a = w->loader->arena;
-    struct error err = NO_ERROR;
     yyjson_val *key, *val;
     size_t i, n;
 
     yyjson_obj_foreach(object, i, n, key, val)
     {
         struct setting s = {.source = SOURCE_JSON, .file = w->file};
+        struct error err;
         char buffer[ENV_NAME_BYTES];
 
         next_key(w);

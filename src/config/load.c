@@ -61,7 +61,7 @@ struct error loader_read_file(struct loader *l, const char *path, bool may_be_mi
     if (fd < 0 && errno == ENOENT && may_be_missing)
         return NO_ERROR;
     if (fd < 0)
-        return loader_fail(l, path, 0, "cannot be opened: %s", strerror(errno));
+        return loader_fail(l, path, 0, "cannot be opened: %s", errno_text(errno));
     buf_init(&content, FILE_BYTES);
     do {
         if (!buf_reserve(&content, 4096))
@@ -83,7 +83,7 @@ struct error loader_read_file(struct loader *l, const char *path, bool may_be_mi
     if (content.failed)
         return loader_fail(l, path, 0, "is larger than %d bytes", FILE_BYTES);
     if (n < 0)
-        return loader_fail(l, path, 0, "cannot be read: %s", strerror(code));
+        return loader_fail(l, path, 0, "cannot be read: %s", errno_text(code));
     return text->ptr ? NO_ERROR : no_memory();
 }
 

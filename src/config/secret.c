@@ -14,7 +14,7 @@ enum { LEAST_BYTES = 32, FILE_BYTES = 4096 };
 
 static struct error fail(struct config *c, const char *what, const char *path, int code)
 {
-    struct str detail = arena_printf(&c->arena, "%s %s: %s", what, path, strerror(code));
+    struct str detail = arena_printf(&c->arena, "%s %s: %s", what, path, errno_text(code));
 
     return ERROR(ERR_INVALID, code, detail.ptr ? detail.ptr : what);
 }

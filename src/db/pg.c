@@ -15,6 +15,7 @@ static struct error revive(struct pg *p)
 {
     /* Reading finds the end of a connection that was closed meanwhile: once for the server's
      * farewell. */
+    /* NOLINTNEXTLINE(misc-redundant-expression): the second call does what the first could not */
     if (PQconsumeInput(p->blocking) == 1 && PQconsumeInput(p->blocking) == 1 &&
         PQstatus(p->blocking) == CONNECTION_OK)
         return NO_ERROR;

@@ -271,10 +271,8 @@ static void end_batch(struct pg_conn *c)
 
         /* A failed batch of writes is undone, all of it; of reads, those before the culprit have
          * their rows. */
-        if (may_run_again(t)) {
-            db_task_forget_outcome(t, &pg_driver);
-            list_push(&c->alone, link);
-        } else if (is_whole || (!is_writing(c) && (is_error(t->error) || is_complete(t)))) {
+        if (!may_run_again(t) &&
+            (is_whole || (!is_writing(c) && (is_error(t->error) || is_complete(t))))) {
             list_push(&ended, link);
         } else {
             db_task_forget_outcome(t, &pg_driver);

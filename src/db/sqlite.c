@@ -46,7 +46,8 @@ static struct error make_directory(const char *path)
     for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(part, 0700) != 0 && errno != EEXIST && access(part, F_OK) != 0)
-            return db_say(ERR_DB, errno, "cannot make the directory %s: %s", part, strerror(errno));
+            return db_say(ERR_DB, errno, "cannot make the directory %s: %s", part,
+                          errno_text(errno));
         *slash = '/';
     }
     return NO_ERROR;
@@ -61,10 +62,11 @@ static struct error make_file(const char *path)
     if (fd >= 0)
         close(fd);
     else if (errno != EEXIST)
-        return db_say(ERR_DB, errno, "cannot make the database file %s: %s", path, strerror(errno));
+        return db_say(ERR_DB, errno, "cannot make the database file %s: %s", path,
+                      errno_text(errno));
     else if (access(path, R_OK | W_OK) != 0)
         return db_say(ERR_DB, errno, "the database file %s cannot be written: %s", path,
-                      strerror(errno));
+                      errno_text(errno));
     return NO_ERROR;
 }
 
@@ -77,7 +79,7 @@ static struct error lock_file(struct sqlite *s)
         return db_say(ERR_DB, ENAMETOOLONG, "the database's file name is too long");
     s->lock_fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
-        return db_say(ERR_DB, errno, "cannot open %s: %s", name, strerror(errno));
+        return db_say(ERR_DB, errno, "cannot open %s: %s", name, errno_text(errno));
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
         return db_say(ERR_CONFLICT, errno, "the database %s is already in use by another server",
                       s->path);

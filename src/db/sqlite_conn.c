@@ -86,7 +86,7 @@ static struct error open_error(struct sqlite_conn *c, const char *path)
         return db_say(ERR_DB, code, "the database file %s cannot be written", path);
     case SQLITE_CANTOPEN:
         return db_say(ERR_DB, code, "cannot open the database file %s: %s", path,
-                      cause ? strerror(cause) : sqlite3_errmsg(c->db));
+                      cause ? errno_text(cause) : sqlite3_errmsg(c->db));
     default:
         return db_say(sqlite_conn_status(c), code, "cannot use the database file %s: %s", path,
                       c->db ? sqlite3_errmsg(c->db) : "out of memory");

@@ -168,6 +168,7 @@ static int spawn(struct document_pdf_process *c)
                                     .cwd = "/",
                                     .stdio_count = 3,
                                     .stdio = stdio};
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment after the start */
     const char *search = getenv("PATH");
 
     snprintf(program, sizeof(program), "%.*s", STR_ARG(config()->documents.pdftotext));

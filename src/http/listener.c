@@ -125,7 +125,7 @@ static void accept_waiting(struct http_loop *h)
             return;
         if (is_clients_error(errno))
             continue;
-        log_warn("http: accepting pauses: %s", strerror(errno));
+        log_warn("http: accepting pauses: %s", errno_text(errno));
         pause_accepting(h);
     }
 }
@@ -173,6 +173,7 @@ void listener_close(struct http_loop *h, bool refuse_waiting)
 static socklen_t make_address(const struct http_server *s, struct sockaddr_storage *out)
 {
     in_port_t port = htons((in_port_t)http_port(s));
+    struct sockaddr_in6 *in6;
 
     memset(out, 0, sizeof(*out));
     if (s->host.is_v4) {
@@ -182,14 +183,12 @@ static socklen_t make_address(const struct http_server *s, struct sockaddr_stora
         in->sin_port = port;
         memcpy(&in->sin_addr, s->host.bytes, sizeof(in->sin_addr));
         return sizeof(*in);
-    } else {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = port;
-        memcpy(&in6->sin6_addr, s->host.bytes, sizeof(in6->sin6_addr));
-        return sizeof(*in6);
     }
+    in6 = (struct sockaddr_in6 *)out;
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = port;
+    memcpy(&in6->sin6_addr, s->host.bytes, sizeof(in6->sin6_addr));
+    return sizeof(*in6);
 }
 
 /* Accepted sockets inherit these from the listening one. */
@@ -249,7 +248,7 @@ static struct error cannot_listen(struct http_server *server, int error)
 {
     snprintf(server->listen_error, sizeof(server->listen_error),
              "cannot listen on %.*s:%u: %s (keys server.host and server.port)",
-             STR_ARG(config()->server.host), (unsigned)config()->server.port, strerror(error));
+             STR_ARG(config()->server.host), (unsigned)config()->server.port, errno_text(error));
     return ERROR(ERR_UNAVAILABLE, error, server->listen_error);
 }
 

@@ -111,7 +111,7 @@ static void note_leaf(struct search *s, const struct route_node *n)
         s->match.params[i] = s->params[i];
 }
 
-/* The table's depth bounds the recursion, not the client. */
+/* NOLINTNEXTLINE(misc-no-recursion): the table's depth bounds it, not the client */
 static void search(struct search *s, const struct route_node *n, struct str rest, unsigned n_params)
 {
     const struct route_node *child;

@@ -91,7 +91,7 @@ struct workers *workers_new(const char *name, enum work_kind kind, unsigned n_th
     list_init(&ws->queue);
     ws->max_queue = max_queue;
     ws->kind = kind;
-    for (size_t i = 0; name[i] && i < sizeof(ws->name) - 1; i++)
+    for (size_t i = 0; i < sizeof(ws->name) - 1 && name[i]; i++)
         ws->name[i] = name[i];
     if (uv_mutex_init(&ws->lock) != 0) {
         free(ws);

@@ -170,7 +170,7 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
     fd = socket(address->family, address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
                 address->protocol);
     if (fd < 0) {
-        log_warn("upstream: no socket for a connection: %s", strerror(errno));
+        log_warn("upstream: no socket for a connection: %s", errno_text(errno));
         return CURL_SOCKET_BAD;
     }
     if (!watch_socket(x, fd)) {

@@ -118,6 +118,7 @@ static bool is_failure_code(yyjson_val *code)
 static void add_value(struct n8n_reader *r, yyjson_val *val, unsigned depth);
 
 /* What people call the reply in their workflows, in the order of our contract. */
+/* NOLINTNEXTLINE(misc-no-recursion): add_value() bounds it */
 static void add_object(struct n8n_reader *r, yyjson_val *val, unsigned depth)
 {
     static const char *const keys[] = {"content", "output", "text", "response"};
@@ -146,6 +147,7 @@ static void add_object(struct n8n_reader *r, yyjson_val *val, unsigned depth)
         reply_fail(r->reply, ERR_PROVIDER_MALFORMED, no_reply);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): MAX_DEPTH bounds it */
 static void add_value(struct n8n_reader *r, yyjson_val *val, unsigned depth)
 {
     yyjson_arr_iter items;
@@ -188,6 +190,7 @@ static void take_item(struct n8n_reader *r, yyjson_val *val)
 }
 
 /* One value of a stream. begin and end come per node and turn of the model, so they say nothing. */
+/* NOLINTNEXTLINE(misc-no-recursion): an array's objects, and no deeper */
 static void take_value(struct n8n_reader *r, yyjson_val *val)
 {
     yyjson_val *type = json_member(val, "type"), *item;

@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct request req = {.headers = lines};
     struct cidr trusted;
     bool has_block = cidr_parse(block_text, &trusted);
-    struct http_server server = {.trusted = &trusted, .n_trusted = has_block};
+    struct config settings = {.trusted_networks = {.blocks = &trusted, .n = has_block}};
 
     if (ip_parse(peer_text, &peer))
         check_ip(&peer);
@@ -95,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         lines[req.n_headers] = (struct header_line){
             is_scheme ? STR("X-Forwarded-Proto") : STR("X-Forwarded-For"), take_line(&rest)};
     }
-    MUST(!is_error(address_fill(&req, &server, &peer)));
+    config_set(&settings);
+    MUST(!is_error(address_fill(&req, &peer)));
     check_client(&req, &peer, has_block && is_inside(&trusted, &peer));
     arena_free(&req.arena);
     return 0;

@@ -228,6 +228,34 @@ static void too_long_is_a_limit(void **state)
     }
 }
 
+/* As one piece that ends its line, as a line whose last piece is one too many, and as many lines.
+ */
+static void an_event_is_bounded_however_it_comes(void **state)
+{
+    static const struct {
+        size_t line_bytes, n_lines, piece;
+    } cases[] = {{3 * READING_EVENT_BYTES, 1, 0},
+                 {READING_EVENT_BYTES + 50, 1, READING_EVENT_BYTES - 50},
+                 {READING_EVENT_BYTES / 4, 5, 0},
+                 {READING_EVENT_BYTES / 4, 5, 100}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buf body = {0};
+
+        for (size_t line = 0; line < cases[i].n_lines; line++) {
+            buf_append_str(&body, STR("data: "));
+            for (size_t n = 6; n < cases[i].line_bytes; n++)
+                buf_append_char(&body, 'x');
+            buf_append_char(&body, '\n');
+        }
+        buf_append_str(&body, STR("\ndata: more\n\n"));
+        reading_check_one(&n8n_reader_type, buf_str(&body), 0, cases[i].piece, true,
+                          ERR_UPSTREAM_LIMIT, "");
+        buf_deinit(&body);
+    }
+}
+
 static void a_reply_is_bounded(void **state)
 {
     struct buf body = {0};
@@ -254,6 +282,7 @@ int main(void)
         cmocka_unit_test(lines_that_differ_in_little_are_read_as_well),
         cmocka_unit_test(events_are_a_stream),
         cmocka_unit_test(too_long_is_a_limit),
+        cmocka_unit_test(an_event_is_bounded_however_it_comes),
         cmocka_unit_test(a_reply_is_bounded),
     };
 
