@@ -1,6 +1,7 @@
 /* Who the client is: X-Forwarded-For and the peer, addresses and blocks of them. The first line of
  * the input is the peer, the second a trusted block, the others are header lines. */
 #include "fuzz.h"
+#include "config/config.h"
 #include "http/internal.h"
 
 #include <arpa/inet.h>
