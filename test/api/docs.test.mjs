@@ -99,18 +99,3 @@ test('links_between_the_documents_lead_somewhere', () => {
   }
   assert.deepEqual(broken, []);
 });
-
-test('tests_that_the_documents_name_are_there', () => {
-  const missing = [];
-  let n = 0;
-  for (const file of readdirSync(docs).filter((name) => name.endsWith('.md')))
-    for (const [, path, names] of readFileSync(join(docs, file), 'utf8').matchAll(/`(test\/[\w/]+\.(?:test\.mjs|c))`: ((?:`\w+`(?:, )?)+)/g)) {
-      const text = existsSync(join(docs, '..', path)) ? readFileSync(join(docs, '..', path), 'utf8') : '';
-      for (const [, name] of names.matchAll(/`(\w+)`/g)) {
-        n++;
-        if (!text.includes(name)) missing.push(`${file}: ${path}: ${name}`);
-      }
-    }
-  assert.deepEqual(missing, []);
-  assert.ok(n > 20, `${n} names`);
-});
