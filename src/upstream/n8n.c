@@ -321,11 +321,8 @@ static void judge(struct n8n_reader *r)
 {
     struct str held = buf_str(&r->held);
 
-    if (shape_without_lead(held).len == 0) {
-        if (held.len > BLANK_MAX_BYTES)
-            buf_clear(&r->held); /* heartbeats */
+    if (shape_without_lead(held).len == 0)
         return;
-    }
     r->shape = shape_tell(&r->probe, held);
     switch (r->shape) {
     case SHAPE_UNTOLD:
@@ -342,6 +339,21 @@ static void judge(struct n8n_reader *r)
     }
 }
 
+/* Blanks before everything may be heartbeats: only so many are kept, however they are cut. */
+static void hold(struct n8n_reader *r, struct str bytes)
+{
+    r->held.max_bytes = r->reply->max_event_bytes;
+    if (shape_without_lead(buf_str(&r->held)).len == 0) {
+        struct str rest =
+            r->held.len == 0 ? shape_without_lead(bytes) : shape_without_blanks(bytes);
+        size_t n_blank = bytes.len - rest.len, room = BLANK_MAX_BYTES - r->held.len;
+
+        buf_append_str(&r->held, (struct str){bytes.ptr, n_blank < room ? n_blank : room});
+        bytes = rest;
+    }
+    buf_append_str(&r->held, bytes);
+}
+
 static void n8n_feed(void *state, struct str bytes)
 {
     struct n8n_reader *r = state;
@@ -352,8 +364,7 @@ static void n8n_feed(void *state, struct str bytes)
         feed_shape(r, bytes);
         return;
     }
-    r->held.max_bytes = r->reply->max_event_bytes;
-    buf_append_str(&r->held, bytes);
+    hold(r, bytes);
     if (r->held.failed)
         reply_fail(r->reply, ERR_UPSTREAM_LIMIT, "A part of the answer is too long.");
     else if (r->shape == SHAPE_UNTOLD)

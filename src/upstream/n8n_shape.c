@@ -50,13 +50,17 @@ struct str shape_without_mark(struct str held)
     return str_starts_with(held, STR("\xEF\xBB\xBF")) ? str_skip(held, 3) : held;
 }
 
+struct str shape_without_blanks(struct str text)
+{
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t' || text.ptr[0] == '\r' ||
+                            text.ptr[0] == '\n'))
+        text = str_skip(text, 1);
+    return text;
+}
+
 struct str shape_without_lead(struct str held)
 {
-    held = shape_without_mark(held);
-    while (held.len > 0 && (held.ptr[0] == ' ' || held.ptr[0] == '\t' || held.ptr[0] == '\r' ||
-                            held.ptr[0] == '\n'))
-        held = str_skip(held, 1);
-    return held;
+    return shape_without_blanks(shape_without_mark(held));
 }
 
 /* ---- objects ---- */

@@ -26,8 +26,10 @@ struct shape_probe {
 /* held: all bytes so far, not blank. */
 enum shape shape_tell(struct shape_probe *p, struct str held);
 
-/* Without a byte order mark; and without the white space that follows it. */
+/* Without a byte order mark, without white space at the start, and without the one and then the
+ * other. */
 struct str shape_without_mark(struct str held);
+struct str shape_without_blanks(struct str text);
 struct str shape_without_lead(struct str held);
 
 /* One of the types in n8n's own stream. */
