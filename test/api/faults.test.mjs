@@ -39,7 +39,7 @@ test('no_fault_leaves_a_descriptor_behind', async () => {
   const chats = await Promise.all(Array.from({ length: WORKERS }, () => user.chat(faults.agents.fake)));
   const quick = cases.filter(({ agent, code }) => agent === 'fake' && code !== 'provider_timeout');
   await inParallel(WORKERS, [...quick, ...quick], (fault, worker) => checkFault(user, chats[worker], fault));
-  await sleep(500);
+  for (let i = 0; i < 50 && descriptors() > before + 8; i++) await sleep(100);
   assert.ok(descriptors() <= before + 8, `${before} descriptors, then ${descriptors()}`);
 });
 

@@ -81,6 +81,7 @@ static void open_with(const char *const *lines, size_t n)
     n_lookups = 0;
     harness_close();
     test_config.egress.allow = (struct config_list){.items = outer, .n = 1};
+    assert_false(is_error(config_settle_networks(&test_config)));
     test_config.upstream.dns_cache_seconds = 0;
     assert_false(is_error(upstream_open()));
 }
