@@ -19,7 +19,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -431,7 +430,7 @@ static bool open_log_file(void)
 
     arena_free(&arena);
     if (code != 0)
-        log_error("serve: log.file cannot be opened: %s", strerror(code));
+        log_error("serve: log.file cannot be opened: %s", errno_text(code));
     return code == 0;
 }
 
