@@ -68,7 +68,7 @@ struct config_security {
 struct config_limits {
     uint64_t request_line_bytes, head_bytes, header_lines, body_bytes, upload_bytes;
     uint64_t head_seconds, body_min_bytes_per_second, idle_seconds, write_seconds;
-    uint64_t pipeline_bytes, output_bytes;
+    uint64_t pipeline_bytes, output_bytes, output_total_bytes;
     uint64_t json_depth, message_chars;
     uint64_t login_per_minute, login_per_account, register_per_minute, wrong_keys_per_minute;
     uint64_t mail_per_minute, mail_per_account;

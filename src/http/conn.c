@@ -77,10 +77,16 @@ static void drop_websocket(struct conn *c)
 /* Only what is left after a write: in most turns of the loop nothing is. */
 static void count_waiting(struct conn *c, size_t waiting)
 {
+    size_t most = config()->limits.output_bytes, excess = waiting > most ? waiting - most : 0;
+
     if (waiting == c->out_counted)
         return;
     counter_add(&http_count()->output_bytes, waiting - c->out_counted);
     c->out_counted = waiting;
+    c->http->excess_bytes += excess - c->out_excess;
+    if (c->out_excess == 0)
+        c->excess_since_ms = loop_now_ms(c->http->loop);
+    c->out_excess = excess;
 }
 
 static void release_out(struct conn *c)
@@ -160,6 +166,34 @@ static void on_write_deadline(struct timer *t)
     conn_reset(c);
 }
 
+/* How much of what the server keeps for slow readers c has taken, and for how long. */
+static uint64_t burden(const struct conn *c)
+{
+    return c->out_excess * (loop_now_ms(c->http->loop) - c->excess_since_ms + 1);
+}
+
+/* A whole answer may be large, and so may be the number of those who take it slowly: past the
+ * loop's share of limits.output_total_bytes, who was the greatest burden goes; one that reads
+ * quickly stays. May close any connection of the loop; none is freed. */
+static void cut_excess(struct http_loop *h)
+{
+    size_t share = config()->limits.output_total_bytes / atomic_load(&h->server->n_loops);
+
+    while (h->excess_bytes > share) {
+        struct conn *most = container_of(h->conns.next, struct conn, link);
+
+        for (struct list *it = h->conns.next; it != &h->conns; it = it->next) {
+            struct conn *c = container_of(it, struct conn, link);
+
+            if (burden(c) > burden(most))
+                most = c;
+        }
+        log_warn("http: connection %d: cut, as too much waits for clients that read slowly",
+                 most->fd);
+        conn_reset(most);
+    }
+}
+
 /* Gives the socket what it takes. May close c. */
 static void write_out(struct conn *c)
 {
@@ -188,6 +222,9 @@ static void write_out(struct conn *c)
         return;
     }
     count_waiting(c, conn_out_waiting(c));
+    cut_excess(c->http);
+    if (c->state == CONN_CLOSED)
+        return;
     if (c->out_sent > c->out.len / 2) {
         buf_consume(&c->out, c->out_sent);
         c->out_sent = 0;

@@ -26,7 +26,7 @@ struct http_server {
     struct router router;
     struct ip host;
     size_t max_by_files; /* connections that the descriptors are enough for */
-    atomic_uint port;
+    atomic_uint port, n_loops;
     atomic_size_t n_conns;
     uv_mutex_t lock; /* loops, and addresses */
     struct list loops;
@@ -55,6 +55,7 @@ struct http_loop {
     struct timer resume;
     struct list conns; /* all whose memory is not freed yet */
     size_t n_conns;
+    size_t excess_bytes; /* of what waits in them, beyond limits.output_bytes in each */
     bool is_draining;
     void (*on_drained)(struct loop *l);
     int64_t date_s; /* whose text date is */
@@ -125,7 +126,9 @@ struct conn {
     struct flush flush;
     struct buf out; /* borrowed: data is NULL when nothing waits */
     size_t out_sent;
-    size_t out_counted;  /* of what waits, in the metrics */
+    size_t out_counted; /* of what waits, in the metrics */
+    size_t out_excess;  /* in the loop's excess_bytes */
+    uint64_t excess_since_ms;
     size_t window_bytes; /* sent since write_deadline was started */
     size_t body_seen;    /* of the body when its rate was last looked at */
     struct buf in;       /* came early: pipelined */

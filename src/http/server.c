@@ -107,8 +107,10 @@ struct error http_attach(struct http_server *s, struct loop *l)
     list_init(&h->conns);
     uv_mutex_lock(&s->lock); /* the first one settles the port */
     err = listener_open(h);
-    if (!is_error(err))
+    if (!is_error(err)) {
         list_push(&s->loops, &h->link);
+        atomic_fetch_add(&s->n_loops, 1);
+    }
     uv_mutex_unlock(&s->lock);
     if (is_error(err))
         free(h);

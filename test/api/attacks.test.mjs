@@ -1,9 +1,13 @@
 // What someone tries who means ill and has an account, or none.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import net from 'node:net';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Aerie, inParallel, PASSWORD, runCommand, unique } from '../tools/aerie.mjs';
 import { multipart, raw } from '../tools/http.mjs';
+import { parseMetrics } from '../tools/metrics.mjs';
 import { routes } from '../tools/routes.mjs';
 import { requestOf, twoWorlds } from '../tools/worlds.mjs';
 
@@ -56,6 +60,41 @@ test('members_that_a_body_does_not_have_bind_nowhere', async () => {
   assert.equal(aerie.database.query("select count(*) from users where role = 'admin' and email like 'new%'"), '0');
   assert.equal((await one.get('/api/users')).status, 403);
   console.log(`    ${n} bodies`);
+});
+
+test('what_waits_for_slow_readers_is_bounded_in_all_and_who_reads_gets_his_answer', async () => {
+  const MIB = 1024 * 1024;
+  const server = await Aerie.start({ env: { SERVER__WORKERS: '1', LIMITS__OUTPUT_TOTAL_BYTES: 8 * MIB, METRICS__ALLOW: '127.0.0.1' } });
+  const sockets = [];
+  try {
+    const picture = (bytes) => multipart('file', 'me.png', 'image/png', Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), Buffer.alloc(bytes)]));
+    const [greedy, modest] = [await server.user(), await server.user()];
+    for (const [one, bytes] of [[greedy, 2 * MIB - 8], [modest, MIB / 4]]) assert.equal((await server.request('POST', '/api/auth/me/avatar', { token: one.token, ...picture(bytes) })).status, 200);
+    /** Asks for a large answer and does not take it; told when it is cut. */
+    const stopReading = async (one) => {
+      const socket = net.connect(server.port, '127.0.0.1').on('error', () => (socket.isCut = true)).on('close', () => (socket.isCut = true));
+      socket.pause();
+      sockets.push(socket);
+      socket.write(`GET /api/auth/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${one.token}\r\n\r\n`);
+      await sleep(100);
+      return socket;
+    };
+    const waiting = async () => Number(parseMetrics((await server.request('GET', '/metrics')).text).get('aerie_output_bytes'));
+    const small = await stopReading(modest);
+    for (let i = 0; i < 12; i++) await stopReading(greedy);
+    const held = await waiting();
+    assert.ok(held > 4 * MIB && held <= 8 * MIB + sockets.length * 65536, `${held} bytes wait`);
+    for (let i = 0; i < 4; i++) assert.equal((await greedy.get('/api/auth/me')).json.email, greedy.me.email, 'who reads is not cut');
+    assert.ok(await waiting() <= 8 * MIB + sockets.length * 65536);
+    small.resume();
+    await once(small, 'data');
+    assert.match(server.log, /cut, as too much waits/);
+    for (const socket of sockets) socket.destroy();
+    await server.stop();
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.drop();
+  }
 });
 
 test('names_of_files_are_no_paths_and_no_header_lines', async () => {

@@ -343,6 +343,7 @@ void server_start(const char *trusted_proxies)
                    .write_seconds = 30,
                    .pipeline_bytes = 16384,
                    .output_bytes = 65536,
+                   .output_total_bytes = 256 << 20,
                    .websocket_message_bytes = 65536,
                    .websocket_ping_seconds = 30,
                    .websocket_pong_seconds = 10},
