@@ -169,25 +169,37 @@ static struct error settle_in_data_dir(struct config *c)
     return is_missing ? fail(c, "cannot open the secret in", path.ptr, ENOENT) : err;
 }
 
-struct error config_settle_secret(struct config *c)
+/* What is wrong with one that is in force: tokens can be made with it. */
+static struct error judge_secret(struct config *c, const char *name, struct str secret,
+                                 bool is_production)
 {
-    bool is_production = str_eq(c->environment, STR("production"));
-    const char *why;
+    const char *why = secret.len == 0 ? "is missing" : weakness(secret);
     struct str detail;
 
-    if (c->security.secret.len == 0 && !is_production)
-        return settle_in_data_dir(c);
-    why = c->security.secret.len == 0 ? "is missing" : weakness(c->security.secret);
     if (!why)
         return NO_ERROR;
     if (!is_production) {
-        log_warn("config: SECRET_KEY %s; in production this stops the start", why);
+        log_warn("config: %s %s; in production this stops the start", name, why);
         return NO_ERROR;
     }
-    detail = arena_printf(
-        &c->arena,
-        "SECRET_KEY (security.secret) %s, which production does not allow; make one with "
-        "`openssl rand -hex 32`",
-        why);
+    detail = arena_printf(&c->arena,
+                          "%s %s, which production does not allow; make one with "
+                          "`openssl rand -hex 32`",
+                          name, why);
     return ERROR(ERR_INVALID, 0, detail.ptr ? detail.ptr : why);
+}
+
+struct error config_settle_secret(struct config *c)
+{
+    bool is_production = str_eq(c->environment, STR("production"));
+    struct error err;
+
+    if (c->security.secret.len == 0 && !is_production)
+        err = settle_in_data_dir(c);
+    else
+        err = judge_secret(c, "SECRET_KEY (security.secret)", c->security.secret, is_production);
+    if (!is_error(err) && c->security.previous_secret.len > 0)
+        err = judge_secret(c, "SECURITY__PREVIOUS_SECRET", c->security.previous_secret,
+                           is_production);
+    return err;
 }

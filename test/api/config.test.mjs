@@ -45,6 +45,7 @@ describe('starts_that_must_fail', { concurrency: 4 }, () => {
   test('a_missing_secret_in_production', () => refuses(serve({ ENVIRONMENT: 'production', SECRET_KEY: null }), /SECRET_KEY|secret/i));
   test('a_short_secret_in_production', () => refuses(serve({ ENVIRONMENT: 'production', SECRET_KEY: 'too-short' }), /32/));
   test('a_well_known_secret_in_production', () => refuses(serve({ ENVIRONMENT: 'production', SECRET_KEY: 'your-secret-key-change-this-in-production' }), /secret/i));
+  test('a_weak_previous_secret_in_production', () => refuses(serve({ ENVIRONMENT: 'production', SECURITY__PREVIOUS_SECRET: 'changeme' }), /SECURITY__PREVIOUS_SECRET.*32/));
   test('an_unknown_environment', () => refuses(serve({ ENVIRONMENT: 'staging' }), /development|production/));
   test('a_host_that_is_not_ours', () => refuses(serve({ SERVER__HOST: '203.0.113.7' }), /203\.0\.113\.7/));
   test('a_secret_is_never_told', () => {
