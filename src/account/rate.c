@@ -19,18 +19,21 @@ struct entry {
 };
 
 static struct cache buckets; /* opened once, before the loops run */
+/* Nobody outside can tell which keys push which out. Written with it. */
+static char seed[16];
 
 /* Of one length whatever the asker sent, and no e-mail address stays in memory. */
 static void make_key(enum rate_kind kind, struct str key, char out[CACHE_KEY_BYTES])
 {
-    char text[LONGEST_KEY + 1];
+    char text[sizeof(seed) + 1 + LONGEST_KEY];
 
     if (key.len > LONGEST_KEY)
         key.len = LONGEST_KEY;
-    text[0] = (char)kind;
+    memcpy(text, seed, sizeof(seed));
+    text[sizeof(seed)] = (char)kind;
     if (key.len > 0)
-        memcpy(text + 1, key.ptr, key.len);
-    crypto_sha256((struct str){text, key.len + 1}, (unsigned char *)out);
+        memcpy(text + sizeof(seed) + 1, key.ptr, key.len);
+    crypto_sha256((struct str){text, sizeof(seed) + 1 + key.len}, (unsigned char *)out);
 }
 
 /* 0, or the milliseconds until one more fits. */
@@ -121,6 +124,7 @@ unsigned rate_wait(enum rate_kind kind, struct str key, uint64_t limit, uint64_t
 
 struct error rate_open(void)
 {
+    crypto_random(seed, sizeof(seed));
     return cache_open(&buckets, ENTRIES, sizeof(struct entry), NULL)
                ? NO_ERROR
                : ERROR(ERR_NO_MEMORY, 0, NULL);

@@ -1,10 +1,13 @@
 /* Rates: what passes, how long to wait, and a table that stays bounded. */
 #include "account/rate.h"
+#include "base/cache.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 
 #include "../cmocka_all.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define MINUTE 60000
 
@@ -137,6 +140,31 @@ static void a_flood_of_keys_evicts_the_quiet_ones_first(void **state)
     }
 }
 
+/* Whoever knows how keys are spread over the table's shards would need a sixteenth of a flood. */
+static void nobody_can_choose_whom_a_flood_evicts(void **state)
+{
+    unsigned char sum[SHA256_BYTES];
+    char key[17] = {RATE_LOGIN_ADDRESS};
+    unsigned shard;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(take("victim"), 0);
+    memcpy(key + 1, "victim", sizeof("victim"));
+    crypto_sha256((struct str){key, 7}, sum);
+    shard = sum[0] % CACHE_SHARDS;
+    for (unsigned i = 0, n = 0; n < 2 * 65536 / CACHE_SHARDS; i++) {
+        int len = snprintf(key + 1, sizeof(key) - 1, "f%u", i);
+
+        crypto_sha256((struct str){key, (size_t)len + 1}, sum);
+        if (sum[0] % CACHE_SHARDS != shard)
+            continue;
+        (void)take(key + 1);
+        n++;
+    }
+    assert_true(take("victim") > 0);
+}
+
 static void a_long_key_is_cut_but_works(void **state)
 {
     static char key[4096];
@@ -187,6 +215,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_limit_of_zero_is_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flood_of_keys_evicts_the_quiet_ones_first, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(nobody_can_choose_whom_a_flood_evicts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_key_is_cut_but_works, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_remains_is_told, set_up, tear_down),
     };
