@@ -13,6 +13,7 @@ enum rate_kind {
     RATE_MAIL_ADDRESS,
     RATE_REGISTER_ADDRESS,
     RATE_SIGNATURE, /* each signed call is good once */
+    RATE_USER_CHATS,
     RATE_USER_MESSAGES,
     RATE_VISITOR_ADDRESS, /* messages of all visitors behind one */
     RATE_VISITOR_MESSAGES,

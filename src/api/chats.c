@@ -1,10 +1,13 @@
 /* /api/chats: list, search, create, read, change, delete. A chat is its owner's alone. */
 #include "chats.h"
+
+#include "account/rate.h"
 #include "answer.h"
 #include "api/input.h"
 #include "base/clock.h"
 #include "chat/hub.h"
 #include "chat/turn.h"
+#include "config/config.h"
 #include "db/db.h"
 #include "db/search.h"
 #include "doc.h"
@@ -12,6 +15,7 @@
 
 #include <stddef.h>
 
+#define MINUTE_MS        60000
 #define DEFAULT_MESSAGES 50
 #define METADATA_BYTES   16384
 #define MAX_WORDS        256
@@ -190,6 +194,18 @@ static const struct input_field change_fields[] = {
      .offset = offsetof(struct one_chat, title)},
 };
 
+/* Nothing else bounds how much a user may store. Before the body is read, so that a flood is
+ * cheap. */
+static void create_rate(struct flow *f)
+{
+    struct request *req = request_of(f);
+    unsigned wait_s = rate_take(RATE_USER_CHATS, id_str(&caller_of(req)->user_id),
+                                config()->limits.messages_per_minute, MINUTE_MS);
+
+    if (wait_s > 0)
+        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many new chats; wait a moment"));
+}
+
 static void create_read(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -323,14 +339,16 @@ static void remove_answer(struct flow *f)
 }
 
 const struct step chats_create_steps[] = {
-    STEP(create_read), STEP(create_store), STEP(create_check),
-    STEP(one_load),    STEP(one_answer),   STEP_END,
+    STEP(create_rate),                      /* 429 */
+    STEP(create_read),                      /* 422 */
+    STEP(create_store), STEP(create_check), /* 404 */
+    STEP(one_load),     STEP(one_answer),   STEP_END,
 };
 
 const struct route_doc chats_create_doc = {
     TAG_CHATS,
     ANSWERS({201, &chat_schema}),
-    DOC_ERRORS(404),
+    DOC_ERRORS(404, 429),
     DOC_BODY(create_fields),
     .example =
         "{\"agent_id\": \"01a1fa9f-0000-7000-8000-000000000000\", \"title\": \"First steps\"}",

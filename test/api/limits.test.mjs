@@ -71,14 +71,28 @@ test('messages_are_limited_per_user', () =>
   withServer({ LIMITS__MESSAGES_PER_MINUTE: null }, async (aerie) => {
     await aerie.makeAdmin();
     const agent = await aerie.admin.agent({ provider: 'echo' });
-    const chats = await Promise.all(Array.from({ length: 63 }, () => aerie.admin.chat(agent)));
-    const answers = await Promise.all(chats.map((chat) => aerie.admin.post(`/api/chats/${chat.id}/messages`, { content: 'x' }, { headers: { Accept: 'application/json' } })));
+    const chats = await Promise.all(Array.from({ length: 60 }, () => aerie.admin.chat(agent)));
+    const send = (chat) => aerie.admin.post(`/api/chats/${chat.id}/messages`, { content: 'x' }, { headers: { Accept: 'application/json' } });
+    const answers = await Promise.all(chats.map(send));
     assert.equal(answers.filter((a) => a.status === 200).length, 60, answers.map((a) => a.status).join());
-    checkRefusal(answers.find((a) => a.status === 429));
+    checkRefusal(await send(chats[0]));
     const other = await aerie.user();
     assert.ok((await other.ask(await other.chat(agent), 'x')).done, 'another user');
-    const refused = chats[answers.findIndex((a) => a.status === 429)];
-    assert.equal((await aerie.admin.messages(refused)).length, 0, 'nothing was stored');
+    assert.equal((await aerie.admin.messages(chats[0])).length, 2, 'nothing more was stored');
+  }));
+
+test('new_chats_are_limited_per_user', () =>
+  withServer({ LIMITS__MESSAGES_PER_MINUTE: 5 }, async (aerie) => {
+    await aerie.makeAdmin();
+    const agent = await aerie.admin.agent({ provider: 'echo' });
+    const answers = [];
+    for (let i = 0; i < 7; i++) answers.push(await aerie.admin.post('/api/chats', { agent_id: agent.id, metadata: { filler: 'x'.repeat(16000) } }));
+    assert.deepEqual(answers.map((a) => a.status), [201, 201, 201, 201, 201, 429, 429]);
+    checkRefusal(answers[6]);
+    assert.equal((await aerie.admin.get('/api/chats?messages=0')).json.length, 5, 'nothing more was stored');
+    const other = await aerie.user();
+    await other.chat(agent);
+    assert.equal((await aerie.admin.post(`/api/chats/${answers[0].json.id}/messages`, { content: 'x' }, { headers: { Accept: 'application/json' } })).status, 200, 'messages are counted apart');
   }));
 
 test('streams_are_limited_per_team_and_in_all', () =>
