@@ -196,24 +196,37 @@ static void fail(struct journal *j, const char *what, int code)
              code ? ": " : "", code ? errno_text(code) : "");
 }
 
+/* For records and the head of one more segment. */
 static bool is_past_bound(const struct journal *j)
 {
-    return j->bytes + j->records.len >= config()->turn.journal_bytes;
+    return j->bytes + j->records.len + sizeof(JOURNAL_HEAD) + JOURNAL_RECORD_BYTES >=
+           config()->turn.journal_bytes;
+}
+
+/* For the text of one more record. Of a journal that is not past its bound. */
+static size_t room_for_text(const struct journal *j)
+{
+    size_t most = config()->turn.journal_buffer_bytes, used = j->records.len + JOURNAL_RECORD_BYTES;
+    size_t left = config()->turn.journal_bytes - j->bytes - used - sizeof(JOURNAL_HEAD);
+
+    if (most <= used)
+        return 0;
+    return left < most - used ? left : most - used;
 }
 
 /* As much of the entry's text as there is room for. */
 static bool gather_entry(struct journal *j, struct journal_entry *e)
 {
     struct str text = buf_str(&e->log->text);
-    size_t room = config()->turn.journal_buffer_bytes - j->records.len;
+    size_t room = room_for_text(j);
     struct journal_record record = {
         .reply_id = e->log->reply_id, .team_id = e->log->team_id, .offset = e->written_bytes};
 
-    if (room <= JOURNAL_RECORD_BYTES)
+    if (room == 0)
         return false;
     record.text = (struct str){text.ptr + e->written_bytes, text.len - e->written_bytes};
-    if (record.text.len > room - JOURNAL_RECORD_BYTES)
-        record.text.len = room - JOURNAL_RECORD_BYTES;
+    if (record.text.len > room)
+        record.text.len = room;
     if (!journal_record_append(&j->records, &record))
         return false;
     if (!e->first) {
