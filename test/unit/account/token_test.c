@@ -6,6 +6,7 @@
 
 #include "../cmocka_all.h"
 
+#include <jwt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,17 @@
 #define ID_2 "22222222-2222-4222-8222-222222222222"
 
 static struct config settings;
+
+/* libjwt 1.10 verifies nothing when it gets no key: it must never be asked so. */
+static unsigned n_decoded, n_decoded_without_key;
+int __real_jwt_decode(jwt_t **jwt, const char *token, const unsigned char *key, int key_len);
+int __wrap_jwt_decode(jwt_t **jwt, const char *token, const unsigned char *key, int key_len);
+int __wrap_jwt_decode(jwt_t **jwt, const char *token, const unsigned char *key, int key_len)
+{
+    n_decoded++;
+    n_decoded_without_key += !key || key_len <= 0;
+    return __real_jwt_decode(jwt, token, key, key_len);
+}
 
 static int set_up(void **state)
 {
@@ -108,6 +120,21 @@ static void another_key_is_refused_and_the_previous_one_is_not(void **state)
     assert_true(accepts(header, good, PREVIOUS));
     assert_true(accepts(header, good, SECRET));
     assert_false(accepts(header, good, ""));
+}
+
+static void an_empty_key_verifies_nothing(void **state)
+{
+    (void)state;
+    n_decoded = n_decoded_without_key = 0;
+    settings.security.secret = STR("");
+    assert_false(accepts(header, good, ""));
+    assert_false(accepts(header, good, SECRET));
+    assert_int_equal(n_decoded, 0);
+    settings.security.previous_secret = STR(PREVIOUS);
+    assert_true(accepts(header, good, PREVIOUS));
+    assert_false(accepts(header, good, ""));
+    assert_int_equal(n_decoded, 2);
+    assert_int_equal(n_decoded_without_key, 0);
 }
 
 static void other_algorithms_are_refused(void **state)
@@ -266,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup(an_issued_token_says_who_it_was_issued_for, set_up),
         cmocka_unit_test_setup(a_token_of_another_tool_with_the_same_secret_is_accepted, set_up),
         cmocka_unit_test_setup(another_key_is_refused_and_the_previous_one_is_not, set_up),
+        cmocka_unit_test_setup(an_empty_key_verifies_nothing, set_up),
         cmocka_unit_test_setup(other_algorithms_are_refused, set_up),
         cmocka_unit_test_setup(a_real_hs384_token_is_refused, set_up),
         cmocka_unit_test_setup(every_claim_must_be_there_and_of_its_type, set_up),
