@@ -74,11 +74,23 @@ static void keep_until_restart(const struct config *old, struct config *c)
     }
 }
 
-static size_t log_changes(const struct config *old, const struct config *c)
+static bool has_changed(const struct config *old, const struct config *c)
+{
+    const struct config_key *keys;
+    size_t n, i = 0;
+
+    keys = config_keys(&n);
+    while (i < n &&
+           is_same(&keys[i], (const char *)old + keys[i].offset, (const char *)c + keys[i].offset))
+        i++;
+    return i < n;
+}
+
+static void log_changes(const struct config *old, const struct config *c)
 {
     struct buf before = {0}, after = {0};
     const struct config_key *keys;
-    size_t n, n_changes = 0;
+    size_t n;
 
     keys = config_keys(&n);
     for (size_t i = 0; i < n; i++) {
@@ -87,7 +99,6 @@ static size_t log_changes(const struct config *old, const struct config *c)
 
         if (is_same(&keys[i], from, to))
             continue;
-        n_changes++;
         buf_clear(&before);
         buf_clear(&after);
         print_value(&keys[i], from, &before);
@@ -97,7 +108,6 @@ static size_t log_changes(const struct config *old, const struct config *c)
     }
     buf_deinit(&before);
     buf_deinit(&after);
-    return n_changes;
 }
 
 struct error config_reload(void)
@@ -122,13 +132,14 @@ struct error config_reload(void)
         free(c);
         return err;
     }
-    if (log_changes(old, c) == 0) {
+    if (!has_changed(old, c)) {
         config_free(c);
         free(c);
         return NO_ERROR;
     }
     reloaded[n_reloaded++] = c;
     config_set(c);
+    log_changes(old, c); /* true by now: who reads it may count on it */
     return NO_ERROR;
 }
 
