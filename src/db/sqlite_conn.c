@@ -176,10 +176,30 @@ void sqlite_conn_close(struct sqlite_conn *c)
 }
 
 /* ---- errors ---- */
+static bool is_no_room(int cause)
+{
+    return cause == ENOSPC || cause == EDQUOT;
+}
+
+/* What failed last on the database's file or its log. sqlite3_system_errno() does not tell: SQLite
+ * asks for it after it has undone the transaction. */
+static bool has_no_room(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    int cause = 0;
+
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &cause);
+    if (is_no_room(cause))
+        return true;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &cause);
+    return is_no_room(cause);
+}
+
 enum status sqlite_conn_status(struct sqlite_conn *c)
 {
     const int code = c->db ? sqlite3_errcode(c->db) : SQLITE_NOMEM;
-    const int cause = c->db ? sqlite3_system_errno(c->db) : 0;
 
     switch (code & 0xff) {
     case SQLITE_NOMEM:
@@ -187,7 +207,7 @@ enum status sqlite_conn_status(struct sqlite_conn *c)
     case SQLITE_FULL:
         return ERR_DISK_FULL;
     case SQLITE_IOERR:
-        return cause == ENOSPC || cause == EDQUOT ? ERR_DISK_FULL : ERR_DB;
+        return has_no_room(c->db) ? ERR_DISK_FULL : ERR_DB;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return ERR_BUSY;

@@ -75,10 +75,14 @@ test('a_broken_disk_under_sqlite_is_503_reads_go_on_and_writes_resume', { skip: 
     for (const call of ['write', 'sync', 'any']) await writesFailAndResume(server, [`EIO ${call} *.db*`], 503);
   }));
 
-test('a_file_that_may_not_grow_any_more_for_a_quota_or_its_size_is_503_and_writes_resume', { skip: onlySqlite }, () =>
+test('a_quota_that_is_used_up_under_sqlite_is_507_and_writes_resume', { skip: onlySqlite }, () =>
   withServer(async (server) => {
-    for (const code of ['EDQUOT', 'EFBIG']) await writesFailAndResume(server, [`${code} write *.db*`], 503);
+    for (const call of ['write', 'any']) await writesFailAndResume(server, [`EDQUOT ${call} *.db*`], 507);
+    await writesFailAndResume(server, ['EIO write *.db*'], 503); // the quota is not remembered
   }));
+
+test('a_file_that_may_not_grow_any_more_is_503_and_writes_resume', { skip: onlySqlite }, () =>
+  withServer((server) => writesFailAndResume(server, ['EFBIG write *.db*'], 503)));
 
 test('what_was_acknowledged_survives_a_disk_that_fails_and_a_kill', { skip: onlySqlite }, () =>
   withServer(async ({ aerie, agent, fail, heal }) => {
