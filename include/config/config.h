@@ -46,6 +46,7 @@ struct config_log {
 
 struct config_database {
     struct str url;                /* "" : sqlite under data_dir */
+    uint64_t connect_ms;           /* longest until a connection to PostgreSQL is ready */
     uint64_t wait_ms;              /* longest wait for a place in the queue and a connection */
     uint64_t statement_ms;         /* longest run of one statement */
     uint64_t queue;                /* waiting operations a loop, past it 503 */

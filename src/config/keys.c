@@ -74,6 +74,8 @@ static const struct config_key keys[] = {
          "Longest wait for the answer to such a call"),
     TEXT("data_dir", RESTART, NULL, data_dir, "data", &format_path,
          "Directory for the SQLite database, a secret that was made here, and the text of running replies"),
+    UINT("database.connect_ms", LIVE, NULL, database.connect_ms, "3000", 1, AN_HOUR_MS, "milliseconds",
+         "Longest a connection to PostgreSQL may take until its statements are prepared; more on a slow link"),
     BOOL("database.prepared_statements", RESTART, NULL, database.prepared_statements, "true",
          "false behind a transaction pooler such as PgBouncer"),
     UINT("database.queue", LIVE, NULL, database.queue, "4096", 1, MANY, "operations",

@@ -4,12 +4,12 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
+#include "config/config.h"
 
 #include <stdlib.h>
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LAST_MS  2000
-#define CONNECT_MS       3000
 
 struct pg_poll {
     uv_poll_t handle;
@@ -187,7 +187,7 @@ static void connect_start(struct pg_conn *c)
     const struct pg_params *p = &c->owner->pg->params;
 
     pg_conn_set_state(c, PG_CONNECTING);
-    timer_start(&c->timer, CONNECT_MS, on_connect_late);
+    timer_start(&c->timer, config()->database.connect_ms, on_connect_late);
     c->pg = PQconnectStartParams(p->keywords, p->values, 0);
     if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD || !poll_set(c, UV_WRITABLE)) {
         pg_conn_lost(c, PG_LOST_CONNECTION);
