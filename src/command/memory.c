@@ -3,15 +3,23 @@
 
 #include "config/config.h"
 
+#include <fcntl.h>
 #include <link.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 /* How many connections are worth giving memory back. */
 #define CROWD 100
+/* How much more than after the last trim is, with an eighth of that. */
+#define GROWN_BYTES (2U << 20)
+/* Calm is less than this part of a core. */
+#define CALM_PART 10
+#define NS_PER_S  UINT64_C(1000000000)
 /* Trims after the last kept reply: the databases' threads give theirs back a little later. */
 #define TRIMS_MORE 8
 
@@ -59,16 +67,60 @@ void memory_release_start(void)
     dl_iterate_phdr(release_object, NULL);
 }
 
-void memory_trim(size_t connections, unsigned period_s, struct memory_crowd *crowd)
+/* What is resident of no file: the heap above all. 0: not known. */
+static size_t resident_bytes(void)
 {
-    if (connections > crowd->most_connections) {
-        crowd->most_connections = connections;
-    } else if (crowd->most_connections >= CROWD && connections <= crowd->most_connections / 2) {
-        crowd->most_connections = connections;
-        crowd->n_trims_left = config()->turn.keep_ms / (1000 * period_s) + TRIMS_MORE;
+    size_t resident = 0, shared = 0;
+    char text[128];
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+
+    if (fd >= 0)
+        close(fd);
+    text[len > 0 ? len : 0] = '\0';
+    if (sscanf(text, "%*u %zu %zu", &resident, &shared) != 2 || resident < shared)
+        return 0;
+    return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Has the process done little since it was last asked? Trimming holds up those who allocate. */
+static bool is_calm(unsigned period_s, struct memory_watch *watch)
+{
+    uint64_t before = watch->cpu_ns;
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    watch->cpu_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    return watch->cpu_ns - before < period_s * NS_PER_S / CALM_PART;
+}
+
+/* A crowd that has left: of connections, which are told at once, or of anything, which is seen by
+ * what it took when the process is calm again. */
+static bool has_crowd_left(size_t connections, unsigned period_s, struct memory_watch *watch)
+{
+    bool calm = is_calm(period_s, watch);
+    size_t bytes = resident_bytes();
+
+    if (connections > watch->most_connections)
+        watch->most_connections = connections;
+    if (bytes < watch->resident_bytes || watch->resident_bytes == 0)
+        watch->resident_bytes = bytes;
+    if (watch->most_connections >= CROWD && connections <= watch->most_connections / 2) {
+        watch->most_connections = connections;
+        return true;
     }
-    if (crowd->n_trims_left > 0) {
-        crowd->n_trims_left--;
+    if (!calm || bytes < watch->resident_bytes + watch->resident_bytes / 8 + GROWN_BYTES)
+        return false;
+    watch->resident_bytes = bytes; /* what stays after all is not looked at again */
+    return true;
+}
+
+void memory_trim(size_t connections, unsigned period_s, struct memory_watch *watch)
+{
+    if (has_crowd_left(connections, period_s, watch))
+        watch->n_trims_left = config()->turn.keep_ms / (1000 * period_s) + TRIMS_MORE;
+    if (watch->n_trims_left > 0) {
+        watch->n_trims_left--;
         malloc_trim(0);
     }
 }

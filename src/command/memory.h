@@ -11,13 +11,16 @@
 void memory_release_start(void);
 
 /* Kept from call to call, all-zero at first. */
-struct memory_crowd {
+struct memory_watch {
     size_t most_connections;
+    size_t resident_bytes; /* the least since the last time it was found grown */
+    uint64_t cpu_ns;
     uint64_t n_trims_left;
 };
 
-/* Each period. What a crowd took stays with the allocator when it has gone, until it is told to give
- * it back: then, and for as long as the logs of its turns are kept. */
-void memory_trim(size_t connections, unsigned period_s, struct memory_crowd *crowd);
+/* Each period. What a crowd took, or many calls one after the other, stays with the allocator when
+ * they have gone, until it is told to give it back: then, and for as long as the logs of their
+ * turns are kept. */
+void memory_trim(size_t connections, unsigned period_s, struct memory_watch *watch);
 
 #endif

@@ -455,13 +455,13 @@ static void read_again(void)
 static void wait_for_end(struct server *server, const sigset_t *signals, bool is_draining)
 {
     const struct timespec period = {.tv_sec = TRIM_PERIOD_S};
-    struct memory_crowd crowd = {0};
+    struct memory_watch memory = {0};
 
     while (atomic_load(&server->n_running) > 0) {
         int number = sigtimedwait(signals, NULL, &period);
 
         if (number < 0 && errno == EAGAIN)
-            memory_trim(http_stats(server->http).connections, TRIM_PERIOD_S, &crowd);
+            memory_trim(http_stats(server->http).connections, TRIM_PERIOD_S, &memory);
         if (number < 0 || number == SIGNAL_LOOPS_ENDED)
             continue;
         if (number == SIGHUP) {

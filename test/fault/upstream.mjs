@@ -3,7 +3,6 @@
 // node test/tools/run.mjs --script test/fault/upstream.mjs [N]
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
-import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Aerie, inParallel } from '../tools/aerie.mjs';
 import { ENV, cases, checkFault, startFaults } from './faults.mjs';
@@ -17,20 +16,12 @@ const GROWTH_BYTES = 2e6;
 
 const aerie = await Aerie.start({ env: { ...ENV, TURN__KEEP_MS: 500 } });
 
-/**
- * The server gives memory that its allocator keeps back to the system when a crowd of a hundred connections has left. Without
- * that, 32 replies of a megabyte now and then would be measured, and not what stays.
- */
-async function giveBack() {
-  const crowd = Array.from({ length: 120 }, () => net.connect(aerie.port, '127.0.0.1'));
-  await sleep(5000);
-  for (const socket of crowd) socket.destroy();
-  await sleep(8000);
-}
+/** For how long the server is left alone: then it gives back what its allocator keeps of 32 replies of a megabyte now and then. */
+const CALM_MS = 25000;
 
 /** The server's descriptors, and its memory in bytes: what it would give back if it ended (private), PSS and RSS. */
 async function measure() {
-  await sleep(2000); // what is kept of the last turns goes, and the connections of a crowd
+  await sleep(2000); // what is kept of the last turns goes
   const folder = `/proc/${aerie.child.pid}`;
   const text = readFileSync(`${folder}/smaps_rollup`, 'utf8');
   const sum = (pattern) => [...text.matchAll(pattern)].reduce((total, [, kb]) => total + Number(kb) * 1024, 0);
@@ -52,14 +43,14 @@ try {
     (fault, worker) => checkFault(aerie.admin, chats[worker][fault.agent], fault));
   const warm = Math.max(3 * cases.length, Math.round(n / 5));
   await run(0, warm);
-  await giveBack();
+  await sleep(CALM_MS);
   const before = await measure();
   tell(`after ${warm} calls`, before);
   const began = Date.now();
   await run(0, n);
   console.log(`  ${n} calls, ${cases.length} kinds, each with one terminal event and its code, in ${((Date.now() - began) / 1000).toFixed(0)} s`);
   tell('at once', await measure());
-  await giveBack();
+  await sleep(CALM_MS);
   const last = await measure();
   tell(`after ${n} more`, last);
   assert.ok(last.descriptors <= before.descriptors + 4, `${before.descriptors} descriptors, then ${last.descriptors}`);
