@@ -320,6 +320,7 @@ static void silence_ends_at_the_deadline(void **state)
     struct answer part = answer(HEAD "Content-Length: 500\r\n\r\nHello", FINISH_HANG);
 
     (void)state;
+    test_config.upstream.first_byte_seconds = test_config.upstream.idle_seconds = 1;
     expect(&none, ERR_PROVIDER_TIMEOUT, "");
     expect(&head, ERR_PROVIDER_TIMEOUT, "");
     expect(&part, ERR_PROVIDER_TIMEOUT, "Hello");
@@ -439,7 +440,7 @@ static void cancel_ends_once_at_every_turn(void **state)
         completed = out.err.status == OK;
         if (!completed) {
             assert_int_equal(out.err.status, ERR_STOPPED);
-            assert_true(out.took_ms < 200);
+            assert_true(out.took_ms < 1000); /* sooner than any deadline */
         }
         outcome_free(&out);
     }

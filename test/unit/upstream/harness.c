@@ -129,9 +129,9 @@ static struct str allowed[] = {{"127.0.0.0/8", 11}};
 void harness_open(void)
 {
     test_config = (struct config){
-        .upstream = {.connect_seconds = 1,
-                     .first_byte_seconds = 1,
-                     .idle_seconds = 1,
+        .upstream = {.connect_seconds = 10,
+                     .first_byte_seconds = 10,
+                     .idle_seconds = 10,
                      .total_seconds = 20,
                      .event_bytes = 256 * 1024,
                      .reply_bytes = 1024 * 1024,
