@@ -48,6 +48,9 @@ void json_pair_raw(struct json *j, const char *name, struct str json);
 void json_pair_time(struct json *j, const char *name, int64_t wall_us);
 /* Only the escaped inside of a string, without quotes. */
 void json_escape(struct buf *out, struct str text);
+/* The longest beginning of text, whole characters, that json_escape() makes no more than max_bytes
+ * of. */
+struct str json_prefix(struct str text, size_t max_bytes);
 /* Number of leading bytes that stand for themselves in a string. */
 size_t json_plain_run(struct str text);
 

@@ -25,10 +25,10 @@ const char *http_method_name(enum http_method m);
 
 /* What a route takes as body. */
 enum body_kind {
-    BODY_NONE,  /* any body is read within limits.body_bytes and ignored */
-    BODY_JSON,  /* application/json, else 415; "" is left to the handler */
-    BODY_FORM,  /* JSON or application/x-www-form-urlencoded */
-    BODY_UPLOAD, /* multipart/form-data, up to limits.upload_bytes and the form around it */
+    BODY_NONE,           /* any body is read within limits.body_bytes and ignored */
+    BODY_JSON,           /* application/json, else 415; "" is left to the handler */
+    BODY_FORM,           /* JSON or application/x-www-form-urlencoded */
+    BODY_UPLOAD,         /* multipart/form-data, up to limits.upload_bytes and the form around it */
     BODY_JSON_OR_UPLOAD, /* either, up to the same bound */
 };
 
@@ -80,13 +80,13 @@ struct request {
     const struct header_line *headers; /* in the order they came */
     size_t n_headers;
     bool is_http_1_0;
-    bool fails_at_eof; /* a step may set it: the end of the client's bytes is its leaving, as for
-                          streams */
+    bool fails_at_eof;  /* a step may set it: the end of the client's bytes is its leaving, as for
+                           streams */
     bool is_from_proxy; /* the peer is a trusted proxy, and so its word about the client counts */
-    bool is_secure;    /* the client spoke TLS (X-Forwarded-Proto from a trusted proxy) */
-    enum cors cors;    /* a step may decide; otherwise the hook does */
-    void *state;       /* route->state_bytes, zeroed */
-    void *caller;      /* who calls: the room above's */
+    bool is_secure;     /* the client spoke TLS (X-Forwarded-Proto from a trusted proxy) */
+    enum cors cors;     /* a step may decide; otherwise the hook does */
+    void *state;        /* route->state_bytes, zeroed */
+    void *caller;       /* who calls: the room above's */
     struct field_error *field_errors;
     struct response *response;
 };
@@ -97,8 +97,8 @@ static inline struct request *request_of(struct flow *f)
 }
 
 /* Makes inner a request within outer, whose connection is a WebSocket: the same caller, route and
- * address, a body of its own, and no answer: what is said to it is dropped. Its flow is the caller's
- * to start, and its arena to free. body: not copied. */
+ * address, a body of its own, and no answer: what is said to it is dropped. Its flow is the
+ * caller's to start, and its arena to free. body: not copied. */
 void request_init_within(struct request *inner, const struct request *outer, struct str body);
 
 /* Case-insensitive; ptr NULL when absent; several lines of one name: the first. */
@@ -145,8 +145,11 @@ void response_error(struct request *req, struct error err);
 void response_begin_stream(struct request *req, int status, const char *content_type);
 void response_stream_write(struct request *req, const void *data,
                            size_t len); /* copied into the output */
-/* Too much waits for the socket (limits.output_bytes): write no more until on_drained, which is
- * called once for each time that it was asked for. */
+/* How many bytes more it may write, so that no more than limits.output_bytes wait for the socket.
+ */
+size_t response_stream_room(const struct request *req);
+/* There is little room: write no more until on_drained, which is called once for each time that it
+ * was asked for. */
 bool response_stream_is_full(const struct request *req);
 void response_stream_on_drained(struct request *req, void (*on_drained)(void *state), void *state);
 void response_end_stream(struct request *req);

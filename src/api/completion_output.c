@@ -10,9 +10,11 @@
 #include "doc.h"
 #include "message_json.h"
 
-#define CHUNK_BYTES (16 * 1024) /* of text */
-#define KEEP_ALIVE  ": keep-alive\n\n"
-#define IS_DONE     "data: [DONE]\n\n"
+#define CHUNK_BYTES       (16 * 1024) /* of text */
+#define CHUNK_HEAD_BYTES  512         /* what is beside it */
+#define CHUNK_LEAST_BYTES 64
+#define KEEP_ALIVE        ": keep-alive\n\n"
+#define IS_DONE           "data: [DONE]\n\n"
 
 /* ---- what every answer says ---- */
 
@@ -172,8 +174,12 @@ void completion_pump(struct completion *s)
     size_t at = 0;
 
     while (at < s->text.len && !s->has_failed && !response_stream_is_full(s->req)) {
+        size_t room = response_stream_room(s->req);
         struct str piece = utf8_prefix(str_skip(buf_str(&s->text), at), CHUNK_BYTES);
 
+        piece =
+            json_prefix(piece, room > CHUNK_HEAD_BYTES + CHUNK_LEAST_BYTES ? room - CHUNK_HEAD_BYTES
+                                                                           : CHUNK_LEAST_BYTES);
         send_chunk(s, CHUNK_TEXT, piece);
         at += piece.len;
     }

@@ -82,12 +82,15 @@ void json_key(struct json *j, const char *name)
     j->needs_comma = false;
 }
 
-static void escape_char(struct buf *out, unsigned char c)
+#define ESCAPED_MAX_BYTES 6
+
+/* Returns how many bytes of text are the escape. */
+static size_t escape_char(unsigned char c, char text[ESCAPED_MAX_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
-    char text[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 0xf]};
-    size_t len = 2;
+    const char whole[ESCAPED_MAX_BYTES] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 0xf]};
 
+    memcpy(text, whole, sizeof(whole));
     switch (c) {
     case '"':
     case '\\':
@@ -109,10 +112,9 @@ static void escape_char(struct buf *out, unsigned char c)
         text[1] = 't';
         break;
     default:
-        len = sizeof(text);
-        break;
+        return sizeof(whole);
     }
-    buf_append(out, text, len);
+    return 2;
 }
 
 static bool is_plain(unsigned char c)
@@ -146,14 +148,41 @@ size_t json_plain_run(struct str text)
 
 void json_escape(struct buf *out, struct str text)
 {
+    char escape[ESCAPED_MAX_BYTES];
+
     while (text.len > 0) {
         size_t run = json_plain_run(text);
 
         buf_append(out, text.ptr, run);
         if (run < text.len)
-            escape_char(out, (unsigned char)text.ptr[run++]);
+            buf_append(out, escape, escape_char((unsigned char)text.ptr[run++], escape));
         text = str_skip(text, run);
     }
+}
+
+struct str json_prefix(struct str text, size_t max_bytes)
+{
+    char escape[ESCAPED_MAX_BYTES];
+    size_t at = 0, left = max_bytes, len;
+
+    if (text.len <= max_bytes / ESCAPED_MAX_BYTES)
+        return text;
+    while (at < text.len) {
+        size_t run = json_plain_run(str_skip(text, at));
+
+        if (run > left)
+            return utf8_prefix(text, at + left);
+        at += run;
+        left -= run;
+        if (at == text.len)
+            break;
+        len = escape_char((unsigned char)text.ptr[at], escape);
+        if (len > left)
+            break;
+        at++;
+        left -= len;
+    }
+    return utf8_prefix(text, at);
 }
 
 void json_str(struct json *j, struct str value)

@@ -12,6 +12,9 @@
 
 #define EVENT_TEXT_BYTES (16 * 1024)
 #define BATCH_BYTES      (32 * 1024)
+/* Of an event, with what a chunk or a frame adds, beside its text; and the least text worth one. */
+#define EVENT_HEAD_BYTES  192
+#define EVENT_LEAST_BYTES 64
 
 /* How a reader gets its events. */
 struct follow_format {
@@ -174,18 +177,36 @@ static void on_heartbeat(struct timer *t)
     timer_start(t, due_ms - now_ms, on_heartbeat);
 }
 
-/* What the log has after w->n, up to a batch. */
+/* Text is cut so that its event takes no more than room bytes; a notice goes as a whole. */
+static bool next_event(struct follow *w, size_t room, struct log_event *event)
+{
+    size_t most =
+        room > EVENT_HEAD_BYTES + EVENT_LEAST_BYTES ? room - EVENT_HEAD_BYTES : EVENT_LEAST_BYTES;
+    size_t len;
+
+    if (!turn_log_next(w->log, w->n, EVENT_TEXT_BYTES, event))
+        return false;
+    len = json_prefix(event->text, most).len;
+    return len == event->text.len || turn_log_next(w->log, w->n, len, event);
+}
+
+/* What the log has after w->n, up to a batch, or to what the connection may hold. */
 static bool gather(struct follow *w, struct buf *out)
 {
     struct log_event event;
     bool has_more = false;
-    size_t n_bytes = 0;
+    size_t room = response_stream_room(w->req);
 
+    if (room > BATCH_BYTES)
+        room = BATCH_BYTES;
     turn_log_lock(w->log);
-    while ((has_more = turn_log_next(w->log, w->n, EVENT_TEXT_BYTES, &event)) &&
-           n_bytes < BATCH_BYTES && !out->failed) {
-        n_bytes += w->format->add(w, out, &event);
+    while ((has_more = next_event(w, room, &event)) && !out->failed) {
+        size_t len = w->format->add(w, out, &event);
+
         w->n = event.n;
+        if (room < len + EVENT_HEAD_BYTES + EVENT_LEAST_BYTES)
+            break;
+        room -= len;
     }
     turn_log_unlock(w->log);
     return has_more;

@@ -143,6 +143,27 @@ struct buf *conn_out(struct conn *c)
     return &c->out;
 }
 
+static void drop_sent(struct conn *c)
+{
+    buf_consume(&c->out, c->out_sent);
+    c->out_sent = 0;
+}
+
+struct buf *conn_stream_out(struct conn *c, size_t len)
+{
+    struct buf *out = conn_out(c);
+    size_t most = config()->limits.output_bytes, need;
+
+    if (!out || out->len + len <= out->cap)
+        return out;
+    if (c->out_sent > 0)
+        drop_sent(c);
+    need = out->len + len;
+    /* At once: what a buffer grows out of lies about in the heap. */
+    buf_reserve_spare(out, len, need < most ? most - need : 0);
+    return out;
+}
+
 size_t conn_out_waiting(const struct conn *c)
 {
     return c->out.len - c->out_sent;
@@ -225,10 +246,8 @@ static void write_out(struct conn *c)
     cut_excess(c->http);
     if (c->state == CONN_CLOSED)
         return;
-    if (c->out_sent > c->out.len / 2) {
-        buf_consume(&c->out, c->out_sent);
-        c->out_sent = 0;
-    }
+    if (c->out_sent > c->out.len / 2)
+        drop_sent(c);
     if (!timer_is_started(&c->write_deadline) || c->window_bytes >= WRITE_PROGRESS_BYTES) {
         c->window_bytes = 0;
         timer_start(&c->write_deadline, config()->limits.write_seconds * 1000, on_write_deadline);

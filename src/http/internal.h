@@ -154,6 +154,9 @@ void conn_drain(struct conn *c);
 void conn_close(struct conn *c);
 /* The output to append to; it is written at the end of the turn. NULL: nobody is there any more. */
 struct buf *conn_out(struct conn *c);
+/* The same for a stream, which stops at limits.output_bytes: there is place for len bytes more, and
+ * no more than that for those that come later. */
+struct buf *conn_stream_out(struct conn *c, size_t len);
 size_t conn_out_waiting(const struct conn *c);
 /* The request's answer is complete in the output, and its flow has ended. req is freed. */
 void conn_end_request(struct conn *c, bool keep_alive);

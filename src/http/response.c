@@ -15,6 +15,10 @@
 #define HEADERS_MAX_BYTES (16 * 1024)
 /* A Retry-After of more is nobody's plan. */
 #define RETRY_AFTER_MAX_S (24 * 3600)
+/* A chunk's length and its two line ends. */
+#define CHUNK_FRAME_BYTES 24
+/* A stream with less of limits.output_bytes left than such a part waits. */
+#define STREAM_SPARE_PART 8
 
 static struct str reason(int status)
 {
@@ -303,7 +307,7 @@ void response_stream_write(struct request *req, const void *data, size_t len)
     /* A chunk of 0 would be the end. */
     if (res->state != RESPONSE_STREAMING || len == 0 || req->is_head)
         return;
-    out = conn_out(req->conn);
+    out = conn_stream_out(req->conn, len + CHUNK_FRAME_BYTES);
     if (!out)
         return;
     if (res->is_chunked) {
@@ -316,9 +320,16 @@ void response_stream_write(struct request *req, const void *data, size_t len)
     response_note_full(req);
 }
 
+size_t response_stream_room(const struct request *req)
+{
+    size_t most = config()->limits.output_bytes, waiting = conn_out_waiting(req->conn);
+
+    return waiting < most ? most - waiting : 0;
+}
+
 void response_note_full(struct request *req)
 {
-    if (conn_out_waiting(req->conn) >= config()->limits.output_bytes)
+    if (response_stream_room(req) <= config()->limits.output_bytes / STREAM_SPARE_PART)
         req->response->was_full = true;
 }
 

@@ -129,10 +129,14 @@ void websocket_free(struct websocket *ws)
 
 /* ---- sending and closing ---- */
 
+/* RFC 6455, section 5.2: without a mask. */
+#define FRAME_HEAD_BYTES 10
+
 void websocket_send(struct request *req, struct str text)
 {
     struct websocket *ws = req->conn->websocket;
-    struct buf *out = ws && !ws->is_closed ? conn_out(ws->conn) : NULL;
+    struct buf *out =
+        ws && !ws->is_closed ? conn_stream_out(ws->conn, text.len + FRAME_HEAD_BYTES) : NULL;
 
     if (!out)
         return;

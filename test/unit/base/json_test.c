@@ -112,6 +112,36 @@ static void each_byte_is_escaped_or_not_wherever_it_stands(void **state)
     }
 }
 
+/* Exactly: a character more would be too much, and none is cut. */
+static void a_prefix_takes_what_its_escapes_leave_room_for(void **state)
+{
+    const struct str texts[] = {STR("plain text, and more of it than a block"), STR(""), STR("\x01\x01\x01\x01"),
+                                STR("\"\\\n\x01\x02 caf\xC3\xA9 \xF0\x9F\x98\x80\t\x1F")};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        for (size_t most = 0; most < 80; most++) {
+            struct str prefix = json_prefix(texts[i], most), next;
+            struct buf out = {.data = NULL};
+
+            assert_ptr_equal(prefix.ptr, texts[i].ptr);
+            assert_int_equal(utf8_prefix(texts[i], prefix.len).len, prefix.len);
+            json_escape(&out, prefix);
+            assert_true(out.len <= most);
+            buf_clear(&out);
+            next = prefix;
+            do /* the next whole character */
+                next.len++;
+            while (next.len < texts[i].len && utf8_prefix(texts[i], next.len).len != next.len);
+            if (next.len <= texts[i].len) {
+                json_escape(&out, next);
+                assert_true(out.len > most);
+            }
+            buf_deinit(&out);
+        }
+    }
+}
+
 static void the_writer_puts_commas_and_escapes(void **state)
 {
     struct buf out = {0};
@@ -170,6 +200,7 @@ int main(void)
         cmocka_unit_test(depth_is_bounded_without_recursion),
         cmocka_unit_test(members_are_found_and_the_last_of_doubles_counts),
         cmocka_unit_test(each_byte_is_escaped_or_not_wherever_it_stands),
+        cmocka_unit_test(a_prefix_takes_what_its_escapes_leave_room_for),
         cmocka_unit_test(the_writer_puts_commas_and_escapes),
         cmocka_unit_test(every_ascii_character_survives_the_round_trip),
     };
