@@ -16,6 +16,7 @@ const WAIT_MS = 2000; // database.wait_ms
 const STATEMENT_MS = 5000; // database.statement_ms
 /** PgBouncer takes and holds what it cannot pass on: that is a statement that takes too long. */
 const AWAY_MS = kind === 'pgbouncer' ? STATEMENT_MS + WAIT_MS : WAIT_MS;
+const SLOW_LINK_MS = 1200; // each answer comes so late
 const SLACK_MS = 700; // for a busy machine
 const CONNECTIONS = 2 * 3; // two loops, three each
 
@@ -311,6 +312,25 @@ test('a_connection_that_stalls_while_it_is_made_is_given_up', { skip }, async ()
   refused(await timed(() => aerie.admin.get('/api/chats')));
   await sleep(2000);
   proxy.set();
+  await isNormalWithin5s();
+});
+
+test('a_slow_link_gets_its_connections_when_database_connect_ms_allows_it', { skip }, async () => {
+  const MS = { DATABASE__CONNECT_MS: 30000, DATABASE__WAIT_MS: 30000, DATABASE__STATEMENT_MS: 30000 };
+  const patient = new Aerie({ env: { ...aerie.env, ...MS } });
+  try {
+    await patient.listen();
+    proxy.set({ down: { delay: SLOW_LINK_MS } });
+    proxy.reset();
+    const { result, ms } = await timed(() => patient.client(aerie.admin.token).get('/api/chats'));
+    assert.equal(result.status, 200);
+    assert.ok(ms > 3000, `the default would have done: ${ms} ms`);
+    proxy.set();
+    await patient.halt();
+  } finally {
+    proxy.set();
+    patient.drop();
+  }
   await isNormalWithin5s();
 });
 
