@@ -222,8 +222,12 @@ static struct error collect(struct db_task *t)
 {
     struct error err = t->error;
 
-    for (size_t i = 0; i < t->n_calls && !is_error(err); i++)
-        err = t->owner->db->driver->collect(&t->calls[i], t->arena, &t->results[i]);
+    for (size_t i = 0; i < t->n_calls && !is_error(err); i++) {
+        if (t->calls[i].rows)
+            err = t->owner->db->driver->collect(&t->calls[i], t->arena, &t->results[i]);
+        else
+            err = ERROR(ERR_DB, DB_CODE_UNKNOWN, "the driver brought no answer");
+    }
     /* The words are in the task, which goes now. */
     if (is_error(err) && err.detail == t->detail)
         err.detail = arena_copy(t->arena, str_from(t->detail)).ptr;

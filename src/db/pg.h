@@ -31,7 +31,7 @@ struct pg_args {
 void pg_args_set(struct pg_args *out, const struct db_arg *args, size_t n);
 /* Cells of a binary result; the arena takes the result, whatever comes out. */
 struct error pg_decode(PGresult *res, struct arena *arena, struct db_result *out) MUST_CHECK;
-/* A server's complaint, without the values that its text may quote. */
+/* A server's complaint, which has a code, without the values that its text may quote. */
 void pg_task_fail(struct db_task *t, const PGresult *res);
 
 /* ---- the driver ---- */

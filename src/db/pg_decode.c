@@ -201,10 +201,6 @@ void pg_task_fail(struct db_task *t, const PGresult *res)
     const char *constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
     const char *words = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
-    if (!state) {
-        t->error = ERROR(ERR_DB, 0, "the connection to the database failed");
-        return;
-    }
     /* Class 22 quotes what it could not read. */
     if (strncmp(state, "22", 2) == 0)
         words = "a value does not fit its type";

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "config/config.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 static bool is_writing(const struct pg_conn *c)
@@ -94,8 +95,7 @@ static void receive_prepared(struct pg_conn *c, PGresult *res)
         const char *words = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
         /* It will be tried unnamed when it is needed, and tell then. */
-        log_error("pg: %s: %s", c->is_setting ? "settings" : sql_table[i].name,
-                  words ? words : "connection lost");
+        log_error("pg: %s: %s", c->is_setting ? "settings" : sql_table[i].name, words ? words : "");
         break;
     }
     }
@@ -196,6 +196,40 @@ void pg_pipeline_submit(struct pg_conn *c, struct db_task *t)
 }
 
 /* ---- receiving ---- */
+/* An error without a code is libpq's own: it was out of memory, or the socket broke. It may stand
+ * for any answer; in the place of a Sync it would give each later answer to the one before. */
+static bool is_libpqs(const PGresult *res)
+{
+    switch (PQresultStatus(res)) {
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+    case PGRES_PIPELINE_SYNC:
+    case PGRES_PIPELINE_ABORTED:
+        return false;
+    default:
+        return !PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    }
+}
+
+/* Whether the answer is to what was asked: nobody gets another one's. */
+static bool is_in_step(struct pg_conn *c, const PGresult *res)
+{
+    const struct pg_batch *b = c->n_batches > 0 ? oldest(c) : NULL;
+    const bool is_at_end = b && c->at_task == &b->tasks;
+
+    switch (PQresultStatus(res)) {
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+        return b && !is_at_end && !task_at(c->at_task)->calls[c->at_call].rows;
+    case PGRES_PIPELINE_SYNC:
+        return is_at_end;
+    case PGRES_PIPELINE_ABORTED:
+        return b && b->has_failed;
+    default:
+        return true;
+    }
+}
+
 static void take_result(struct pg_conn *c, PGresult *res)
 {
     struct pg_batch *b = oldest(c);
@@ -205,11 +239,9 @@ static void take_result(struct pg_conn *c, PGresult *res)
     switch (PQresultStatus(res)) {
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK:
-        if (t && !t->calls[c->at_call].rows) {
-            t->calls[c->at_call].rows = res;
-            res = NULL;
-        }
-        break;
+        assert(t);
+        t->calls[c->at_call].rows = res;
+        return;
     case PGRES_PIPELINE_ABORTED:
         break;
     default:
@@ -305,6 +337,11 @@ void pg_pipeline_receive(struct pg_conn *c)
         }
         n_nothing = 0;
         has_progress = true;
+        if (is_libpqs(res) || (c->state != PG_PREPARING && !is_in_step(c, res))) {
+            PQclear(res);
+            pg_conn_lost(c, PG_LOST_CONNECTION);
+            return;
+        }
         if (c->state == PG_PREPARING) {
             receive_prepared(c, res);
         } else if (c->n_batches == 0) {

@@ -36,7 +36,7 @@ export class Control {
     return {
       LD_PRELOAD: join(dirname(binaryPath()), 'test/fault/libtorture.so'),
       TORTURE_CONTROL: this.path,
-      ASAN_OPTIONS: 'detect_leaks=1:exitcode=99:allocator_may_return_null=1:verify_asan_link_order=0:detect_stack_use_after_return=0',
+      ASAN_OPTIONS: 'detect_leaks=1:exitcode=99:handle_abort=1:allocator_may_return_null=1:verify_asan_link_order=0:detect_stack_use_after_return=0',
     };
   }
 

@@ -4,12 +4,14 @@
 #include "pg_server.h"
 
 #include "base/clock.h"
+#include "fault/torture.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static struct pg_server server;
 static const char *why_no_server;
+static unsigned n_points;
 
 static int set_up(void **state)
 {
@@ -174,6 +176,52 @@ static void acknowledged_writes_are_there_and_refused_ones_are_not(void **state)
     assert_true(n_stored >= n_ok && n_stored <= n_ok + n_unknown);
 }
 
+/* Several answers are under way at once, each in a batch of its own. */
+static void expect_own_answers(struct harness *h)
+{
+    enum { N = 4 };
+    struct db_arg args[N][3];
+    struct db_call what[N];
+    struct call calls[N];
+    char names[N][2];
+
+    for (int i = 0; i < N; i++) {
+        names[i][0] = (char)('a' + i);
+        names[i][1] = '\0';
+        for (int k = 0; k < 3; k++)
+            args[i][k] = db_text(str_from(names[i]));
+        what[i] = (struct db_call){.sql = SQL_BYTES_BACK, .args = args[i], .n_args = 3};
+        call_start(&calls[i], &what[i], 1);
+        uv_run(&h->loop.uv, UV_RUN_NOWAIT);
+    }
+    for (int i = 0; i < N; i++) {
+        call_await(h, &calls[i]);
+        if (!is_error(calls[i].err)) {
+            assert_int_equal(calls[i].query.result->n_rows, 1);
+            assert_true(str_eq(db_get_text(calls[i].query.result, 0, 1), str_from(names[i])));
+        }
+        call_free(&calls[i]);
+    }
+}
+
+static void nobody_gets_anothers_answer_when_memory_is_out(void **state)
+{
+    struct harness *h = need(state);
+    bool has_failed = true;
+
+    harness_attach(h);
+    for (unsigned n = 1; has_failed; n++) {
+        harness_await(h, is_ready, NULL);
+        torture_arm(TORTURE_MEMORY, n, 0);
+        expect_own_answers(h);
+        torture_disarm();
+        has_failed = torture_has_failed();
+        expect_own_answers(h);
+        n_points += has_failed;
+    }
+    assert_true(n_points > 20);
+}
+
 static void a_server_that_was_away_is_found_again_within_5_seconds(void **state)
 {
     struct harness *h = need(state);
@@ -312,6 +360,7 @@ int main(void)
         TEST(acknowledged_writes_are_there_and_refused_ones_are_not),
         TEST(a_named_plan_made_for_an_empty_table_uses_its_index),
         TEST(an_error_does_not_quote_values),
+        TEST(nobody_gets_anothers_answer_when_memory_is_out),
         TEST(reads_survive_a_killed_backend),
         TEST(statements_need_no_names),
     };
