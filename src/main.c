@@ -15,7 +15,8 @@ static int print_help(FILE *out, int exit)
 
     fprintf(out, "usage: aerie [--config FILE] [COMMAND] [OPTIONS]\n\n");
     for (size_t i = 0; i < n; i++)
-        fprintf(out, "  %-8s  %s\n", table[i].name, table[i].help);
+        if (table[i].help)
+            fprintf(out, "  %-8s  %s\n", table[i].name, table[i].help);
     fprintf(out, "\n`aerie COMMAND --help` tells a command's options. Exit: 0 done, 1 failed, 2 "
                  "wrong usage.\n");
     return exit;
@@ -23,7 +24,7 @@ static int print_help(FILE *out, int exit)
 
 static int print_command_help(const struct command *c)
 {
-    printf("usage: aerie %s\n\n%s\n", c->usage, c->help);
+    printf("usage: aerie %s\n\n%s\n", c->usage, c->help ? c->help : "run by the server itself");
     return COMMAND_OK;
 }
 

@@ -120,10 +120,10 @@ struct config_egress {
 struct config_documents {
     uint64_t per_team, chunks; /* documents a team, chunks a document */
     uint64_t chunk_chars, chunk_overlap;
-    uint64_t text_bytes;     /* of what is in a document */
-    uint64_t threads, queue; /* that read HTML and cut */
-    struct str pdftotext;    /* the program */
-    uint64_t pdf_processes, pdf_seconds, pdf_memory_bytes;
+    uint64_t text_bytes;                                            /* of what is in a document */
+    uint64_t threads, queue;                                        /* that cut */
+    struct str pdftotext;                                           /* the program */
+    uint64_t reader_processes, reader_seconds, reader_memory_bytes; /* of PDFs and HTML */
     uint64_t search_seconds;
     struct str pgvector; /* auto | off */
 };

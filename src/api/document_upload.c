@@ -165,22 +165,26 @@ static void take_same(struct flow *f)
 
 /* ---- reading and storing ---- */
 
-static void read_pdf(struct flow *f)
+static bool needs_reader(const struct document_upload *s)
+{
+    return s->kind == DOCUMENT_IS_PDF || s->kind == DOCUMENT_IS_HTML;
+}
+
+static void read_file(struct flow *f)
 {
     struct document_upload *s = request_of(f)->state;
 
-    if (s->is_new && s->kind == DOCUMENT_IS_PDF)
-        document_pdf_start(&s->pdf, f, s->data);
+    if (s->is_new && needs_reader(s))
+        document_reader_start(&s->reader, f, s->data, s->kind);
 }
 
 static void read_text(struct flow *f)
 {
     struct document_upload *s = request_of(f)->state;
 
-    if (s->is_new && s->kind == DOCUMENT_IS_PDF)
-        document_read_start(&s->read, f, buf_str(&s->pdf.text), DOCUMENT_IS_TEXT);
-    else if (s->is_new)
-        document_read_start(&s->read, f, s->data, s->kind);
+    if (s->is_new)
+        document_read_start(&s->read, f,
+                            needs_reader(s) ? document_reader_text(&s->reader) : s->data);
 }
 
 static bool is_line(struct str s)
@@ -191,7 +195,7 @@ static bool is_line(struct str s)
 /* The sender's, the page's own, the file's name. */
 static struct str choose_title(const struct document_upload *s)
 {
-    struct str page = str_trim(buf_str(&s->read.title));
+    struct str page = str_trim(document_reader_title(&s->reader));
 
     if (s->title.text.len > 0)
         return s->title.text;
@@ -235,7 +239,7 @@ static void check_stored(struct flow *f)
 {
     struct document_upload *s = request_of(f)->state;
 
-    document_pdf_deinit(&s->pdf);
+    document_reader_deinit(&s->reader);
     document_read_deinit(&s->read);
     if (!s->is_new)
         return;
@@ -285,7 +289,7 @@ static void release(struct flow *f)
     struct document_upload *s = request_of(f)->state;
 
     arena_free(&s->embed.page);
-    document_pdf_deinit(&s->pdf);
+    document_reader_deinit(&s->reader);
     document_read_deinit(&s->read);
 }
 
@@ -294,7 +298,7 @@ const struct step document_upload_steps[] = {
     STEP(read_upload),         /* 400, 413, 415, 422 */
     STEP(find_same),
     STEP(take_same),
-    STEP(read_pdf),     /* 413, 422, 503 */
+    STEP(read_file),    /* 413, 422, 503 */
     STEP(read_text),    /* 413, 422, 503 */
     STEP(store),        /* the document and its chunks in one transaction */
     STEP(check_stored), /* 409 */

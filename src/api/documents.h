@@ -31,7 +31,7 @@ struct document_upload {
     struct str data, declared_type, file_name, hash;
     enum document_kind kind;
     struct id id;
-    struct document_pdf pdf;
+    struct document_reader reader;
     struct document_read read;
     struct db_query find, store;
     const struct db_result *row; /* of the document */

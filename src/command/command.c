@@ -14,6 +14,7 @@ static const struct command table[] = {
     {"migrate", "migrate up | down | status [--json]", "bring the schema up to date, or back",
      NEEDS_SECRET, command_migrate},
     {"openapi", "openapi", "print openapi.json", NEEDS_CONFIG, command_openapi},
+    {"read-html", "read-html <PAGE", NULL, NEEDS_NOTHING, command_read_html},
     {"seed", "seed", "make a team for demonstrations, with users, agents and chats", NEEDS_SECRET,
      command_seed},
     {"serve", "serve", "run the server (what happens without a command)", NEEDS_SECRET,

@@ -17,7 +17,8 @@ enum command_needs {
 };
 
 struct command {
-    const char *name, *usage, *help;
+    const char *name, *usage;
+    const char *help; /* NULL: not for people */
     enum command_needs needs;
     /* argv[0] is the command's name. */
     int (*run)(int argc, char **argv);
@@ -30,6 +31,7 @@ int command_init(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_migrate(int argc, char **argv);
 int command_openapi(int argc, char **argv);
+int command_read_html(int argc, char **argv);
 int command_seed(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_team(int argc, char **argv);

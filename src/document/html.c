@@ -1,5 +1,5 @@
 /* HTML by libxml2's SAX interface: no tree is built, so memory stays with the text. */
-#include "html.h"
+#include "document/html.h"
 
 #include <libxml/HTMLparser.h>
 #include <libxml/parserInternals.h>

@@ -1,6 +1,6 @@
 /* HTML without what costs and is not read. libxml2 compares each attribute of a tag with all before
  * it: one tag of 2 MB would keep a thread for minutes. */
-#include "html.h"
+#include "document/html.h"
 
 #include <string.h>
 

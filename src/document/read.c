@@ -1,35 +1,20 @@
-/* HTML and text to chunks, on threads: each document is a job with memory of its own. */
+/* Text to chunks, on threads: each document is a job with memory of its own. */
 #include "document/read.h"
 
 #include "base/id.h"
 #include "base/json.h"
 #include "config/config.h"
-#include "html.h"
 #include "pgvector.h"
 #include "text.h"
 
-#include <libxml/parser.h>
-
-#define BUSY_SECONDS    2
-#define MAX_TITLE_BYTES 2000
-#define TOO_LONG        "The text of this document is longer than this server takes"
-#define NO_TEXT         "There is no text in this document"
+#define BUSY_SECONDS 2
+#define TOO_LONG     "The text of this document is longer than this server takes"
+#define NO_TEXT      "There is no text in this document"
 
 /* Set once, before the loops run. */
 static struct workers *workers;
 
 /* ---- on a thread ---- */
-
-static struct error plain_text(struct document_read *r, struct buf *out)
-{
-    struct buf text = {.max_bytes = out->max_bytes};
-    struct error err = html_to_text(r->data, &text, &r->title);
-
-    if (!is_error(err))
-        text_normalise(buf_str(&text), out);
-    buf_deinit(&text);
-    return err;
-}
 
 static struct error cut(struct document_read *r, struct str text)
 {
@@ -62,11 +47,8 @@ static void run_job(struct work *w)
     struct document_read *r = container_of(w, struct document_read, work);
     struct buf text = {.max_bytes = config()->documents.text_bytes};
 
-    if (r->kind == DOCUMENT_IS_HTML)
-        r->err = plain_text(r, &text);
-    else
-        text_normalise(r->data, &text);
-    if (!is_error(r->err) && text.failed)
+    text_normalise(r->data, &text);
+    if (text.failed)
         r->err = text.is_short_of_memory ? ERROR(ERR_NO_MEMORY, 0, NULL)
                                          : ERROR(ERR_TOO_LARGE, 0, TOO_LONG);
     if (!is_error(r->err))
@@ -92,12 +74,9 @@ static void cancel_job(struct op *op)
         op_end(op, ERROR(ERR_CANCELED, 0, NULL));
 }
 
-void document_read_start(struct document_read *r, struct flow *f, struct str data,
-                         enum document_kind kind)
+void document_read_start(struct document_read *r, struct flow *f, struct str data)
 {
     r->data = data;
-    r->kind = kind;
-    buf_init(&r->title, MAX_TITLE_BYTES);
     op_begin(&r->op, f, cancel_job);
     if (!workers_submit(workers, &r->work, run_job, on_job_done))
         op_end(&r->op, ERROR(ERR_BUSY, BUSY_SECONDS, "Too many documents at once, try again soon"));
@@ -105,7 +84,6 @@ void document_read_start(struct document_read *r, struct flow *f, struct str dat
 
 void document_read_deinit(struct document_read *r)
 {
-    buf_deinit(&r->title);
     buf_deinit(&r->chunks);
 }
 
@@ -118,7 +96,6 @@ struct error document_open(struct db *db)
 
     if (is_error(err))
         return err;
-    xmlInitParser();
     workers = workers_new("documents", WORK_COMPUTES, (unsigned)c->threads, c->queue);
     return workers ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, "no threads for documents");
 }
@@ -128,5 +105,4 @@ void document_close(void)
     if (workers)
         workers_free(workers);
     workers = NULL;
-    xmlCleanupParser();
 }

@@ -1,7 +1,7 @@
 // A team's knowledge: what is taken, how it is cut, embedded and found, and that no other team finds it.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -173,9 +173,9 @@ test('a_pdf_that_swells_hangs_or_cannot_be_read_harms_nobody', async () => {
   writeFileSync(endless, '#!/bin/sh\nexec yes endless\n');
   chmodSync(endless, 0o755);
   const cases = [
-    [422, { DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
-    [422, { DOCUMENTS__PDFTOTEXT: hanging, DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
-    [422, { DOCUMENTS__PDFTOTEXT: forking, DOCUMENTS__PDF_SECONDS: '1' }, /too long/],
+    [422, { DOCUMENTS__READER_SECONDS: '1' }, /too long/],
+    [422, { DOCUMENTS__PDFTOTEXT: hanging, DOCUMENTS__READER_SECONDS: '1' }, /too long/],
+    [422, { DOCUMENTS__PDFTOTEXT: forking, DOCUMENTS__READER_SECONDS: '1' }, /too long/],
     [413, { DOCUMENTS__PDFTOTEXT: endless }, /longer than/],
     [422, { DOCUMENTS__PDFTOTEXT: crashing }, /damaged/],
     [503, { DOCUMENTS__PDFTOTEXT: '/nowhere/pdftotext' }, /install poppler-utils/],
@@ -413,18 +413,51 @@ test('the_reader_of_pdfs_is_limited_before_it_gets_the_file', async () => {
   const telling = join(makeFolder(), 'pdftotext');
   writeFileSync(telling, '#!/bin/sh\ncat >/dev/null\necho "memory $(ulimit -v) cpu $(ulimit -t) files $(ulimit -f) arguments $*"\nenv | sort | cut -d= -f1 | tr "\\n" " "\necho\nls -l /proc/self/fd\n');
   chmodSync(telling, 0o755);
-  const odd = await Aerie.start({ env: { DOCUMENTS__PDFTOTEXT: telling, DOCUMENTS__PDF_SECONDS: '7', DOCUMENTS__PDF_MEMORY_BYTES: '100000000', EMBEDDINGS__BASE_URL: provider.baseUrl, EMBEDDINGS__API_KEY: 'sk-embeddings' } });
+  const odd = await Aerie.start({ env: { DOCUMENTS__PDFTOTEXT: telling, DOCUMENTS__PDF_SECONDS: '7', DOCUMENTS__READER_MEMORY_BYTES: '150000000', EMBEDDINGS__BASE_URL: provider.baseUrl, EMBEDDINGS__API_KEY: 'sk-embeddings' } });
   try {
     await added(odd.admin, { content: 'Other servers have been called, and libcurl has its handles.' });
     assert.equal((await upload(odd.admin, 'x.pdf', 'application/pdf', pdfOf('Hello'))).status, 201);
     const { content } = (await search(odd.admin, { query: 'memory' })).results.find((hit) => hit.content.startsWith('memory'));
     const [limits, environment, ...handles] = content.split('\n');
-    assert.equal(limits, `memory ${Math.floor(100000000 / 1024)} cpu 7 files 0 arguments -q -enc UTF-8 -nopgbrk - -`);
+    assert.equal(limits, `memory ${Math.floor(150000000 / 1024)} cpu 7 files 0 arguments -q -enc UTF-8 -nopgbrk - -`);
     assert.equal(handles.filter((line) => /socket:|pipe:|anon_inode:/.test(line)).length, 2, 'its own two pipes, and nothing of the server');
     assert.doesNotMatch(environment, /SECRET|DATABASE|EMBEDDINGS/);
   } finally {
     await odd.stop();
   }
+});
+
+/** The limits of that server's child that reads a page, which is then killed. */
+async function killReaderOf(pid) {
+  for (const until = Date.now() + 2000; Date.now() < until; await sleep(1)) {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      for (const child of readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean)) {
+        try {
+          if (!readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('read-html')) continue;
+          const limits = readFileSync(`/proc/${child}/limits`, 'utf8');
+          if (!/Max file size +0 /.test(limits)) continue;
+          process.kill(Number(child), 'SIGSEGV');
+          return limits;
+        } catch (error) {
+          assert.match(error.code, /ENOENT|ESRCH/); // it has ended
+        }
+      }
+    }
+  }
+}
+
+test('a_page_is_read_by_a_process_of_its_own_whose_end_harms_nobody', async () => {
+  const page = (i) => `<html><title>Page ${i}</title>${'<p>One line of many.'.repeat(80000)}`;
+  let limits;
+  for (let i = 0; i < 20 && !limits; i++) {
+    const refused = upload(plain.admin, 'x.html', 'text/html', page(i));
+    limits = await killReaderOf(plain.child.pid);
+    const { status, json } = await refused;
+    assert.equal(status, limits ? 422 : 413, json.detail);
+    if (limits) assert.match(json.detail, /The HTML cannot be read/);
+  }
+  assert.match(limits, /Max cpu time +20 /);
+  assert.equal((await upload(plain.admin, 'x.html', 'text/html', '<html><p>Herons wait.')).status, 201);
 });
 
 test('an_api_key_with_the_scope_may_do_the_teams_work_and_no_other_may', async () => {
