@@ -11,6 +11,9 @@ import { ChatSocket } from '../tools/socket.mjs';
 export class Refused extends Error {}
 export class Cut extends Error {}
 
+const PARAGRAPH = '<p>The bakery opens at seven and closes at noon.';
+/** Of twenty, with an empty line between them. */
+const PAGE_CHARS = 20 * (PARAGRAPH.length - '<p>'.length + 2) - 2;
 const LOST = /ECONNRESET|EPIPE|socket hang up|connection was lost|ended inside an event|the socket closed|aborted|other side closed|Parse Error/;
 
 /** The answer, when it has this status. */
@@ -66,12 +69,30 @@ export async function makeActs(aerie, upstream) {
     };
   };
 
-  /** Something made is there if it was acknowledged; made again anyhow. */
-  const making = (name, make, find) => ({
+  /** PostgreSQL's connections may be found broken by whatever is asked next, one after the other. */
+  const patiently = async (ask) => {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof Refused) || aerie.database.kind === 'sqlite' || tries === 8) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50 << tries));
+      }
+    }
+  };
+
+  /** Something made is there if it was acknowledged; made again anyhow; and goes. */
+  const making = (name, make, find, remove) => ({
     name,
     run: make,
     check: async ({ did }) => {
-      await find(did ?? (await make()));
+      const made = did ?? (await patiently(make));
+      await patiently(() => find(made));
+      if (!remove) return;
+      await patiently(async () => {
+        const answer = await remove(made);
+        if (answer.status !== 404) wanted(answer, 204);
+      });
     },
   });
 
@@ -82,7 +103,7 @@ export async function makeActs(aerie, upstream) {
     run: (turn) => ask(turn),
     check: async ({ did }, turn) => {
       const find = async () => {
-        const all = await messages(turn.at);
+        const all = await patiently(() => messages(turn.at));
         const at = all.findIndex((m) => m.role === 'user' && m.content === turn.content);
         assert.ok(all.filter((m) => m.content === turn.content).length <= 1, 'the message was stored twice');
         return { all, at, reply: all[at + 1] };
@@ -96,7 +117,7 @@ export async function makeActs(aerie, upstream) {
         let answer;
         for (let i = 0; i < 200; i++) {
           answer = await outcomeOf(() => ask(turn)).catch((error) => ({ error }));
-          if (!/409/.test(answer.error?.message ?? '')) break;
+          if (!/409/.test(answer.error?.message ?? '') && !(answer.refused && aerie.database.kind !== 'sqlite')) break;
           await new Promise((resolve) => setTimeout(resolve, 20));
         }
         if (answer.error) throw answer.error;
@@ -110,9 +131,8 @@ export async function makeActs(aerie, upstream) {
   let chat = await admin.chat(agent, { title: 'kept' });
   await admin.ask(chat, '!tokens=3');
   const inChat = async (at) => (await admin.messages(at)).map(({ role, content, status }) => ({ role, content, status }));
-  // Text: libxml2 2.9's reader of HTML does not survive a malloc() that fails.
   const upload = () => aerie.request('POST', '/api/v1/documents', {
-    token: admin.token, ...multipart('file', `${unique('d')}.txt`, 'text/plain', `The bakery ${unique('no')} opens at seven and closes at noon. `.repeat(20)),
+    token: admin.token, ...multipart('file', 'page.html', 'text/html', `<html><title>${unique('d')}</title>${PARAGRAPH.repeat(20)}<!-- ${randomUUID()} -->`),
   });
 
   return [
@@ -128,22 +148,22 @@ export async function makeActs(aerie, upstream) {
         const email = `${unique('t')}@aerie.test`;
         return wanted(await aerie.request('POST', '/api/auth/register', { json: { email, password: PASSWORD, full_name: 'T' } }), 201) && email;
       },
-      (email) => aerie.login(email)),
+      async (email) => wanted(await aerie.request('POST', '/api/auth/login', { json: { email, password: PASSWORD } }), 200)),
     making('login and refresh',
       async () => {
         const first = wanted(await aerie.request('POST', '/api/auth/login', { json: { email: aerie.adminEmail, password: PASSWORD } }), 200).json;
         return wanted(await aerie.request('POST', '/api/auth/refresh', { json: { refresh_token: first.refresh_token } }), 200).json;
       },
-      async ({ access_token: token }) => assert.equal((await aerie.request('GET', '/api/auth/me', { token })).status, 200)),
+      async ({ access_token: token }) => wanted(await aerie.request('GET', '/api/auth/me', { token }), 200)),
     making('agent', async () => wanted(await admin.post('/api/agents', { name: unique('a-'), provider: 'echo', webhook_token: 'secret' }), 201).json,
-      async ({ id }) => {
-        assert.equal((await admin.put(`/api/agents/${id}`, { name: 'renamed' })).status, 200);
-        assert.equal((await admin.delete(`/api/agents/${id}`)).status, 204);
-      }),
+      async ({ id }) => wanted(await admin.put(`/api/agents/${id}`, { name: 'renamed' }), 200),
+      ({ id }) => admin.delete(`/api/agents/${id}`)),
     making('agent key', async () => wanted(await admin.post(`/api/agents/${agent.id}/api-keys`, {}), 201).json,
-      async ({ id }) => assert.equal((await admin.delete(`/api/agents/${agent.id}/api-keys/${id}`)).status, 204)),
+      async ({ id }) => assert.ok((await get(`/api/agents/${agent.id}/api-keys`)).some((one) => one.id === id), 'an acknowledged key is not stored'),
+      ({ id }) => admin.delete(`/api/agents/${agent.id}/api-keys/${id}`)),
     making('chat', async () => wanted(await admin.post('/api/chats', { agent_id: agent.id, title: 'a chat' }), 201).json,
-      async ({ id }) => assert.equal((await admin.get(`/api/chats/${id}`)).json.title, 'a chat')),
+      async ({ id }) => assert.equal((await get(`/api/chats/${id}`)).title, 'a chat'),
+      ({ id }) => admin.delete(`/api/chats/${id}`)),
     {
       name: 'rename and delete a chat',
       fresh: () => admin.chat(agent),
@@ -152,7 +172,10 @@ export async function makeActs(aerie, upstream) {
         wanted(await admin.delete(`/api/chats/${id}`), 204);
       },
       check: async ({ did }, { id }) => {
-        const { status } = await admin.get(`/api/chats/${id}`);
+        const { status } = await patiently(async () => {
+          const answer = await admin.get(`/api/chats/${id}`);
+          return answer.status === 404 ? answer : wanted(answer, 200);
+        });
         assert.ok(status === 404 || (status === 200 && did === undefined), `the chat answers ${status}`);
       },
     },
@@ -193,11 +216,8 @@ export async function makeActs(aerie, upstream) {
       },
     },
     making('document', async () => wanted(await upload(), 201).json,
-      async ({ id }) => {
-        const found = await admin.post('/api/v1/documents/search', { query: 'bakery' });
-        assert.equal(found.status, 200, found.text);
-        assert.equal((await admin.delete(`/api/v1/documents/${id}`)).status, 204);
-      }),
+      async ({ id }) => assert.equal((await get(`/api/v1/documents/${id}`)).char_count, PAGE_CHARS, 'a document was cut'),
+      ({ id }) => admin.delete(`/api/v1/documents/${id}`)),
     {
       name: 'document search',
       prepare: async () => wanted(await upload(), 201),
@@ -205,9 +225,10 @@ export async function makeActs(aerie, upstream) {
     },
     making('provider key', async () => wanted(await admin.post('/api/team/provider-keys', { provider: 'groq', name: unique('k'), key: 'gsk_secret' }), 201).json,
       async ({ id }) => {
-        const keys = (await admin.get('/api/team/provider-keys')).json;
+        const keys = await get('/api/team/provider-keys');
         assert.ok(keys.some((one) => one.id === id), 'an acknowledged key is not stored');
-        for (const one of keys) assert.equal((await admin.delete(`/api/team/provider-keys/${one.id}`)).status, 204);
-      }),
+        for (const one of keys) if (one.id !== id) await admin.delete(`/api/team/provider-keys/${one.id}`);
+      },
+      ({ id }) => admin.delete(`/api/team/provider-keys/${id}`)),
   ];
 }

@@ -1,7 +1,7 @@
 // Every allocation, read, write and new descriptor of a running server is made to fail once. After each: the server lives; its client got
 // what it asked for, a refusal or a cut, never a false acknowledgement; the next request is served; and in the end nothing has leaked.
-// Run by `node test/tools/run.mjs --script test/fault/torture.mjs [--every N] [--seconds N] [--act TEXT] [--fault TEXT]`: each N-th point,
-// from a random one on; at most so long; only those whose names hold the text.
+// Run by `node test/tools/run.mjs --script test/fault/torture.mjs [--seconds N] [--act TEXT] [--fault TEXT]`: every point; or at most so
+// long, the same time for each act, at points taken at random; only acts and faults whose names hold the text.
 import { readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { EmbeddingProvider } from '../fake/embeddings.mjs';
@@ -10,9 +10,10 @@ import { Aerie, makeFolder } from '../tools/aerie.mjs';
 import { makeActs, outcomeOf } from './acts.mjs';
 import { Control, faults } from './control.mjs';
 
-const { values: options } = parseArgs({ options: { every: { type: 'string', default: '1' }, seconds: { type: 'string', default: '100000' }, act: { type: 'string', default: '' }, fault: { type: 'string', default: '' } } });
-const every = Number(options.every);
-const deadline = performance.now() + 1000 * Number(options.seconds);
+const { values: options } = parseArgs({ options: { seconds: { type: 'string', default: 'Infinity' }, act: { type: 'string', default: '' }, fault: { type: 'string', default: '' } } });
+
+/** Of an act, however little time there is. */
+const FEWEST = 5;
 
 const control = new Control(makeFolder());
 const upstream = await startUpstream({ keep: false });
@@ -44,7 +45,7 @@ function report(what, act, fault, n, words) {
 const isAlive = () => aerie.child.exitCode === null && aerie.child.signalCode === null;
 const descriptors = () => readdirSync(`/proc/${aerie.child.pid}/fd`).length;
 
-/** False: the act made fewer calls than that. */
+/** Nothing fails when the act makes fewer calls this time. */
 async function point(act, fault, n) {
   let outcome;
   let wrong;
@@ -61,13 +62,12 @@ async function point(act, fault, n) {
   // A connection to the database that broke at the last point may be found so only now.
   const mayBeLate = aerie.database.kind !== 'sqlite' && outcome?.refused;
   if (!hasFailed && !wrong && !mayBeLate && !('did' in outcome)) wrong = new Error(`nothing failed, but ${JSON.stringify(outcome)}`);
-  if (!hasFailed && !wrong) return false;
-  points++;
+  if (hasFailed || wrong) points++;
   if (outcome?.cut || wrong) await new Promise((resolve) => setTimeout(resolve, 20)); // time for an end to be seen
   if (!isAlive()) {
     report('crashes', act, fault, n, aerie.log.slice(-200));
     await aerie.listen();
-    return hasFailed;
+    return;
   }
   if (wrong) report('other faults', act, fault, n, wrong.message);
   else if (fault.isHarmless && !('did' in outcome)) report('other faults', act, fault, n, `harmless, but ${JSON.stringify(outcome)}`);
@@ -77,20 +77,49 @@ async function point(act, fault, n) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     report(isAlive() ? 'false acknowledgements' : 'crashes', act, fault, n, error.message);
   }
-  return hasFailed;
+}
+
+function shuffled(list) {
+  for (let i = list.length - 1; i > 0; i--) {
+    const k = Math.floor(Math.random() * (i + 1));
+    [list[i], list[k]] = [list[k], list[i]];
+  }
+  return list;
+}
+
+/** [fault, n] of every call that the act makes. Of a kind that makes many there are many: the kinds take turns. */
+async function pointsOf(act) {
+  const columns = [];
+  const counts = {};
+  for (const fault of faults.filter((one) => `${one.kind} ${one.name}`.includes(options.fault))) {
+    if (!(fault.kind in counts)) {
+      const own = await act.fresh?.();
+      control.arm(fault, 0);
+      await act.run(own).catch(() => {}); // what a broken connection left behind
+      control.disarm();
+      counts[fault.kind] = control.seen;
+      await act.check?.({}, own);
+    }
+    columns.push(shuffled(Array.from({ length: counts[fault.kind] }, (_, i) => [fault, i + 1])));
+  }
+  const all = [];
+  while (columns.some((column) => column.length > 0)) for (const column of columns) if (column.length > 0) all.push(column.pop());
+  return all;
 }
 
 try {
-  const acts = (await makeActs(aerie, upstream)).filter((act) => act.name.includes(options.act));
-  for (const act of acts) {
+  const acts = shuffled((await makeActs(aerie, upstream)).filter((act) => act.name.includes(options.act)));
+  const started = performance.now();
+  for (const [i, act] of acts.entries()) {
+    const before = [points, performance.now()];
+    const deadline = started + (1000 * Number(options.seconds) * (i + 1)) / acts.length;
     await act.prepare?.();
-    for (const fault of faults.filter((one) => `${one.kind} ${one.name}`.includes(options.fault))) {
-      const before = [points, performance.now()];
-      const step = fault.kind === 'memory' ? every : Math.ceil(every / 10);
-      let n = 1 + Math.floor(Math.random() * step);
-      while (performance.now() < deadline && (await point(act, fault, n))) n += step;
-      if (every === 1) console.log(`  ${act.name}, ${fault.kind} ${fault.name}: ${points - before[0]} points, ${(performance.now() - before[1]).toFixed(0)} ms, ${descriptors()} descriptors`);
+    const all = await pointsOf(act);
+    for (const [fault, n] of all) {
+      await point(act, fault, n);
+      if (performance.now() > deadline && points - before[0] >= FEWEST) break;
     }
+    console.log(`  ${act.name}: ${points - before[0]} of ${all.length} points, ${(performance.now() - before[1]).toFixed(0)} ms, ${descriptors()} descriptors`);
   }
   await aerie.stop().catch((error) => {
     found[/leak/i.test(error.message) ? 'leaks' : 'crashes']++;
