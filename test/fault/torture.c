@@ -26,6 +26,7 @@ static _Atomic bool is_one_threads;
 static _Thread_local bool is_that_thread;
 /* Beneath our own calls nothing is counted. */
 static _Thread_local bool is_inside;
+static unsigned n_failed;
 
 /* The next definition of the name: a sanitizer's, or the C library's. */
 #define NEXT(name)                                                                                 \
@@ -71,6 +72,7 @@ static bool fails(enum torture_kind kind, int *error)
     note_stack();
     is_inside = false;
     *error = atomic_load(&point->error);
+    n_failed++;
     atomic_store(&point->failed, 1);
     return true;
 }
@@ -119,6 +121,13 @@ __attribute__((constructor)) static void take_over(void)
         if (map != MAP_FAILED)
             point = map;
     }
+}
+
+/* Of a unit test: test/tools/units.mjs adds them up. */
+__attribute__((destructor)) static void tell(void)
+{
+    if (point == &own && n_failed > 0)
+        printf("%u calls were made to fail, one in each run\n", n_failed);
 }
 
 /* ---- memory ---- */

@@ -2,6 +2,8 @@
 // what it asked for, a refusal or a cut, never a false acknowledgement; the next request is served; and in the end nothing has leaked.
 // Run by `node test/tools/run.mjs --script test/fault/torture.mjs [--seconds N] [--act TEXT] [--fault TEXT]`: every point; or at most so
 // long, the same time for each act, at points taken at random; only acts and faults whose names hold the text.
+// Unit tests are not run so: their asserts mean an undisturbed run. Those whose scenario may fail at any call sweep it themselves, with
+// test/unit/allocs.h or torture.h; test/tools/units.mjs tells how many points they made.
 import { readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { EmbeddingProvider } from '../fake/embeddings.mjs';
