@@ -36,6 +36,7 @@ struct harness *harness_new(const char *url)
     h->config.database = (struct config_database){
         .url = str_from(h->url),
         .wait_ms = 2000,
+        .connect_ms = 3000,
         .statement_ms = 5000,
         .queue = 1000,
         .prepared_statements = true,
