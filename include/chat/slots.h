@@ -1,7 +1,5 @@
 /* Who may ask an agent now: upstream.slots calls run at once on the whole server, and who finds
- * them all taken waits in its team's queue. The teams are served in turn, one call each: deficit
- * round robin where every call costs one and every team is given one a round, so that a team with a
- * thousand waiting delays a team with one by no more than one call of each team that waits.
+ * them all taken waits. The teams are served in turn, one call each (base/fair.h).
  *
  * The slots are shared by all loops under one lock rather than dealt out to them: it is taken twice
  * a message, not per piece of text, and so no loop lets a slot lie idle while another's turns wait.
@@ -9,7 +7,7 @@
 #ifndef AERIE_CHAT_SLOTS_H
 #define AERIE_CHAT_SLOTS_H
 
-#include "base/id.h"
+#include "base/fair.h"
 #include "loop/flow.h"
 #include "loop/loop.h"
 
@@ -25,8 +23,6 @@ enum slot_phase {
     SLOT_TOLD,   /* taken out of it; the letter that says how it ended is under way */
 };
 
-struct slot_team;
-
 /* What it takes to wait for one: all-zero, and in place until the operation has ended. */
 struct slot_wait {
     struct op op;
@@ -35,8 +31,7 @@ struct slot_wait {
     struct timer deadline;
     struct mail letter;
     /* Under the lock. */
-    struct list link; /* in its team's queue */
-    struct slot_team *team;
+    struct fair_item item;
     enum slot_phase phase;
     bool is_granted;
     int retry_after_s; /* of one who had to give way */
@@ -51,7 +46,7 @@ void slots_close(void);
 
 /* From a step. Takes a slot at once, or waits for one as an operation of f, at most
  * upstream.slot_wait_seconds. ERR_RATE_LIMITED (code: the seconds after which trying again should
- * succeed): the queue is full, or the time is over. ERR_NO_MEMORY. The queue is upstream.slot_queue
+ * succeed): the queue is full, or the time is over. The queue is upstream.slot_queue
  * turns long, and upstream.slot_queue_per_team for one team; when it is full in all, the newest
  * turn of the longest queue gives way to a team that has fewer waiting. */
 void slot_take(struct slot *slot, struct slot_wait *w, struct flow *f, const struct id *team_id);

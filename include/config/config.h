@@ -50,6 +50,7 @@ struct config_database {
     uint64_t wait_ms;              /* longest wait for a place in the queue and a connection */
     uint64_t statement_ms;         /* longest run of one statement */
     uint64_t queue;                /* waiting operations a loop, past it 503 */
+    uint64_t queue_per_team;       /* of a team, before one of the database's queues; past it 429 */
     bool prepared_statements;      /* false behind a transaction pooler */
     uint64_t sqlite_readers;       /* reader threads */
     struct str sqlite_synchronous; /* FULL | NORMAL */

@@ -80,6 +80,8 @@ static const struct config_key keys[] = {
          "false behind a transaction pooler such as PgBouncer"),
     UINT("database.queue", LIVE, NULL, database.queue, "4096", 1, MANY, "operations",
          "Operations that may wait for the database on each loop; past it 503"),
+    UINT("database.queue_per_team", LIVE, NULL, database.queue_per_team, "1000", 1, MANY, "operations",
+         "Of them, a team's reads, writes or searches that wait (on SQLite of all loops); past it 429"),
     UINT("database.sqlite_readers", RESTART, NULL, database.sqlite_readers, "2", 1, 64, "threads",
          "Threads that read from SQLite, beside the one that writes"),
     TEXT("database.sqlite_synchronous", RESTART, NULL, database.sqlite_synchronous, "FULL", &format_synchronous,

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRY_AFTER_S 1
+
 /* ---- arguments ---- */
 struct db_arg db_text(struct str s)
 {
@@ -133,6 +135,18 @@ static bool has_text(const struct db_arg *arg)
            arg->type == DB_BYTES;
 }
 
+/* The first statement's that names one; the others are about the same. */
+static struct str team_of(const struct db_task *t)
+{
+    for (size_t i = 0; i < t->n_calls; i++) {
+        const struct db_task_call *call = &t->calls[i];
+
+        if (!sql_table[call->sql].no_team && call->n_args > 0 && has_text(&call->args[0]))
+            return call->args[0].text;
+    }
+    return STR_NONE;
+}
+
 /* A batch that only reads may run beside the writer. */
 static enum sql_use use_of(const struct db_call *calls, size_t n_calls)
 {
@@ -192,6 +206,7 @@ struct db_task *db_task_new(const struct db_call *calls, size_t n_calls, struct 
             text += arg->text.len + 1;
         }
     }
+    t->team = team_of(t);
     return t;
 }
 
@@ -266,7 +281,7 @@ static void on_mail(struct mail *m)
     dl->is_posted = false;
     uv_mutex_unlock(&dl->done_lock);
     while ((link = list_pop(&done)))
-        db_task_end(container_of(link, struct db_task, link));
+        db_task_end(db_task_of(link));
 }
 
 /* The first task's, and those of the same loop behind it. */
@@ -280,7 +295,7 @@ static void hand_back_to_one(struct db_task **tasks, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (!tasks[i] || tasks[i]->owner != dl)
             continue;
-        list_push(&dl->done, &tasks[i]->link);
+        list_push(&dl->done, &tasks[i]->item.link);
         tasks[i] = NULL;
     }
     if (!dl->is_posted) {
@@ -338,6 +353,18 @@ static void on_waited(struct timer *timer)
         op_end(&q->op, ERROR(ERR_BUSY, 1, "the database is too busy"));
     else
         op_end(&q->op, ERROR(ERR_DB_TIMEOUT, 0, "the database cannot be reached"));
+}
+
+bool db_task_queue(struct fair *q, struct db_task *t)
+{
+    return fair_push(q, &t->item, t->team, config()->database.queue_per_team);
+}
+
+void db_task_refuse(struct db_task *t)
+{
+    t->error = ERROR(ERR_RATE_LIMITED, RETRY_AFTER_S,
+                     "Too many requests of this team wait for the database; wait a moment");
+    db_task_end(t);
 }
 
 void db_task_wait(struct db_task *t)

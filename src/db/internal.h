@@ -3,6 +3,7 @@
 #ifndef AERIE_DB_INTERNAL_H
 #define AERIE_DB_INTERNAL_H
 
+#include "base/fair.h"
 #include "base/metrics.h"
 #include "db/db.h"
 
@@ -25,7 +26,8 @@ enum db_task_state {
 /* Made on its loop, and freed there by db_task_end(). Between hand-over and hand-back a driver's
  * thread may hold it: then the loop touches nothing but state and is_unwanted. */
 struct db_task {
-    struct list link; /* the driver's queues */
+    struct fair_item item; /* the driver's queues; its link those without turns */
+    struct str team;       /* whose it is, in its arguments; ptr NULL: nobody's */
     struct db_loop *owner;
     struct db_query *query; /* NULL once nobody waits for the result */
     struct arena *arena;
@@ -42,6 +44,10 @@ struct db_task {
     struct db_task_call calls[];
 };
 
+static inline struct db_task *db_task_of(struct list *link)
+{
+    return container_of(link, struct db_task, item.link);
+}
 /* NULL and *why: no memory, or an argument that no database takes. owner and q may be NULL
  * (db_run). */
 struct db_task *db_task_new(const struct db_call *calls, size_t n_calls, struct error *why);
@@ -51,6 +57,10 @@ struct db_driver;
 void db_task_forget_outcome(struct db_task *t, const struct db_driver *driver);
 /* Loop's thread. Gives rows or t->error to who waits, and frees t. */
 void db_task_end(struct db_task *t);
+/* Puts t behind what its team has waiting in q. False: that is database.queue_per_team already. */
+bool db_task_queue(struct fair *q, struct db_task *t) MUST_CHECK;
+/* Loop's thread: ends t, which found no place. */
+void db_task_refuse(struct db_task *t);
 /* Loop's thread: t is in a queue, and fails unless the driver takes it within database.wait_ms. */
 void db_task_wait(struct db_task *t);
 /* Sets t->error with words of its own. */

@@ -157,9 +157,16 @@ static struct error pg_open(struct db *db, struct str url)
 static struct error pg_attach(struct db_loop *dl)
 {
     struct pg_loop *pl = calloc(1, sizeof(*pl));
+    bool ok = pl != NULL;
 
-    if (!pl)
+    for (size_t i = 0; i < 3 && ok; i++)
+        ok = fair_init(&pl->conns[i].waiting);
+    if (!ok) {
+        for (size_t i = 0; i < 3 && pl; i++)
+            fair_deinit(&pl->conns[i].waiting);
+        free(pl);
         return ERROR(ERR_NO_MEMORY, 0, NULL);
+    }
     pl->dl = dl;
     pl->pg = dl->db->state;
     dl->state = pl;
@@ -212,9 +219,11 @@ static void pg_submit(struct db_task *t)
 
 static bool pg_take_back(struct db_task *t)
 {
+    struct pg_loop *pl = t->owner->state;
+
     if (atomic_load(&t->state) != TASK_WAITING)
         return false;
-    list_remove(&t->link);
+    fair_remove(&pl->conns[t->use].waiting, &t->item);
     db_task_end(t);
     return true;
 }

@@ -41,8 +41,7 @@ struct pg {
     PGconn *blocking;    /* db_run() and migrations */
 };
 
-#define PG_BATCH_TASKS 64 /* operations under one Sync */
-#define PG_BATCHES     8  /* Syncs a reading connection may have outstanding */
+#define PG_BATCHES 8 /* Syncs that a connection may have outstanding */
 struct pg_batch {
     struct list tasks;
     size_t n_tasks;
@@ -75,7 +74,7 @@ struct pg_conn {
     bool is_setting;     /* the answer to the settings comes next, before those */
     size_t prepare_next; /* whose answer comes next, while PG_PREPARING */
 
-    struct list waiting;                 /* not sent; may be taken back */
+    struct fair waiting;                 /* not sent; may be taken back */
     struct list alone;                   /* sent once in a batch that failed: again, one by one */
     struct pg_batch batches[PG_BATCHES]; /* sent, oldest first */
     size_t first_batch, n_batches;

@@ -65,6 +65,8 @@ void pg_loop_leave(struct pg_loop *pl)
     if (!pl->is_leaving || pl->n_polls > 0)
         return;
     dl->state = NULL;
+    for (size_t i = 0; i < 3; i++)
+        fair_deinit(&pl->conns[i].waiting);
     free(pl);
     db_loop_closed(dl);
 }
@@ -274,7 +276,6 @@ void pg_conn_start(struct pg_conn *c, struct pg_loop *owner, enum sql_use use)
 {
     c->owner = owner;
     c->use = use;
-    list_init(&c->waiting);
     list_init(&c->alone);
     connect_start(c);
 }

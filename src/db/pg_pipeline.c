@@ -19,11 +19,6 @@ static struct pg_batch *oldest(struct pg_conn *c)
     return &c->batches[c->first_batch];
 }
 
-static struct db_task *task_at(const struct list *link)
-{
-    return container_of(link, struct db_task, link);
-}
-
 /* ---- naming the statements ---- */
 static size_t next_to_prepare(const struct pg_conn *c, size_t from)
 {
@@ -121,7 +116,7 @@ static bool send_task(struct pg_conn *c, struct pg_batch *b, struct db_task *t)
 {
     atomic_store(&t->state, TASK_TAKEN);
     timer_stop(&t->timer);
-    list_push(&b->tasks, &t->link);
+    list_push(&b->tasks, &t->item.link);
     b->n_tasks++;
     for (size_t i = 0; i < t->n_calls; i++) {
         if (!send_call(c, &t->calls[i]))
@@ -143,7 +138,7 @@ static void await_answer(struct pg_conn *c)
         timer_stop(&c->timer);
 }
 
-static bool send_batch(struct pg_conn *c)
+static bool send_batch(struct pg_conn *c, size_t n)
 {
     struct pg_batch *b = &c->batches[(c->first_batch + c->n_batches) % PG_BATCHES];
     bool ok = true;
@@ -151,12 +146,12 @@ static bool send_batch(struct pg_conn *c)
     *b = (struct pg_batch){0};
     list_init(&b->tasks);
     if (!list_is_empty(&c->alone)) {
-        ok = send_task(c, b, task_at(list_pop(&c->alone)));
+        ok = send_task(c, b, db_task_of(list_pop(&c->alone)));
     } else {
-        struct list *link;
+        struct fair_item *item;
 
-        while (ok && b->n_tasks < PG_BATCH_TASKS && (link = list_pop(&c->waiting)))
-            ok = send_task(c, b, task_at(link));
+        while (ok && b->n_tasks < n && (item = fair_pop(&c->waiting)))
+            ok = send_task(c, b, container_of(item, struct db_task, item));
     }
     if (c->n_batches++ == 0) {
         c->at_task = b->tasks.next;
@@ -167,15 +162,31 @@ static bool send_batch(struct pg_conn *c)
     return ok && PQpipelineSync(c->pg) == 1;
 }
 
+/* How many operations may be sent in one more batch. What was sent is answered in that order,
+ * whoever comes meanwhile: so it is no more than keeps the server busy. Writes of a batch share a
+ * commit. */
+static size_t may_send(const struct pg_conn *c)
+{
+    static const struct {
+        size_t batch, in_flight;
+    } most[] = {[SQL_READ] = {8, 16}, [SQL_WRITE] = {64, 1}, [SQL_SLOW] = {1, 2}};
+    size_t n_in_flight = 0;
+
+    for (size_t i = 0; i < c->n_batches; i++)
+        n_in_flight += c->batches[(c->first_batch + i) % PG_BATCHES].n_tasks;
+    return n_in_flight < most[c->use].in_flight && c->n_batches < PG_BATCHES ? most[c->use].batch
+                                                                             : 0;
+}
+
 void pg_pipeline_send(struct pg_conn *c)
 {
-    const size_t max = is_writing(c) ? 1 : PG_BATCHES;
     bool has_sent = false;
+    size_t n;
 
-    while (c->state == PG_READY && c->n_batches < max &&
-           !(list_is_empty(&c->alone) && list_is_empty(&c->waiting))) {
+    while (c->state == PG_READY && (n = may_send(c)) > 0 &&
+           (!list_is_empty(&c->alone) || c->waiting.n_waiting > 0)) {
         has_sent = true;
-        if (!send_batch(c)) {
+        if (!send_batch(c, n)) {
             pg_conn_lost(c, PG_LOST_CONNECTION);
             return;
         }
@@ -191,8 +202,10 @@ static void on_flush(struct flush *flush)
 
 void pg_pipeline_submit(struct pg_conn *c, struct db_task *t)
 {
-    list_push(&c->waiting, &t->link);
-    loop_mark_dirty(&c->flush, on_flush);
+    if (db_task_queue(&c->waiting, t))
+        loop_mark_dirty(&c->flush, on_flush);
+    else
+        db_task_refuse(t);
 }
 
 /* ---- receiving ---- */
@@ -233,7 +246,7 @@ static bool is_in_step(struct pg_conn *c, const PGresult *res)
 static void take_result(struct pg_conn *c, PGresult *res)
 {
     struct pg_batch *b = oldest(c);
-    struct db_task *t = c->at_task == &b->tasks ? NULL : task_at(c->at_task);
+    struct db_task *t = c->at_task == &b->tasks ? NULL : db_task_of(c->at_task);
 
     c->has_result = true;
     switch (PQresultStatus(res)) {
@@ -251,7 +264,7 @@ static void take_result(struct pg_conn *c, PGresult *res)
             pg_task_fail(t, res);
         else
             for (struct list *it = b->tasks.next; it != &b->tasks; it = it->next)
-                pg_task_fail(task_at(it), res);
+                pg_task_fail(db_task_of(it), res);
         break;
     }
     PQclear(res);
@@ -264,7 +277,7 @@ static void next_call(struct pg_conn *c)
     c->has_result = false;
     if (c->at_task == &oldest(c)->tasks)
         return;
-    t = task_at(c->at_task);
+    t = db_task_of(c->at_task);
     if (++c->at_call == t->n_calls) {
         c->at_task = c->at_task->next;
         c->at_call = 0;
@@ -299,7 +312,7 @@ static void end_batch(struct pg_conn *c)
 
     list_init(&ended);
     while ((link = list_pop(&b->tasks))) {
-        struct db_task *t = task_at(link);
+        struct db_task *t = db_task_of(link);
 
         /* A failed batch of writes is undone, all of it; of reads, those before the culprit have
          * their rows. */
@@ -318,7 +331,7 @@ static void end_batch(struct pg_conn *c)
     c->has_result = false;
     loop_mark_dirty(&c->flush, on_flush);
     while ((link = list_pop(&ended)))
-        db_task_end(task_at(link));
+        db_task_end(db_task_of(link));
 }
 
 void pg_pipeline_receive(struct pg_conn *c)
@@ -387,10 +400,10 @@ static void settle_task(struct pg_conn *c, struct db_task *t, bool was_running, 
         t->error = ERROR(ERR_DB, 0, "connection lost");
     } else if (t->query) {
         t->n_tries++;
-        list_push(again, &t->link);
+        list_push(again, &t->item.link);
         return;
     }
-    list_push(ended, &t->link);
+    list_push(ended, &t->item.link);
 }
 
 void pg_pipeline_settle(struct pg_conn *c, enum pg_lost why)
@@ -404,17 +417,20 @@ void pg_pipeline_settle(struct pg_conn *c, enum pg_lost why)
         struct list *head = &oldest(c)->tasks;
 
         while ((link = list_pop(head)))
-            settle_task(c, task_at(link), was_running(c, link, n), why, &ended, &again);
+            settle_task(c, db_task_of(link), was_running(c, link, n), why, &ended, &again);
         c->first_batch = (c->first_batch + 1) % PG_BATCHES;
     }
     c->at_task = NULL;
     /* Those that a failed batch rolled back were not in flight. */
     while ((link = list_pop(&c->alone)))
-        list_push(task_at(link)->query ? &again : &ended, link);
-    for (struct list *it = again.next; it != &again; it = it->next)
-        db_task_wait(task_at(it));
-    list_splice(&again, &c->waiting);
-    list_splice(&c->waiting, &again);
+        list_push(db_task_of(link)->query ? &again : &ended, link);
+    while (!list_is_empty(&again)) { /* the last one first, as each goes before its team's others */
+        struct db_task *t = db_task_of(again.prev);
+
+        list_remove(&t->item.link);
+        db_task_wait(t);
+        fair_push_front(&c->waiting, &t->item, t->team);
+    }
     while ((link = list_pop(&ended)))
-        db_task_end(task_at(link));
+        db_task_end(db_task_of(link));
 }

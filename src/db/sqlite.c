@@ -14,8 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Operations that a reader runs on one snapshot: the last one's answer is the first one's. */
+/* Operations that a reader runs on one snapshot: as many as should take so long, for the last one's
+ * answer is the first one's, and who comes meanwhile waits for them. */
 #define READS_MAX 8
+#define READS_US  1000
+/* Of the mean of what an operation took, the last one's share is one in so many. */
+#define MEAN_WEIGHT 8
 
 struct reader {
     uv_thread_t thread;
@@ -103,22 +107,32 @@ static void run_reads(struct sqlite_conn *c, struct db_task *t)
     c->deadline_ms = 0;
 }
 
+static size_t reads_at_once(uint64_t mean_us)
+{
+    const size_t n = READS_US / (mean_us + 1);
+
+    return n < 1 ? 1 : n < READS_MAX ? n : READS_MAX;
+}
+
 /* What is taken together sees one snapshot, which costs a look at the WAL and the pages that were
  * cached before it. It is newer than anything that its operations could have been told of. */
 static void reader_main(void *state)
 {
     struct reader *r = state;
     struct db_task *tasks[READS_MAX];
+    uint64_t mean_us = 0;
     bool is_stopping = false;
 
     while (!is_stopping) {
-        const size_t n = sqlite_lane_take(r->lane, tasks, READS_MAX, sqlite_conn_calm_ms(&r->conn),
-                                          &is_stopping);
+        const size_t n = sqlite_lane_take(r->lane, tasks, reads_at_once(mean_us),
+                                          sqlite_conn_calm_ms(&r->conn), &is_stopping);
+        const uint64_t begun_us = clock_mono_us();
 
         for (size_t i = 0; i < n; i++)
             run_reads(&r->conn, tasks[i]);
         if (!sqlite3_get_autocommit(r->conn.db))
             sqlite_conn_do(&r->conn, SQLITE_DO_ROLLBACK);
+        mean_us = (mean_us * (MEAN_WEIGHT - n) + (clock_mono_us() - begun_us)) / MEAN_WEIGHT;
         db_task_hand_back(tasks, n);
         sqlite_conn_calm(&r->conn, n);
     }
@@ -181,6 +195,7 @@ static struct error sqlite_open(struct db *db, struct str path)
 {
     struct sqlite *s = calloc(1, sizeof(*s));
     struct error err = NO_ERROR;
+    bool has_lanes;
 
     /* Nobody asks how much memory SQLite uses, and counting takes a lock in each of its mallocs. */
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
@@ -192,11 +207,11 @@ static struct error sqlite_open(struct db *db, struct str path)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     db->state = s;
     s->lock_fd = -1;
-    sqlite_lane_init(&s->reads, config()->database.sqlite_readers);
-    sqlite_lane_init(&s->slow, 1);
-    sqlite_lane_init(&s->writer.lane, 1);
+    has_lanes = sqlite_lane_init(&s->reads, config()->database.sqlite_readers);
+    has_lanes = sqlite_lane_init(&s->slow, 1) && has_lanes;
+    has_lanes = sqlite_lane_init(&s->writer.lane, 1) && has_lanes;
     s->path = strndup(path.ptr, path.len);
-    if (!s->path)
+    if (!s->path || !has_lanes)
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!is_error(err))
         err = make_directory(s->path);
@@ -224,10 +239,14 @@ struct sqlite_loop {
 static void on_flush(struct flush *flush)
 {
     struct sqlite_loop *sl = container_of(flush, struct sqlite_loop, flush);
+    struct list refused, *link;
 
-    sqlite_lane_push(&sl->sqlite->writer.lane, &sl->writes);
-    sqlite_lane_push(&sl->sqlite->reads, &sl->reads);
-    sqlite_lane_push(&sl->sqlite->slow, &sl->slow);
+    list_init(&refused);
+    sqlite_lane_push(&sl->sqlite->writer.lane, &sl->writes, &refused);
+    sqlite_lane_push(&sl->sqlite->reads, &sl->reads, &refused);
+    sqlite_lane_push(&sl->sqlite->slow, &sl->slow, &refused);
+    while ((link = list_pop(&refused))) /* the last one may take sl with it */
+        db_task_refuse(db_task_of(link));
 }
 
 static struct error sqlite_attach(struct db_loop *dl)
@@ -266,13 +285,13 @@ static void sqlite_submit(struct db_task *t)
 
     switch (t->use) {
     case SQL_READ:
-        list_push(&sl->reads, &t->link);
+        list_push(&sl->reads, &t->item.link);
         break;
     case SQL_SLOW:
-        list_push(&sl->slow, &t->link);
+        list_push(&sl->slow, &t->item.link);
         break;
     case SQL_WRITE:
-        list_push(&sl->writes, &t->link);
+        list_push(&sl->writes, &t->item.link);
         break;
     }
     loop_mark_dirty(&sl->flush, on_flush);

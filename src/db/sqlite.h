@@ -58,13 +58,15 @@ struct sqlite_rows {
 struct sqlite_lane {
     uv_mutex_t lock;
     uv_cond_t cond;
-    struct list queue; /* tasks */
-    size_t n_queued, n_threads;
+    struct fair queue; /* of tasks */
+    size_t n_threads;
     bool is_stopping;
 };
-void sqlite_lane_init(struct sqlite_lane *lane, size_t n_threads);
+/* False: no memory; to be deinited even so. */
+bool sqlite_lane_init(struct sqlite_lane *lane, size_t n_threads);
 void sqlite_lane_deinit(struct sqlite_lane *lane);
-void sqlite_lane_push(struct sqlite_lane *lane, struct list *tasks); /* leaves tasks empty */
+/* Leaves tasks empty; those whose team has too many waiting are in refused then. */
+void sqlite_lane_push(struct sqlite_lane *lane, struct list *tasks, struct list *refused);
 /* Ends the waiting of all threads, now and later. */
 void sqlite_lane_stop(struct sqlite_lane *lane);
 /* Takes a thread's share of what waits, up to max tasks, all marked as taken; waits for the first.

@@ -1,33 +1,36 @@
 /* The queue between loops and the threads that run SQLite. */
 #include "db/sqlite.h"
 
-void sqlite_lane_init(struct sqlite_lane *lane, size_t n_threads)
+bool sqlite_lane_init(struct sqlite_lane *lane, size_t n_threads)
 {
     uv_mutex_init(&lane->lock);
     uv_cond_init(&lane->cond);
-    list_init(&lane->queue);
-    lane->n_queued = 0;
     lane->n_threads = n_threads;
     lane->is_stopping = false;
+    return fair_init(&lane->queue);
 }
 
 void sqlite_lane_deinit(struct sqlite_lane *lane)
 {
+    fair_deinit(&lane->queue);
     uv_cond_destroy(&lane->cond);
     uv_mutex_destroy(&lane->lock);
 }
 
-void sqlite_lane_push(struct sqlite_lane *lane, struct list *tasks)
+void sqlite_lane_push(struct sqlite_lane *lane, struct list *tasks, struct list *refused)
 {
+    struct list *link;
     size_t n = 0;
 
-    for (struct list *it = tasks->next; it != tasks; it = it->next)
-        n++;
-    if (n == 0)
+    if (list_is_empty(tasks))
         return;
     uv_mutex_lock(&lane->lock);
-    list_splice(&lane->queue, tasks);
-    lane->n_queued += n;
+    while ((link = list_pop(tasks))) {
+        if (db_task_queue(&lane->queue, db_task_of(link)))
+            n++;
+        else
+            list_push(refused, link);
+    }
     uv_mutex_unlock(&lane->lock);
     /* Not sooner: a thread that wakes must not find the lock taken, and sleep again. */
     if (n == 1)
@@ -55,6 +58,20 @@ static bool claim(struct db_task *t)
     return false;
 }
 
+/* Under the lock. NULL: nothing waits. */
+static struct db_task *next(struct sqlite_lane *lane)
+{
+    struct fair_item *item;
+
+    while ((item = fair_pop(&lane->queue))) {
+        struct db_task *t = container_of(item, struct db_task, item);
+
+        if (claim(t))
+            return t;
+    }
+    return NULL;
+}
+
 size_t sqlite_lane_take(struct sqlite_lane *lane, struct db_task **tasks, size_t max,
                         uint64_t idle_ms, bool *is_stopping)
 {
@@ -63,26 +80,19 @@ size_t sqlite_lane_take(struct sqlite_lane *lane, struct db_task **tasks, size_t
 
     uv_mutex_lock(&lane->lock);
     while (n == 0) {
-        struct list *link;
-
-        while (list_is_empty(&lane->queue) && !lane->is_stopping && !is_idle) {
+        while (lane->queue.n_waiting == 0 && !lane->is_stopping && !is_idle) {
             if (idle_ms == 0)
                 uv_cond_wait(&lane->cond, &lane->lock);
             else
                 is_idle = uv_cond_timedwait(&lane->cond, &lane->lock, idle_ms * 1000000) != 0;
         }
-        if (list_is_empty(&lane->queue))
+        if (lane->queue.n_waiting == 0)
             break;
-        share = (lane->n_queued + lane->n_threads - 1) / lane->n_threads;
+        share = (lane->queue.n_waiting + lane->n_threads - 1) / lane->n_threads;
         if (share > max)
             share = max;
-        while (n < share && (link = list_pop(&lane->queue))) {
-            struct db_task *t = container_of(link, struct db_task, link);
-
-            lane->n_queued--;
-            if (claim(t))
-                tasks[n++] = t;
-        }
+        while (n < share && (tasks[n] = next(lane)))
+            n++;
     }
     *is_stopping = lane->is_stopping && n == 0;
     uv_mutex_unlock(&lane->lock);

@@ -71,7 +71,7 @@ static void run_each_alone(struct sqlite_conn *c, struct db_task **tasks, size_t
         run_alone(c, tasks[i]);
 }
 
-/* In the order in which they came: those before one that fails, it alone, those behind it. */
+/* In the order in which they were taken: those before one that fails, it alone, those behind it. */
 static void run_batch(struct sqlite_conn *c, struct db_task **tasks, size_t n)
 {
     while (n > 1) {

@@ -310,6 +310,65 @@ static void a_full_queue_answers_busy_at_once(struct harness *h)
     }
 }
 
+#define LOUD  db_uuid(STR("aaaaaaaa-0000-4000-8000-000000000000"))
+#define QUIET db_uuid(STR("bbbbbbbb-0000-4000-8000-000000000000"))
+
+/* One team asks 200 times in one turn of the loop, then another once: the how-manieth is it to be
+ * answered? */
+static unsigned place_behind_a_flood(struct harness *h, const struct db_call *loud,
+                                     const struct db_call *quiet)
+{
+    enum { N = 200 };
+    static struct call calls[N + 1];
+    unsigned first = UINT_MAX, place;
+
+    for (int i = 0; i < N; i++)
+        call_start(&calls[i], loud, 1);
+    call_start(&calls[N], quiet, 1);
+    for (int i = 0; i <= N; i++) {
+        call_await(h, &calls[i]);
+        assert_int_equal(calls[i].err.status, OK);
+        if (calls[i].order < first)
+            first = calls[i].order;
+    }
+    place = calls[N].order - first;
+    for (int i = 0; i <= N; i++)
+        call_free(&calls[i]);
+    return place;
+}
+
+/* In the first batches, whatever else is in them. */
+static void a_team_does_not_wait_behind_anothers_flood(struct harness *h)
+{
+    const struct db_call loud[] = {CALL(TEAM_READ, LOUD)}, quiet[] = {CALL(TEAM_READ, QUIET)},
+                         loud_slow[] = {CALL(TEAM_SLOW, LOUD)},
+                         quiet_slow[] = {CALL(TEAM_SLOW, QUIET)},
+                         loud_write[] = {CALL(TEAM_WRITE, LOUD)},
+                         quiet_write[] = {CALL(TEAM_WRITE, QUIET)};
+
+    assert_in_range(place_behind_a_flood(h, loud, quiet), 0, 16);
+    assert_in_range(place_behind_a_flood(h, loud_slow, quiet_slow), 0, 8);
+    assert_in_range(place_behind_a_flood(h, loud_write, quiet_write), 0, 64);
+}
+
+static void a_team_that_asks_too_much_is_refused_alone(struct harness *h)
+{
+    const struct db_call loud[] = {CALL(TEAM_WRITE, LOUD)}, quiet[] = {CALL(TEAM_WRITE, QUIET)},
+                         nobodys[] = {CALL0(THING_LIST)};
+    static struct call calls[20];
+
+    h->config.database.queue_per_team = 5;
+    for (int i = 0; i < 20; i++)
+        call_start(&calls[i], i < 10 ? loud : i < 12 ? quiet : nobodys, 1);
+    for (int i = 0; i < 20; i++) {
+        call_await(h, &calls[i]);
+        assert_int_equal(calls[i].err.status, i >= 5 && i < 10 ? ERR_RATE_LIMITED : OK);
+        if (is_error(calls[i].err))
+            assert_int_equal(calls[i].err.code, 1); /* Retry-After */
+        call_free(&calls[i]);
+    }
+}
+
 static void a_canceled_read_ends_at_once(struct harness *h)
 {
     const struct db_call what[] = {CALL0(LONG_SLOW)};
@@ -528,6 +587,8 @@ static void a_blocking_statement_tells_its_error(struct harness *h)
     X(a_statement_of_two_happens_as_a_whole_or_not_at_all)                                         \
     X(a_statement_of_two_that_fails_when_it_is_first_used_leaves_nothing)                          \
     X(a_statement_that_runs_too_long_is_ended)                                                     \
+    X(a_team_does_not_wait_behind_anothers_flood)                                                  \
+    X(a_team_that_asks_too_much_is_refused_alone)                                                  \
     X(a_write_goes_on_when_its_flow_has_failed)                                                    \
     X(a_write_is_seen_by_a_read_begun_after_its_end)                                               \
     X(an_argument_that_lacks_is_an_error)                                                          \

@@ -39,6 +39,7 @@ struct harness *harness_new(const char *url)
         .connect_ms = 3000,
         .statement_ms = 5000,
         .queue = 1000,
+        .queue_per_team = 1000,
         .prepared_statements = true,
         .sqlite_readers = 2,
         .sqlite_synchronous = STR("FULL"),

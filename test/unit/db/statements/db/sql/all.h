@@ -76,3 +76,7 @@ STATEMENT(BACKENDS_KILL, SQL_WRITE, "test",
           "SELECT 0")
 STATEMENT(ROLE_ADD, SQL_WRITE, "test", "CREATE ROLE guarded LOGIN PASSWORD 'right-one'", "SELECT 0")
 STATEMENT(ADVISORY_LOCKS, SQL_READ, "test", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", "SELECT 0")
+/* A team's. */
+STATEMENT(TEAM_READ, SQL_READ, NULL, "SELECT count(*) FROM things WHERE uid = $1", NULL)
+STATEMENT(TEAM_SLOW, SQL_SLOW, NULL, "SELECT count(*) FROM things WHERE uid = $1", NULL)
+STATEMENT(TEAM_WRITE, SQL_WRITE, NULL, "UPDATE things SET n = 1 WHERE uid = $1", NULL)
