@@ -209,6 +209,7 @@ void pg_pipeline_submit(struct pg_conn *c, struct db_task *t)
 }
 
 /* ---- receiving ---- */
+
 /* An error without a code is libpq's own: it was out of memory, or the socket broke. It may stand
  * for any answer; in the place of a Sync it would give each later answer to the one before. */
 static bool is_libpqs(const PGresult *res)
@@ -233,7 +234,7 @@ static bool is_in_step(struct pg_conn *c, const PGresult *res)
     switch (PQresultStatus(res)) {
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK:
-        return b && !is_at_end && !task_at(c->at_task)->calls[c->at_call].rows;
+        return b && !is_at_end && !db_task_of(c->at_task)->calls[c->at_call].rows;
     case PGRES_PIPELINE_SYNC:
         return is_at_end;
     case PGRES_PIPELINE_ABORTED:
