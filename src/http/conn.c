@@ -152,10 +152,11 @@ static void drop_sent(struct conn *c)
 struct buf *conn_stream_out(struct conn *c, size_t len)
 {
     struct buf *out = conn_out(c);
-    size_t most = config()->limits.output_bytes, need;
+    size_t most, need;
 
     if (!out || out->len + len <= out->cap)
         return out;
+    most = config()->limits.output_bytes;
     if (c->out_sent > 0)
         drop_sent(c);
     need = out->len + len;

@@ -329,7 +329,9 @@ size_t response_stream_room(const struct request *req)
 
 void response_note_full(struct request *req)
 {
-    if (response_stream_room(req) <= config()->limits.output_bytes / STREAM_SPARE_PART)
+    size_t most = config()->limits.output_bytes;
+
+    if (conn_out_waiting(req->conn) >= most - most / STREAM_SPARE_PART)
         req->response->was_full = true;
 }
 
