@@ -8,52 +8,58 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* One line without its end. False: there is none, or it is too long. */
-static bool read_line(char out[PASSWORD_MAX_BYTES])
-{
-    size_t len;
+#define TOO_SHORT_OR_LONG "a password has 8 to 128 characters"
 
-    if (!fgets(out, PASSWORD_MAX_BYTES, stdin))
-        return false;
-    len = strlen(out);
-    if (len > 0 && out[len - 1] == '\n')
-        out[--len] = 0;
-    else if (len == PASSWORD_MAX_BYTES - 1)
-        return false;
+/* One line without its end. */
+static struct error read_line(char out[PASSWORD_MAX_BYTES])
+{
+    size_t len = 0;
+    int c;
+
+    while ((c = getchar()) != EOF && c != '\n') {
+        if (c == 0) /* whoever reads out would take what is before it for all */
+            return ERROR(ERR_INVALID, 0, "a password has no NUL character");
+        if (len == PASSWORD_MAX_BYTES - 1)
+            return ERROR(ERR_INVALID, 0, TOO_SHORT_OR_LONG);
+        out[len++] = (char)c;
+    }
+    if (len == 0 && c == EOF)
+        return ERROR(ERR_INVALID, 0, "no password was given");
     if (len > 0 && out[len - 1] == '\r')
-        out[--len] = 0;
-    return true;
+        len--;
+    out[len] = 0;
+    return NO_ERROR;
 }
 
-static bool ask(const char *prompt, char out[PASSWORD_MAX_BYTES])
+/* Switches the echo off before it asks: the switch forgets what was typed until then. */
+static struct error ask(const char *prompt, char out[PASSWORD_MAX_BYTES])
 {
     struct termios before, silent;
-    bool ok;
+    struct error err;
 
     if (tcgetattr(STDIN_FILENO, &before) != 0)
-        return false;
+        return ERROR(ERR_INVALID, 0, "no terminal to ask: use --password-stdin or --generate");
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
-    fputs(prompt, stderr);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    ok = read_line(out);
+    fputs(prompt, stderr);
+    err = read_line(out);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     fputc('\n', stderr);
-    return ok;
+    return err;
 }
 
 static struct error ask_twice(char out[PASSWORD_MAX_BYTES])
 {
     char again[PASSWORD_MAX_BYTES];
-    bool is_same;
+    struct error err = ask("Password: ", out);
 
-    if (!isatty(STDIN_FILENO))
-        return ERROR(ERR_INVALID, 0, "no terminal to ask: use --password-stdin or --generate");
-    if (!ask("Password: ", out) || !ask("Again: ", again))
-        return ERROR(ERR_INVALID, 0, "no password was given");
-    is_same = strcmp(out, again) == 0;
+    if (!is_error(err))
+        err = ask("Again: ", again);
+    if (!is_error(err) && strcmp(out, again) != 0)
+        err = ERROR(ERR_INVALID, 0, "the two passwords differ");
     explicit_bzero(again, sizeof(again));
-    return is_same ? NO_ERROR : ERROR(ERR_INVALID, 0, "the two passwords differ");
+    return err;
 }
 
 struct error secret_input_read(enum password_source source, char out[PASSWORD_MAX_BYTES])
@@ -66,8 +72,7 @@ struct error secret_input_read(enum password_source source, char out[PASSWORD_MA
         provision_generate_password(out);
         return NO_ERROR;
     case PASSWORD_STDIN:
-        if (!read_line(out))
-            err = ERROR(ERR_INVALID, 0, "stdin holds no line with a password");
+        err = read_line(out);
         break;
     case PASSWORD_ASKED:
         err = ask_twice(out);
@@ -78,6 +83,6 @@ struct error secret_input_read(enum password_source source, char out[PASSWORD_MA
     text = str_from(out);
     if (!utf8_is_valid(text) || utf8_length(text) < PASSWORD_MIN_CHARS ||
         utf8_length(text) > PASSWORD_MAX_CHARS)
-        return ERROR(ERR_INVALID, 0, "a password has 8 to 128 characters");
+        return ERROR(ERR_INVALID, 0, TOO_SHORT_OR_LONG);
     return NO_ERROR;
 }

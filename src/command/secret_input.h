@@ -14,7 +14,7 @@ enum password_source {
     PASSWORD_GENERATED,
 };
 
-/* ERR_INVALID with a sentence: too short, too long, not the same twice, no terminal to ask. */
+/* ERR_INVALID with a sentence: too short or long, a NUL, not the same twice, no terminal to ask. */
 struct error secret_input_read(enum password_source source,
                                char out[PASSWORD_MAX_BYTES]) MUST_CHECK;
 

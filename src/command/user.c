@@ -72,12 +72,13 @@ static int user_create(struct db *db, struct user_options *o)
     struct error err = secret_input_read(source_of(o), password);
     int exit;
 
-    user.password = str_from(password);
     if (!is_error(err) && o->name &&
         (!utf8_is_valid(user.full_name) || str_has_control(user.full_name)))
         err = ERROR(ERR_INVALID, 0, "--name must be text without control characters");
-    if (!is_error(err))
+    if (!is_error(err)) {
+        user.password = str_from(password);
         err = provision_user(db, &user, &id, &is_new);
+    }
     if (!is_error(err) && !is_new)
         err = ERROR(ERR_CONFLICT, 0, "there is a user of this address already");
     exit = is_error(err) ? command_fail(err) : print_created(o, &id, password);

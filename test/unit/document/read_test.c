@@ -23,6 +23,16 @@ static void assert_text(struct buf *out, const char *expected)
 
 /* ---- kinds ---- */
 
+static void a_kind_has_its_media_type(void **state)
+{
+    (void)state;
+    assert_string_equal(document_media_type(DOCUMENT_IS_PDF), "application/pdf");
+    assert_string_equal(document_media_type(DOCUMENT_IS_HTML), "text/html");
+    assert_string_equal(document_media_type(DOCUMENT_IS_MARKDOWN), "text/markdown");
+    assert_string_equal(document_media_type(DOCUMENT_IS_TEXT), "text/plain");
+    assert_string_equal(document_media_type(DOCUMENT_IS_UNKNOWN), "application/octet-stream");
+}
+
 static void a_kind_is_told_by_how_the_content_begins(void **state)
 {
     static const struct {
@@ -299,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kind_is_told_by_how_the_content_begins),
+        cmocka_unit_test(a_kind_has_its_media_type),
         cmocka_unit_test(text_is_made_plain),
         cmocka_unit_test(html_becomes_what_people_read),
         cmocka_unit_test(html_says_its_charset_when_it_is_not_utf8),

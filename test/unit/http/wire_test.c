@@ -107,6 +107,16 @@ static void forms_are_decoded(void **state)
     }
 }
 
+static void a_form_without_memory_ends(void **state)
+{
+    struct arena arena = {.max_bytes = 1};
+    struct str rest = STR("name=value"), name, value;
+
+    (void)state;
+    assert_false(form_next(&arena, &rest, &name, &value));
+    arena_free(&arena);
+}
+
 #define PART "Content-Disposition: form-data; name=\"file\"; filename=\"a \\\"b\\\".png\"\r\n"
 
 static void multipart_bodies_are_taken_apart(void **state)
@@ -285,6 +295,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(accept_lines_are_weighed),
     cmocka_unit_test(cookies_are_found),
     cmocka_unit_test(forms_are_decoded),
+    cmocka_unit_test(a_form_without_memory_ends),
     cmocka_unit_test(multipart_bodies_are_taken_apart),
     cmocka_unit_test(multipart_bodies_have_a_bounded_number_of_parts),
     cmocka_unit_test(quoted_parameters_cost_what_they_hold),

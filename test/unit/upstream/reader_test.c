@@ -1,6 +1,8 @@
 /* The reader of n8n in memory: every shape of an answer, whole and cut at every byte. */
 #include "reading.h"
 
+#include "upstream/event_stream.h"
+
 #include <string.h>
 
 static void captures_read_alike_however_they_are_cut(void **state)
@@ -271,6 +273,46 @@ static void a_reply_is_bounded(void **state)
     buf_deinit(&reply.text);
 }
 
+static void add_event(void *state, struct str type, struct str data)
+{
+    buf_printf(state, "%.*s=%.*s;", STR_ARG(type), STR_ARG(data));
+}
+
+static void event_streams_begin_with_a_mark_and_have_bounded_lines(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        bool is_read;
+        const char *events;
+    } rows[] = {
+        {"\xEF\xBB\xBF"
+         "data: a\n\n",
+         "\xEF\xBB\xBF"
+         "data: b\n\n",
+         true, "=a;"},
+        {"\xEF\xBB",
+         "\xBF"
+         "event: x\r\ndata: a\r\n\r\n",
+         true, "x=a;"},
+        {"data: a\n\n", "data: 0123456789ab\n\n", false, "=a;"},
+        {"data: a\n\n", "data: 0123456789a\n\n", false, "=a;"},
+        {"data: a\n\n", "data: 0123456789\n\n", true, "=a;=0123456789;"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buf events = {0};
+        struct event_stream s = {.on_event = add_event, .state = &events, .max_bytes = 16};
+        bool is_read = event_stream_feed(&s, str_from(rows[i].first)) &&
+                       event_stream_feed(&s, str_from(rows[i].second)) && event_stream_end(&s);
+
+        if (is_read != rows[i].is_read || !str_eq(buf_str(&events), str_from(rows[i].events)))
+            fail_msg("row %zu: %d, %.*s", i, is_read, STR_ARG(buf_str(&events)));
+        event_stream_deinit(&s);
+        buf_deinit(&events);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +326,7 @@ int main(void)
         cmocka_unit_test(too_long_is_a_limit),
         cmocka_unit_test(an_event_is_bounded_however_it_comes),
         cmocka_unit_test(a_reply_is_bounded),
+        cmocka_unit_test(event_streams_begin_with_a_mark_and_have_bounded_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
