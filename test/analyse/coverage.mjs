@@ -1,7 +1,7 @@
 // Makes a table a room of gcovr's summary, and fails below what is asked for. Usage: coverage.mjs SUMMARY.json
 import { readFileSync } from 'node:fs';
 
-const wanted = { all: 85, parsers: 95, parser: 90 };
+const wanted = { all: 85, parser: 95 };
 
 /** Whatever reads bytes that a client, an upstream or an operator wrote. */
 const parsers = [
@@ -14,7 +14,7 @@ const parsers = [
 ];
 
 const { files } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-const found = new Map(files.map((file) => [file.filename.replace(/^src\/(.*)\.c$/, '$1'), file]));
+const found = new Map(files.map((file) => [file.filename.replace(/^src\/(.*?)(\.c)?$/, '$1'), file]));
 const sums = new Map();
 const add = (name, { line_covered: covered, line_total: total }) => {
   const sum = sums.get(name) ?? { covered: 0, total: 0 };
