@@ -116,7 +116,7 @@ static bool read_whole(int fd, struct buf *out)
 static struct error read_file(struct recovery *r, int folder_fd, const char *name)
 {
     int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct error err = NO_ERROR;
+    struct error err;
     struct buf bytes = {0};
 
     if (fd < 0 || !read_whole(fd, &bytes))

@@ -64,20 +64,14 @@ static struct error ask_twice(char out[PASSWORD_MAX_BYTES])
 
 struct error secret_input_read(enum password_source source, char out[PASSWORD_MAX_BYTES])
 {
-    struct error err = NO_ERROR;
+    struct error err;
     struct str text;
 
-    switch (source) {
-    case PASSWORD_GENERATED:
+    if (source == PASSWORD_GENERATED) {
         provision_generate_password(out);
         return NO_ERROR;
-    case PASSWORD_STDIN:
-        err = read_line(out);
-        break;
-    case PASSWORD_ASKED:
-        err = ask_twice(out);
-        break;
     }
+    err = source == PASSWORD_STDIN ? read_line(out) : ask_twice(out);
     if (is_error(err))
         return err;
     text = str_from(out);

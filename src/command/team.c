@@ -22,7 +22,7 @@ static int team_create(struct db *db, const struct team_options *o)
     struct json j = {.buf = &line};
     struct id id;
     bool is_new = false;
-    struct error err = NO_ERROR;
+    struct error err;
 
     if (!utf8_is_valid(str_from(o->name)) || str_has_control(str_from(o->name)))
         err = ERROR(ERR_INVALID, 0, "--name must be text without control characters");
