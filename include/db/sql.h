@@ -3,7 +3,8 @@
  * SQLite's text may be up to SQL_PARTS_MAX statements, ";" between them, where PostgreSQL does it in one: they happen as a
  * whole, and the last one's result counts.
  * use: SQL_READ, SQL_WRITE or SQL_SLOW (a read that may take long: search, export, counts).
- * no_team: NULL, or the reason why the statement does not name a team; otherwise $1 is the team_id. */
+ * no_team: NULL, or the reason why the statement does not name a team; otherwise $1 is the team_id. A reason that
+ * begins with "$1" tells where it is one all the same: by it the operation waits in its team's turn. */
 #ifndef AERIE_DB_SQL_H
 #define AERIE_DB_SQL_H
 

@@ -94,8 +94,8 @@ static bool may_fail_with(const struct route *r, int status)
     case 422:
         return doc->n_body > 0 || (doc->schema && !doc->error) || doc->query || doc->is_paged ||
                r->body == BODY_UPLOAD || is_listed(doc->errors, status);
-    case 429: /* wrong keys */
-        return openapi_takes_key(r) || is_listed(doc->errors, status);
+    case 429: /* the team has too much waiting for the database; wrong keys */
+        return needs_caller || is_listed(doc->errors, status);
     default:
         return is_listed(doc->errors, status);
     }

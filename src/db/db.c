@@ -135,14 +135,19 @@ static bool has_text(const struct db_arg *arg)
            arg->type == DB_BYTES;
 }
 
+static bool names_team(const struct db_task_call *call)
+{
+    const char *no_team = sql_table[call->sql].no_team;
+
+    return (!no_team || no_team[0] == '$') && call->n_args > 0 && has_text(&call->args[0]);
+}
+
 /* The first statement's that names one; the others are about the same. */
 static struct str team_of(const struct db_task *t)
 {
     for (size_t i = 0; i < t->n_calls; i++) {
-        const struct db_task_call *call = &t->calls[i];
-
-        if (!sql_table[call->sql].no_team && call->n_args > 0 && has_text(&call->args[0]))
-            return call->args[0].text;
+        if (names_team(&t->calls[i]))
+            return t->calls[i].args[0].text;
     }
     return STR_NONE;
 }

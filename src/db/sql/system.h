@@ -11,17 +11,17 @@ STATEMENT(STATUS_COUNTS, SQL_SLOW, NULL,
 STATEMENT(STATUS_MIGRATION, SQL_READ, "the schema is every team's", "SELECT max(number) FROM schema_migrations", NULL)
 /* Before a search, both in one batch: what the team has and the index has not, the latest first, and marking it ($1:
  * the team). The two see the same rows. */
-STATEMENT(SEARCH_FEED, SQL_WRITE, "PostgreSQL has SEARCH_KEEP_UP; SQLite's text names the team",
+STATEMENT(SEARCH_FEED, SQL_WRITE, "$1 in SQLite's text; PostgreSQL has SEARCH_KEEP_UP",
           "SELECT 1",
           "INSERT INTO search_index (rowid, content) SELECT pos, content FROM messages"
           " WHERE is_indexed = 0 AND status <> 'streaming' AND team_id = $1 ORDER BY pos DESC LIMIT 2000")
-STATEMENT(SEARCH_FED, SQL_WRITE, "PostgreSQL has SEARCH_KEEP_UP; SQLite's text names the team",
+STATEMENT(SEARCH_FED, SQL_WRITE, "$1 in SQLite's text; PostgreSQL has SEARCH_KEEP_UP",
           "SELECT 1",
           "UPDATE messages SET is_indexed = 1 WHERE pos IN (SELECT pos FROM messages"
           " WHERE is_indexed = 0 AND status <> 'streaming' AND team_id = $1 ORDER BY pos DESC LIMIT 2000)")
 /* The same for PostgreSQL, oldest first: $1 the team, or NULL for all, $2 how many at most. Beside the writes, not among
  * them: the words of a long text take a millisecond. What another server has taken is left to it. */
-STATEMENT(SEARCH_KEEP_UP, SQL_SLOW, "in the background, of every team",
+STATEMENT(SEARCH_KEEP_UP, SQL_SLOW, "$1, or NULL for every team in the background",
           "UPDATE messages SET is_indexed = true WHERE id IN (SELECT m.id FROM messages m"
           " WHERE NOT m.is_indexed AND m.status <> 'streaming' AND ($1::uuid IS NULL OR m.team_id = $1::uuid)"
           " ORDER BY m.id LIMIT $2::bigint FOR UPDATE SKIP LOCKED)",
