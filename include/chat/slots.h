@@ -50,6 +50,9 @@ void slots_close(void);
  * turns long, and upstream.slot_queue_per_team for one team; when it is full in all, the newest
  * turn of the longest queue gives way to a team that has fewer waiting. */
 void slot_take(struct slot *slot, struct slot_wait *w, struct flow *f, const struct id *team_id);
+/* Before any work: would slot_take() refuse this team's, as things stand? A refusal that costs the
+ * database nothing is what a flood leaves others their share by. */
+struct error slot_foresee(const struct id *team_id) MUST_CHECK;
 static inline bool slot_is_waiting(const struct slot_wait *w)
 {
     return op_is_running(&w->op);

@@ -236,6 +236,21 @@ void slot_take(struct slot *slot, struct slot_wait *w, struct flow *f, const str
         flow_fail(f, err);
 }
 
+struct error slot_foresee(const struct id *team_id)
+{
+    struct error err = NO_ERROR;
+    size_t n_waiting;
+
+    uv_mutex_lock(&slots.lock);
+    if (slots.waiting.n_waiting > 0 || !is_free()) {
+        n_waiting = fair_n_of(&slots.waiting, id_str(team_id));
+        if (n_waiting >= config()->upstream.slot_queue_per_team)
+            err = refuse(estimate_s(n_waiting));
+    }
+    uv_mutex_unlock(&slots.lock);
+    return err;
+}
+
 void slot_release(struct slot *slot)
 {
     int64_t held_ms = (int64_t)(clock_mono_ms() - slot->taken_ms);

@@ -24,6 +24,14 @@ static void notify(struct turn *t, const char *level, struct str description, st
         turn_log_notice(t->log, buf_str(out));
 }
 
+static void foresee_slot(struct flow *f)
+{
+    struct error err = slot_foresee(&turn_of(f)->log->team_id);
+
+    if (is_error(err))
+        flow_fail(f, err);
+}
+
 /* Before the message is stored: a client that is told to come again has not sent it. */
 static void take_slot(struct flow *f)
 {
@@ -209,7 +217,8 @@ static void settle(struct flow *f)
 }
 
 static const struct step turn_steps[] = {
-    STEP(turn_load), /* chat, agent, messages and key in one round trip */
+    STEP(foresee_slot), /* 429, at once */
+    STEP(turn_load),    /* chat, agent, messages and key in one round trip */
     STEP(turn_check_key),
     STEP(turn_build_prompt),
     STEP(turn_reserve_tokens), /* 429 */
