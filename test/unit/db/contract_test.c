@@ -316,7 +316,7 @@ static void a_full_queue_answers_busy_at_once(struct harness *h)
 /* One team asks 200 times in one turn of the loop, then another once: the how-manieth is it to be
  * answered? */
 static unsigned place_once(struct harness *h, const struct db_call *loud,
-                                     const struct db_call *quiet)
+                           const struct db_call *quiet)
 {
     enum { N = 200 };
     static struct call calls[N + 1];
