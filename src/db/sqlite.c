@@ -109,9 +109,9 @@ static void run_reads(struct sqlite_conn *c, struct db_task *t)
 
 static size_t reads_at_once(uint64_t mean_us)
 {
-    const size_t n = READS_US / (mean_us + 1);
-
-    return n < 1 ? 1 : n < READS_MAX ? n : READS_MAX;
+    if (mean_us >= READS_US)
+        return 1;
+    return mean_us < READS_US / READS_MAX ? READS_MAX : READS_US / (mean_us + 1);
 }
 
 /* What is taken together sees one snapshot, which costs a look at the WAL and the pages that were
