@@ -212,6 +212,7 @@ static bool note_port(struct http_server *s, int fd)
     struct sockaddr_storage addr;
     socklen_t len = sizeof(addr);
 
+    memset(&addr, 0, sizeof(addr)); /* all of it, whatever family it is read as */
     if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
         return false;
     if (addr.ss_family == AF_INET)

@@ -20,10 +20,12 @@ size_t percent_decode(struct str in, bool is_form, char *out)
 
     for (size_t i = 0; i < in.len; i++) {
         char ch = in.ptr[i];
+        bool may_escape = ch == '%' && i + 2 < in.len;
+        int high = may_escape ? hex_value(in.ptr[i + 1]) : -1;
+        int low = may_escape ? hex_value(in.ptr[i + 2]) : -1;
 
-        if (ch == '%' && i + 2 < in.len && hex_value(in.ptr[i + 1]) >= 0 &&
-            hex_value(in.ptr[i + 2]) >= 0) {
-            ch = (char)(hex_value(in.ptr[i + 1]) << 4 | hex_value(in.ptr[i + 2]));
+        if (high >= 0 && low >= 0) {
+            ch = (char)(high << 4 | low);
             i += 2;
         } else if (ch == '+' && is_form) {
             ch = ' ';

@@ -148,6 +148,7 @@ void fetch_start(struct fetch *w, struct flow *f, struct arena *a, const struct 
 void fetch_end_all(struct room *room)
 {
     while (!list_is_empty(&room->fetches))
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed has left the list
         finish(container_of(room->fetches.next, struct fetch_transfer, link),
                ERROR(ERR_CANCELED, 0, NULL));
 }

@@ -144,6 +144,7 @@ static void finish(struct upstream_transfer *t, struct error err)
     stop_all(t);
     note_pause(t, false);
     count_end(t, err);
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what has lost its call has left the list
     call->usage = t->reply.usage;
     call->finish = t->reply.finish;
     call->model = str_from(call->model_text);
@@ -642,6 +643,7 @@ void upstream_detach(struct loop *l, void (*on_detached)(struct loop *l))
     loop_assert_current(l);
     room->on_detached = on_detached;
     while (!list_is_empty(&room->calls))
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed has left the list
         finish(container_of(room->calls.next, struct upstream_transfer, link),
                ERROR(ERR_CANCELED, 0, NULL));
     fetch_end_all(room);
