@@ -253,8 +253,8 @@ static void log_failure(const struct frame *fr, struct error err)
     const struct status_row *row = status_row(err.status);
 
     if (row->http_status >= 500)
-        log_write(row->log_level, "api: %s (%d): %s request=%s", row->name, err.code,
-                  err.detail ? err.detail : "", fr->req.id.text);
+        log_write((enum log_level)row->log_level, "api: %s (%d): %s request=%s", row->name,
+                  err.code, err.detail ? err.detail : "", fr->req.id.text);
 }
 
 /* May free the socket's state. */

@@ -239,7 +239,9 @@ static unsigned max_transfers(const struct multi *m)
 
 static unsigned idle_allowed(const struct multi *m)
 {
-    return m == first_of_kind(m->client, m->is_tls) ? config()->upstream.idle_connections : 0;
+    if (m != first_of_kind(m->client, m->is_tls))
+        return 0;
+    return (unsigned)config()->upstream.idle_connections; /* at most 10,000 */
 }
 
 /* libcurl counts busy connections too, and without an own bound every connection of a burst would
