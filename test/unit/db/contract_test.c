@@ -1,4 +1,5 @@
 /* What both drivers must do alike. Each test runs on SQLite and on PostgreSQL. */
+#include "../patience.h"
 #include "harness.h"
 #include "pg_server.h"
 
@@ -459,7 +460,7 @@ static void slow_reads_do_not_hold_up_quick_ones(struct harness *h)
     const struct db_call slow[] = {CALL0(LONG_SLOW)};
     struct call s[3], quick;
 
-    h->config.database.statement_ms = 2500;
+    h->config.database.statement_ms = 2500 * patience();
     for (int i = 0; i < 3; i++)
         call_start(&s[i], slow, 1);
     for (int i = 0; i < 20; i++) {

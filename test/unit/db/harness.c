@@ -1,3 +1,4 @@
+#include "../patience.h"
 #include "harness.h"
 
 #include "base/clock.h"
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 #define AWAIT_PAUSE_US 100
-#define AWAIT_MS       20000
+#define AWAIT_MS       (20000 * patience())
 
 static unsigned n_ended;
 static int log_fd = -1;
@@ -35,9 +36,9 @@ struct harness *harness_new(const char *url)
     h->config.data_dir = str_from(h->directory);
     h->config.database = (struct config_database){
         .url = str_from(h->url),
-        .wait_ms = 2000,
-        .connect_ms = 3000,
-        .statement_ms = 5000,
+        .wait_ms = 2000 * patience(),
+        .connect_ms = 3000 * patience(),
+        .statement_ms = 5000 * patience(),
         .queue = 1000,
         .queue_per_team = 1000,
         .prepared_statements = true,

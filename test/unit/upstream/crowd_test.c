@@ -1,5 +1,6 @@
 /* Many calls at once on one loop: what each costs while it is held, and what stays afterwards. */
 #include "../allocs.h"
+#include "../patience.h"
 #include "harness.h"
 
 #include <arpa/inet.h>
@@ -186,7 +187,7 @@ static void on_ended(struct flow *f)
 
 static void run_until(bool (*is_so)(void))
 {
-    uint64_t give_up = uv_hrtime() + UINT64_C(20000000000);
+    uint64_t give_up = uv_hrtime() + UINT64_C(20000000000) * patience();
 
     while (!is_so()) {
         if (uv_hrtime() >= give_up)
@@ -260,7 +261,8 @@ static int open_loop(void **state)
 
     (void)state;
     harness_open();
-    test_config.upstream.first_byte_seconds = test_config.upstream.idle_seconds = 60;
+    test_config.upstream.first_byte_seconds = test_config.upstream.idle_seconds =
+        60 * patience();
     crowd_start();
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/x", crowd.port);
     message = (struct upstream_message){.role = STR("user"), .content = STR("Hello")};
