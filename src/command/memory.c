@@ -8,7 +8,7 @@
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,15 +70,18 @@ void memory_release_start(void)
 /* What is resident of no file: the heap above all. 0: not known. */
 static size_t resident_bytes(void)
 {
-    size_t resident = 0, shared = 0;
-    char text[128];
+    size_t resident, shared;
+    char text[128], *rest;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     ssize_t len = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
 
     if (fd >= 0)
         close(fd);
     text[len > 0 ? len : 0] = '\0';
-    if (sscanf(text, "%*u %zu %zu", &resident, &shared) != 2 || resident < shared)
+    (void)strtoul(text, &rest, 10); /* all that is mapped */
+    resident = strtoul(rest, &rest, 10);
+    shared = strtoul(rest, &rest, 10);
+    if (resident < shared)
         return 0;
     return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
 }

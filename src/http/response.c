@@ -156,6 +156,8 @@ void response_set_header(struct request *req, const char *name, struct str value
     append_line(headers, str_from(name), value);
 }
 
+/* NOLINTBEGIN(misc-no-recursion): what is refused is answered 503, which is not refused again */
+
 /* The one place where a request that was short of memory becomes a 503, whatever its
  * handler made of what it could not get: a parameter that seems to be missing, a header left out.
  */
@@ -277,6 +279,7 @@ void response_error(struct request *req, struct error err)
     send_detail(req, status, error_public_detail(&err),
                 err.status == ERR_INVALID ? req->field_errors : NULL);
 }
+/* NOLINTEND(misc-no-recursion) */
 
 /* ---- streams ---- */
 
