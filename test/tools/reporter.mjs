@@ -1,5 +1,6 @@
 // Prints what fails in full and what passes as a line, and appends the counts to the file AERIE_TEST_COUNTS as
-// "passed failed". A file that crashes, or that holds no test, counts as one failure.
+// "passed failed", and to AERIE_TEST_FAILED the file and name of each that failed. A file that crashes, or that holds no test,
+// counts as one failure.
 import { appendFileSync } from 'node:fs';
 import { relative } from 'node:path';
 
@@ -32,6 +33,7 @@ export default async function* reporter(source) {
       yield `  ok ${data.name}${ms > 1000 ? ` (${(ms / 1000).toFixed(1)} s)` : ''}\n`;
     } else {
       failed++;
+      if (process.env.AERIE_TEST_FAILED) appendFileSync(process.env.AERIE_TEST_FAILED, `${file}\t${data.name}\n`);
       const told = describe(data.details?.error);
       yield `  FAILED ${file}: ${data.name} (${(ms / 1000).toFixed(1)} s)\n${seen.has(told) ? '      for a reason given above' : told}\n`;
       seen.add(told);
