@@ -8,10 +8,11 @@
 struct web_file {
     const char *name; /* "home.css" */
     const char *content_type;
-    const char *etag; /* with its quotes */
-    const char *body;
+    const char *etag; /* with its quotes; the same for both forms, so it is a weak one */
+    const char *body; /* NULL for what is large: every browser takes the other form */
     size_t body_len;
-    bool is_gzip; /* body is compressed */
+    const char *gzip; /* the same, compressed; NULL where that saves nothing */
+    size_t gzip_len;
 };
 
 /* In alphabetical order. */

@@ -72,7 +72,7 @@ const struct route_doc docs_openapi_doc = {TAG_RUNNING, ANSWERS({200, &openapi_s
 
 static void send_swagger(struct flow *f)
 {
-    page_send_docs(request_of(f), "docs.html", STR(POLICY));
+    page_send_built(request_of(f), "docs.html", STR(POLICY));
 }
 
 /* ReDoc searches in a worker that it makes of a text. Its styles come through style elements: empty
@@ -83,7 +83,7 @@ static void send_swagger(struct flow *f)
 
 static void send_redoc(struct flow *f)
 {
-    page_send_docs(request_of(f), "redoc.html", STR(REDOC_POLICY));
+    page_send_built(request_of(f), "redoc.html", STR(REDOC_POLICY));
 }
 
 const struct step docs_swagger_steps[] = {STEP(send_swagger), STEP_END};

@@ -31,13 +31,25 @@ bool page_is_known(struct request *req, struct str etag)
     return true;
 }
 
+/* RFC 9110, section 12.5.3. "gzip;q=0", which nobody sends, is read as a yes. */
+static bool takes_gzip(struct request *req)
+{
+    return str_contains(request_header(req, "Accept-Encoding"), STR("gzip"));
+}
+
 static void send_file(struct request *req, const struct web_file *file, struct str policy)
 {
+    struct str body = {file->body, file->body_len};
+
     response_set_header(req, "Content-Security-Policy", policy);
-    if (file->is_gzip) /* every browser takes it; it is there in no other form */
+    if (file->gzip && file->body)
+        response_set_header(req, "Vary", STR("Accept-Encoding"));
+    if (file->gzip && (!file->body || takes_gzip(req))) {
         response_set_header(req, "Content-Encoding", STR("gzip"));
+        body = (struct str){file->gzip, file->gzip_len};
+    }
     if (!page_is_known(req, str_from(file->etag)))
-        response_send(req, 200, file->content_type, (struct str){file->body, file->body_len});
+        response_send(req, 200, file->content_type, body);
 }
 
 static void send_page(struct request *req, const char *name, struct str policy)
@@ -72,13 +84,52 @@ const struct route_doc page_account_doc = {
     .about = "The token stands behind the `#` of the link, so it does not come here.",
 };
 
-void page_send_docs(struct request *req, const char *name, struct str policy)
+void page_send_built(struct request *req, const char *name, struct str policy)
 {
     if (find_file(str_from(name)))
         send_page(req, name, policy);
     else
-        send_page(req, "apidocs-absent.html", STR(POLICY));
+        send_page(req, "absent.html", STR(POLICY));
 }
+
+static void send_console(struct flow *f)
+{
+    page_send_built(request_of(f), "console.html", STR(POLICY));
+}
+
+const struct step page_console_steps[] = {
+    STEP(send_console),
+    STEP_END,
+};
+const struct route_doc page_console_doc = {
+    TAG_RUNNING,
+    ANSWERS({200, .type = "text/html"}, {304}),
+    .about = "For admins, who sign in there.",
+};
+
+/* For pages of any origin: it holds no secret, and what it may then do each agent's list decides. */
+static void send_widget(struct flow *f)
+{
+    struct request *req = request_of(f);
+    const struct web_file *file =
+        find_file(str_ends_with(req->path, STR(".mjs")) ? STR("widget.mjs") : STR("widget.js"));
+
+    req->cors = CORS_WITHOUT_CREDENTIALS;
+    response_set_header(req, "Cross-Origin-Resource-Policy", STR("cross-origin"));
+    if (file)
+        send_file(req, file, STR(POLICY));
+    else
+        flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "This server was built without its widget"));
+}
+
+const struct step page_widget_steps[] = {
+    STEP(send_widget),
+    STEP_END,
+};
+const struct route_doc page_widget_doc = {
+    TAG_WIDGETS,
+    ANSWERS({200, .type = "text/javascript"}, {304}, {404}),
+};
 
 static void send_asset(struct flow *f)
 {

@@ -200,6 +200,9 @@ static const struct route routes[] = {
     {HTTP_DELETE, "/chatbots/{id}/api-keys/{key_id}", WHO_ADMIN, BODY_NONE, sizeof(struct api_keys),
      api_keys_revoke_steps, "Revoke an API key", &chatbots_keys_revoke_doc},
 
+    {HTTP_GET, "/console", WHO_ANYONE, BODY_NONE, 0, page_console_steps, "The admins' console",
+     &page_console_doc},
+
     {HTTP_GET, "/db-status", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct db_status), db_status_steps,
      "Does the database answer, and what has the team in it?", &db_status_doc},
 
@@ -237,6 +240,11 @@ static const struct route routes[] = {
      "The key's agent, as a list of models", &models_list_doc},
     {HTTP_GET, "/v1/models/{id}", WHO_KEY, BODY_NONE, sizeof(struct v1), models_get_steps,
      "The key's agent, as a model", &models_get_doc},
+
+    {HTTP_GET, "/widget.js", WHO_ANYONE, BODY_NONE, 0, page_widget_steps,
+     "The widget, for a script element", &page_widget_doc},
+    {HTTP_GET, "/widget.mjs", WHO_ANYONE, BODY_NONE, 0, page_widget_steps,
+     "The widget, as a module", &page_widget_doc},
 };
 
 const struct http_hooks *api_hooks(void)

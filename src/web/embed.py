@@ -1,8 +1,8 @@
 """Makes the table of files that browsers get: embed.py OUT.c FILE...
 
 Each row has the file's name, type, text and an entity tag made from the text, so that a browser asks
-again only for what has changed. What is large is compressed, once and for all. The rows are in
-alphabetical order.
+again only for what has changed, and is there compressed, once and for all; what is large in no other
+form. The rows are in alphabetical order.
 """
 import gzip
 import hashlib
@@ -13,6 +13,7 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
 LARGE = 100 * 1024
@@ -50,17 +51,23 @@ def read(path):
     return data.replace(foreign, own) if foreign else data
 
 
+def member(data):
+    """The two members of a row for a form of the file, which may be absent."""
+    if data is None:
+        return "     NULL, 0"
+    return "\n".join("     " + literal(piece) for piece in chunks(data)) + f",\n     {len(data)}"
+
+
 def row(path):
     data = read(path)
     tag = hashlib.sha256(data).hexdigest()[:16]
-    is_large = len(data) > LARGE
-    if is_large:
-        data = gzip.compress(data, 9, mtime=0)
-    pieces = chunks(data) if is_large else data.splitlines(keepends=True)
-    lines = "\n".join("     " + literal(piece) for piece in pieces)
+    packed = gzip.compress(data, 9, mtime=0)
+    plain = data if len(data) <= LARGE else None
+    if plain is not None and len(packed) >= len(plain):
+        packed = None
     return (
-        f'    {{"{path.name}", "{TYPES[path.suffix]}", "\\"{tag}\\"",\n'
-        f"{lines},\n     {len(data)}, {'true' if is_large else 'false'}}},\n"
+        f'    {{"{path.name}", "{TYPES[path.suffix]}", "W/\\"{tag}\\"",\n'
+        f"{member(plain)},\n{member(packed)}}},\n"
     )
 
 

@@ -32,7 +32,7 @@ test('the_whole_page_is_in_the_format_of_prometheus', async () => {
   assert.equal((await aerie.request('POST', '/metrics', { json: {} })).status, 405);
   assert.ok(values.get('process_resident_memory_bytes') > 1e6);
   assert.ok(values.get('process_open_fds') > 5 && values.get('process_open_fds') < values.get('process_max_fds'));
-  assert.equal(values.get('aerie_loop_lag_seconds_count{loop="1"}') >= 1, true);
+  await awaitMetric(aerie, 'aerie_loop_lag_seconds_count{loop="1"}', (n) => n >= 1);
 });
 
 test('every_metric_is_explained_to_operators', async () => {

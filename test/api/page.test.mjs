@@ -13,7 +13,7 @@ after(() => aerie?.stop());
 
 test('the_page_says_that_its_address_gives_others_something_else', async () => {
   const page = await aerie.request('GET', '/', { headers: BROWSER });
-  assert.equal(page.headers.vary, 'Accept');
+  assert.equal(page.headers.vary, 'Accept, Accept-Encoding');
   assert.match(page.headers['content-type'], /^text\/html/);
 });
 
@@ -54,6 +54,36 @@ test('files_have_their_types_and_others_are_not_there', async () => {
   }
   for (const name of ['nope.js', '..%2Fhome.js', 'home.js/', 'HOME.JS', '%00'])
     assert.ok([400, 404].includes((await aerie.request('GET', `/assets/${name}`)).status), name);
+});
+
+test('what_is_large_travels_compressed_for_those_who_take_it', async () => {
+  const plain = await aerie.request('GET', '/assets/home.js', { headers: { 'Accept-Encoding': 'identity' } });
+  const packed = await aerie.request('GET', '/assets/home.js', { headers: { 'Accept-Encoding': 'br, gzip' } });
+  assert.equal(plain.headers['content-encoding'], undefined);
+  assert.equal(packed.headers['content-encoding'], 'gzip');
+  for (const file of [plain, packed]) assert.equal(file.headers.vary, 'Accept-Encoding');
+  assert.equal(gunzipSync(packed.bytes).toString(), plain.text);
+  assert.equal(packed.headers.etag, plain.headers.etag);
+});
+
+test('the_widget_is_for_pages_of_any_origin_and_small', async () => {
+  for (const path of ['/widget.js', '/widget.mjs']) {
+    const file = await aerie.request('GET', path, { headers: { 'Accept-Encoding': 'gzip', Origin: 'https://shop.example' } });
+    assert.equal(file.status, 200, `${path}: built without what npm brings: run etc/setup, then meson setup --reconfigure`);
+    assert.match(file.headers['content-type'], /^text\/javascript/);
+    assert.equal(file.headers['access-control-allow-origin'], 'https://shop.example');
+    assert.equal(file.headers['access-control-allow-credentials'], undefined);
+    assert.equal(file.headers['cross-origin-resource-policy'], 'cross-origin');
+    assert.ok(file.bytes.length <= 20000, `${path}: ${file.bytes.length} bytes`);
+  }
+});
+
+test('the_console_is_a_page_of_the_server_alone', async () => {
+  const page = await aerie.request('GET', '/console', { headers: BROWSER });
+  assert.equal(page.status, 200);
+  assert.ok(page.text.includes('"/assets/console.js"'), 'built without what npm brings: run etc/setup, then meson setup --reconfigure');
+  assert.doesNotMatch(page.text, /(src|href)="(https?:)?\/\//, 'nothing from elsewhere');
+  assert.match(page.headers['content-security-policy'], /default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; /);
 });
 
 test('the_api_is_shown_by_swagger_ui_and_redoc_from_here_alone', async () => {

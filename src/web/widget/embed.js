@@ -1,0 +1,3 @@
+import { AerieChat } from './widget.js';
+
+customElements.define('aerie-chat', AerieChat);
