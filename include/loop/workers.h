@@ -31,6 +31,8 @@ bool workers_submit(struct workers *ws, struct work *w, void (*run)(struct work 
 /* True: it was still queued and will never run, done() is not called. False: it runs or ran. */
 bool workers_cancel(struct workers *ws, struct work *w);
 size_t workers_queued(struct workers *ws);
+/* The calling thread is one that computes for long, from now on: it gives way to the loops. */
+void workers_give_way(void);
 void workers_metrics(struct buf *out); /* the queues of all pools, for GET /metrics */
 
 #endif

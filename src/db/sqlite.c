@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "loop/workers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@ struct reader {
     struct sqlite_lane *lane;
     struct sqlite_conn conn;
     bool has_thread;
+    bool is_slow; /* it serves the lane of what takes long */
 };
 
 struct sqlite {
@@ -123,6 +125,8 @@ static void reader_main(void *state)
     uint64_t mean_us = 0;
     bool is_stopping = false;
 
+    if (r->is_slow)
+        workers_give_way();
     while (!is_stopping) {
         const size_t n = sqlite_lane_take(r->lane, tasks, reads_at_once(mean_us),
                                           sqlite_conn_calm_ms(&r->conn), &is_stopping);
@@ -149,7 +153,8 @@ static struct error start_threads(struct sqlite *s)
     for (size_t i = 0; i <= config()->database.sqlite_readers && !is_error(err); i++) {
         struct reader *r = &s->readers[i];
 
-        r->lane = i < config()->database.sqlite_readers ? &s->reads : &s->slow;
+        r->is_slow = i == config()->database.sqlite_readers;
+        r->lane = r->is_slow ? &s->slow : &s->reads;
         err = sqlite_conn_open(&r->conn, s->path, SQLITE_READER);
         if (is_error(err))
             break;

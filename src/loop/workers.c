@@ -50,7 +50,7 @@ static void run_one(struct work *w)
 
 /* A thread has a priority of its own on Linux. SCHED_BATCH: it takes no core from whoever runs when
  * it awakes. Where the system refuses, nothing is lost but the courtesy. */
-static void give_way(void)
+void workers_give_way(void)
 {
     (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &(struct sched_param){0});
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), COMPUTING_NICE);
@@ -62,7 +62,7 @@ static void worker_main(void *arg)
 
     pthread_setname_np(pthread_self(), ws->name);
     if (ws->kind == WORK_COMPUTES)
-        give_way();
+        workers_give_way();
     uv_mutex_lock(&ws->lock);
     for (;;) {
         struct list *link = list_pop(&ws->queue);
