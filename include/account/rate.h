@@ -18,6 +18,7 @@ enum rate_kind {
     RATE_VISITOR_ADDRESS, /* messages of all visitors behind one */
     RATE_VISITOR_MESSAGES,
     RATE_VISITOR_SESSIONS,
+    RATE_VISITOR_WIDGETS, /* what a widget looks like */
     RATE_WRONG_KEYS,
 };
 

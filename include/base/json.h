@@ -38,6 +38,7 @@ void json_number(struct json *j, double value); /* to 9 digits; what is no numbe
 void json_bool(struct json *j, bool value);
 void json_null(struct json *j);
 void json_raw(struct json *j, struct str json); /* already JSON; "" is written as null */
+void json_value(struct json *j, yyjson_val *val);
 void json_time(struct json *j, int64_t wall_us);
 /* json_key() and the value. */
 void json_pair_str(struct json *j, const char *name, struct str value);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "document/search.h"
 #include "upstream/upstream.h"
+#include "widget_config.h"
 
 #define MAX_DELAY_MS      60000
 #define MAX_GRACE_SECONDS 86400
@@ -104,6 +105,7 @@ void agent_check_config(struct request *req, struct str config, struct id *fallb
     value = json_member(root, "require_signature");
     if (value && !yyjson_is_null(value) && !yyjson_is_bool(value))
         input_wrong(req, "config.require_signature", "must be true or false");
+    widget_config_check(req, json_member(root, "widget"));
 }
 
 void agent_check_origins(struct request *req, struct str origins)

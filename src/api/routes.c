@@ -30,6 +30,7 @@
 #include "team.h"
 #include "users.h"
 #include "widget.h"
+#include "widget_config.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -93,6 +94,8 @@ static const struct route routes[] = {
      "Send a message, in a new chat or one of one's own, and stream the reply", &talk_stream_doc},
     {HTTP_POST, "/api/chat/widget", WHO_VISITOR, BODY_JSON, sizeof(struct widget_ask),
      widget_ask_steps, "Send a visitor's message", &widget_ask_doc},
+    {HTTP_GET, "/api/chat/widget/config", WHO_VISITOR, BODY_NONE, sizeof(struct widget_config),
+     widget_config_steps, "Read what an agent's widget shows", &widget_config_doc},
     {HTTP_GET, "/api/chat/widget/messages", WHO_VISITOR, BODY_NONE, sizeof(struct widget_list),
      widget_list_steps, "Read a page of a visitor's messages", &widget_list_doc},
     {HTTP_POST, "/api/chat/widget/session", WHO_VISITOR, BODY_JSON, sizeof(struct widget_begin),

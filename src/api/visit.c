@@ -60,6 +60,11 @@ void visit_load_agent(struct visit *v, struct request *req, struct str agent_id)
     load(v, req, SQL_SESSION_AGENT, agent_id, NO_AGENT);
 }
 
+void visit_load_widget(struct visit *v, struct request *req, struct str agent_id)
+{
+    load(v, req, SQL_SESSION_WIDGET, agent_id, NO_AGENT);
+}
+
 bool visit_check_agent(struct visit *v, struct request *req)
 {
     return check_row(v, req, NO_AGENT);

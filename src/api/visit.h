@@ -7,7 +7,8 @@
 #include "db/db.h"
 #include "http/http.h"
 
-/* The columns of SESSION_OF_VISITOR; SESSION_AGENT has the first four. */
+/* The columns of SESSION_OF_VISITOR; SESSION_AGENT has the first four, SESSION_WIDGET two of its own
+ * after them. */
 enum visit_column {
     VISIT_TEAM_ID,
     VISIT_AGENT_ID,
@@ -15,6 +16,8 @@ enum visit_column {
     VISIT_ALLOWED_ORIGINS,
     VISIT_ORIGIN,
     VISIT_TOKEN_HASH,
+    VISIT_AGENT_NAME = VISIT_ORIGIN,
+    VISIT_AGENT_CONFIG,
 };
 
 /* In the request's state, all-zero. */
@@ -27,6 +30,8 @@ struct visit {
 /* ---- by an agent, to begin a session ---- */
 /* Begins to load the agent; text that is no id fails with 404. */
 void visit_load_agent(struct visit *v, struct request *req, struct str agent_id);
+/* The same, with its name and config. */
+void visit_load_widget(struct visit *v, struct request *req, struct str agent_id);
 /* May this page begin a session? False: the flow has failed with 404 or 403. */
 bool visit_check_agent(struct visit *v, struct request *req) MUST_CHECK;
 

@@ -236,6 +236,12 @@ void json_raw(struct json *j, struct str json)
     buf_append_str(j->buf, json.len > 0 ? json : STR("null"));
 }
 
+void json_value(struct json *j, yyjson_val *val)
+{
+    comma(j);
+    json_write_value(j->buf, val);
+}
+
 void json_time(struct json *j, int64_t wall_us)
 {
     char text[CLOCK_TEXT_BYTES];

@@ -293,6 +293,68 @@ test('only_pages_of_the_agents_origins_may_begin_and_write', async () => {
   refused(await post('/api/chat/widget/session', {}), 422);
 });
 
+const WIDGET = { title: 'Ask us', greeting: 'Hi **there**\nask', suggestions: ['Shipping?', 'Returns?'], color: '#2F6fde', theme: 'dark', position: 'left', language: 'pt-BR', placeholder: 'Type here …' };
+const shown = ({ id }, headers = from(SHOP)) => aerie.request('GET', `/api/chat/widget/config?chatbot_id=${id}`, { headers });
+
+test('a_page_reads_what_the_widget_shows_and_nothing_else_of_the_agent', async () => {
+  const one = await echo({ name: 'Shop', allowed_origins: [SHOP], system_prompt: 'secret', config: { text: 'secret', widget: { ...WIDGET, secret: 'secret' } } });
+  const answer = await shown(one);
+  assert.equal(answer.status, 200, answer.text);
+  assert.deepEqual(answer.json, { name: 'Shop', widget: WIDGET });
+  assert.equal(answer.headers['cache-control'], 'max-age=60');
+  assert.equal(answer.headers['access-control-allow-origin'], SHOP);
+  assert.equal(answer.headers['access-control-allow-credentials'], undefined);
+  assert.match(answer.headers.vary, /Origin/);
+  await aerie.admin.put(`/api/agents/${one.id}`, { config: { widget: { title: 'New', color: null } } });
+  assert.deepEqual((await shown(one)).json, { name: 'Shop', widget: { title: 'New' } });
+  for (const config of [{}, { widget: null }, { widget: {} }]) {
+    assert.equal((await aerie.admin.put(`/api/agents/${one.id}`, { config })).status, 200);
+    assert.deepEqual((await shown(one)).json.widget, {});
+  }
+});
+
+test('what_a_widget_shows_is_told_to_pages_of_the_agents_origins_only', async () => {
+  for (const origin of ['https://evil.test', 'http://shop.test', 'null', '']) {
+    const answer = await shown(agent, from(origin));
+    refused(answer, 403, /allowed_origins/);
+    assert.equal(answer.headers['access-control-allow-origin'], undefined);
+    assert.equal(answer.headers['cache-control'], 'no-store');
+  }
+  refused(await shown(agent, { Referer: 'https://evil.test/' }), 403);
+  for (const headers of [{}, { Referer: `${SHOP}/cart` }]) assert.equal((await shown(agent, headers)).status, 200);
+  for (const id of [randomUUID(), 'none', '']) refused(await shown({ id }), 404, 'Chatbot not found');
+  const bare = await aerie.request('GET', '/api/chat/widget/config');
+  refused(bare, 422);
+  assert.deepEqual(bare.json.errors.map((e) => e.field), ['chatbot_id']);
+  const shy = await echo({ allowed_origins: ['*'] });
+  await aerie.admin.put(`/api/agents/${shy.id}`, { is_active: false });
+  refused(await shown(shy), 403, /switched off/);
+});
+
+test('what_a_widget_cannot_show_is_refused_when_it_is_saved', async () => {
+  const wrong = {
+    title: ['x'.repeat(81), 7, 'a\nb'], greeting: ['x'.repeat(1001), []], suggestions: ['x', [''], ['x'.repeat(121)], [7], Array(7).fill('x'), ['a\tb']], placeholder: ['x'.repeat(81), {}],
+    color: ['red', '#fff', '#12345g', '#1234567', 'url(x)', 7], theme: ['Dark', '', 1], position: ['top', null + ''], language: ['', 'd', 'de_DE', 'de-', '-de', 'de--x', 'x'.repeat(9), 'de-DE-1996-1996-19961', 'd3', 7],
+  };
+  const one = await echo({ config: { widget: WIDGET } });
+  const calls = [(config) => aerie.admin.post('/api/agents', { name: 'x', provider: 'echo', config }), (config) => aerie.admin.put(`/api/agents/${one.id}`, { config }), (config) => aerie.admin.post('/chatbots', { name: 'x', provider: 'echo', config }), (config) => aerie.admin.put(`/chatbots/${one.id}`, { config })];
+  for (const save of calls) {
+    for (const [name, values] of Object.entries(wrong))
+      for (const value of values) {
+        const answer = await save({ widget: { ...WIDGET, [name]: value } });
+        refused(answer, 422);
+        assert.deepEqual(answer.json.errors.map((e) => e.field), [`config.widget.${name}`], `${name} = ${JSON.stringify(value)}: ${answer.text}`);
+      }
+    refused(await save({ widget: [] }), 422);
+    const all = await save({ widget: { title: 7, color: 7 } });
+    assert.deepEqual(all.json.errors.map((e) => e.field).sort(), ['config.widget.color', 'config.widget.title']);
+  }
+  assert.deepEqual((await aerie.admin.get(`/api/agents/${one.id}`)).json.config, { widget: WIDGET });
+  const most = { title: 'ä'.repeat(80), greeting: '🎉'.repeat(1000), suggestions: Array(6).fill('ö'.repeat(120)), placeholder: '', color: '#AbCdEf', theme: 'auto', position: 'right', language: 'auto' };
+  assert.equal((await aerie.admin.put(`/api/agents/${one.id}`, { config: { widget: most } })).status, 200);
+  for (const language of ['de', 'pt-BR', 'zh-Hant-TW', 'es-419']) assert.equal((await aerie.admin.put(`/api/agents/${one.id}`, { config: { widget: { language } } })).status, 200, language);
+});
+
 test('a_session_stays_with_the_origin_that_began_it', async () => {
   const visitor = await visit();
   const elsewhere = from('http://localhost:5000');
@@ -348,7 +410,7 @@ test('a_visitor_stops_the_reply_and_sends_one_message_at_a_time', async () => {
 
 test('cors_follows_the_agents_rule_and_never_gives_credentials', async () => {
   const preflight = (path, method, origin = 'https://anyone.test') => aerie.request('OPTIONS', path, { headers: { ...from(origin), 'Access-Control-Request-Method': method, 'Access-Control-Request-Headers': 'authorization,content-type,idempotency-key,last-event-id' } });
-  for (const [method, path] of [['POST', '/api/chat/widget/session'], ['POST', '/api/chat/widget'], ['GET', '/api/chat/widget/messages'], ['GET', '/api/chat/widget/stream'], ['POST', '/api/chat/widget/stop'], ['POST', '/api/chat/session'], ['POST', '/api/chat']]) {
+  for (const [method, path] of [['GET', '/api/chat/widget/config'], ['POST', '/api/chat/widget/session'], ['POST', '/api/chat/widget'], ['GET', '/api/chat/widget/messages'], ['GET', '/api/chat/widget/stream'], ['POST', '/api/chat/widget/stop'], ['POST', '/api/chat/session'], ['POST', '/api/chat']]) {
     const { status, headers } = await preflight(path, method);
     assert.equal(status, 204);
     assert.equal(headers['access-control-allow-origin'], 'https://anyone.test', path);
@@ -393,6 +455,11 @@ test('messages_and_sessions_of_visitors_are_limited_by_session_address_and_agent
     const [a, b, c] = [await begin('10.0.0.1'), await begin('10.0.0.1'), await begin('10.0.0.1')].map((answer) => answer.json);
     assert.ok(c.session_id);
     late(await begin('10.0.0.1'));
+    const look = (address) => limited.request('GET', `/api/chat/widget/config?chatbot_id=${one.id}`, { headers: at(address) });
+    for (let i = 0; i < 3; i++) assert.equal((await look('10.0.0.1')).status, 200, 'counted apart');
+    const more = await look('10.0.0.1');
+    refused(more, 429);
+    assert.equal(more.headers['access-control-allow-origin'], SHOP);
     assert.equal((await begin('2001:db8::1')).status, 200);
     assert.equal((await begin('2001:db8::2')).status, 200);
     late(await begin('10.0.0.9')); // the agent's five

@@ -91,8 +91,8 @@ const more = [
 /** Says the same to everyone, whatever there is; and before a message that is none, one's own chat has an empty page. */
 export const isSilent = (slot, answer) =>
   (answer.status === 202 && ['/api/auth/password/forgot', '/api/auth/verify-email/resend'].includes(slot.path)) || (slot.name === 'before' && answer.text === '[]');
-/** Anyone may register in any team that is open, begin a widget's session with any agent, and write to a session whose id he has. */
-const open = ['/api/auth/register team_id', '/api/chat/widget/session chatbot_id', '/api/chat/widget session_id'];
+/** Anyone may register in any team that is open, begin a widget's session with any agent and see what the widget shows, and write to a session whose id he has. */
+const open = ['/api/auth/register team_id', '/api/chat/widget/config chatbot_id', '/api/chat/widget/session chatbot_id', '/api/chat/widget session_id'];
 export const isOpen = (slot) => open.includes(`${slot.path} ${slot.name}`);
 const kindOf = (path, name) => (name === 'session_id' && path.startsWith('/api/chat/widget') ? 'session' : kindOfName[name]);
 
