@@ -7,6 +7,7 @@
 enum rate_kind {
     RATE_AGENT_MESSAGES,
     RATE_AGENT_SESSIONS,
+    RATE_AGENT_TESTS, /* of a team */
     RATE_LOGIN_ACCOUNT,
     RATE_LOGIN_ADDRESS,
     RATE_MAIL_ACCOUNT,

@@ -43,6 +43,16 @@ enum upstream_finish {
     UPSTREAM_FILTERED, /* cut or refused by the provider's filter: the call fails with ERR_PROVIDER_ERROR */
 };
 
+/* What came in place of a reply, where that is known: it tells what to change. */
+enum upstream_clue {
+    CLUE_NONE,
+    CLUE_STARTED,  /* n8n's word that a workflow runs, which does not respond with its end */
+    CLUE_STARTING, /* n8n is not up yet */
+    CLUE_REQUEST,  /* our own request */
+    CLUE_PAGE,     /* a web page */
+    CLUE_NO_REPLY, /* JSON without any of the members that a reply may be in */
+};
+
 #define UPSTREAM_MODEL_BYTES 128
 
 /* Inside the caller's state, all-zero, in place until it ends. */
@@ -57,6 +67,8 @@ struct upstream_call {
     uint64_t first_byte_us;      /* by the monotonic clock, when the answer began; 0: not yet */
     struct upstream_usage usage; /* as far as told, when the call has ended */
     enum upstream_finish finish; /* when the call has ended */
+    enum upstream_clue clue;     /* when it has failed */
+    int http_status;             /* of the last answer, when the call has ended; 0: there was none */
     struct str model;            /* as the provider names it, in model_text; known when the call has ended; may be "" */
     char model_text[UPSTREAM_MODEL_BYTES];
     struct upstream_transfer *transfer; /* the room's own */

@@ -2,6 +2,7 @@
  * method. */
 #include "account/caller.h"
 #include "accounts.h"
+#include "agent_test.h"
 #include "agents.h"
 #include "api/api.h"
 #include "api/auth.h"
@@ -61,6 +62,8 @@ static const struct route routes[] = {
      sizeof(struct api_keys), api_keys_revoke_steps, "Revoke an API key", &api_keys_revoke_doc},
     {HTTP_POST, "/api/agents/{id}/avatar", WHO_ADMIN, BODY_UPLOAD, sizeof(struct avatar),
      avatar_agent_steps, "Upload an agent's picture", &avatar_agent_doc},
+    {HTTP_POST, "/api/agents/{id}/test", WHO_ADMIN, BODY_JSON, sizeof(struct agent_test),
+     agent_test_steps, "Ask an agent once, and see what comes back", &agent_test_doc},
 
     {HTTP_POST, "/api/auth/login", WHO_ANYONE, BODY_FORM, sizeof(struct login), login_steps,
      "Log in", &login_doc},

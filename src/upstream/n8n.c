@@ -68,10 +68,10 @@ static bool fail_for_phrase(struct n8n_reader *r, struct str text)
 {
     switch (shape_phrase(text)) {
     case PHRASE_STARTED:
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, was_started);
+        reply_mistake(r->reply, CLUE_STARTED, was_started);
         return true;
     case PHRASE_STARTING:
-        reply_fail(r->reply, ERR_PROVIDER_UNREACHABLE, starting_up);
+        reply_mistake(r->reply, CLUE_STARTING, starting_up);
         return true;
     case PHRASE_NONE:
     case PHRASE_NULL:
@@ -83,7 +83,7 @@ static bool fail_for_phrase(struct n8n_reader *r, struct str text)
 static void add_text(struct n8n_reader *r, struct str text)
 {
     if (is_echo_text(text)) {
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, is_echo_detail);
+        reply_mistake(r->reply, CLUE_REQUEST, is_echo_detail);
         return;
     }
     if (text.len > 0 && r->needs_gap)
@@ -142,9 +142,9 @@ static void add_object(struct n8n_reader *r, yyjson_val *val, unsigned depth)
     else if (message && !(yyjson_is_str(message) && fail_for_phrase(r, json_text(message))))
         add_value(r, message, depth + 1);
     else if (is_echo(val))
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, is_echo_detail);
+        reply_mistake(r->reply, CLUE_REQUEST, is_echo_detail);
     else if (!has_key && yyjson_obj_size(val) > 0)
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, no_reply);
+        reply_mistake(r->reply, CLUE_NO_REPLY, no_reply);
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): MAX_DEPTH bounds it */
@@ -154,7 +154,7 @@ static void add_value(struct n8n_reader *r, yyjson_val *val, unsigned depth)
     yyjson_val *item;
 
     if (depth > MAX_DEPTH) {
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, no_reply);
+        reply_mistake(r->reply, CLUE_NO_REPLY, no_reply);
     } else if (yyjson_is_str(val)) {
         add_text(r, json_text(val));
     } else if (yyjson_is_num(val) || yyjson_is_bool(val)) {
@@ -186,7 +186,7 @@ static void take_item(struct n8n_reader *r, yyjson_val *val)
         }
     }
     if (is_echo(val))
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, is_echo_detail);
+        reply_mistake(r->reply, CLUE_REQUEST, is_echo_detail);
 }
 
 /* One value of a stream. begin and end come per node and turn of the model, so they say nothing. */
@@ -329,7 +329,7 @@ static void judge(struct n8n_reader *r)
     case SHAPE_JSON:
         break;
     case SHAPE_PAGE:
-        reply_fail(r->reply, ERR_PROVIDER_MALFORMED, web_page);
+        reply_mistake(r->reply, CLUE_PAGE, web_page);
         break;
     case SHAPE_EVENTS:
     case SHAPE_LINES:

@@ -73,6 +73,14 @@ void reply_fail(struct reply *r, enum status status, const char *detail)
     r->state = REPLY_FAILED;
 }
 
+void reply_mistake(struct reply *r, enum upstream_clue clue, const char *detail)
+{
+    if (!is_error(r->err))
+        r->clue = clue;
+    reply_fail(r, clue == CLUE_STARTING ? ERR_PROVIDER_UNREACHABLE : ERR_PROVIDER_MALFORMED,
+               detail);
+}
+
 void reply_refuse(struct reply *r, int http_status)
 {
     if (!reply_takes_more(r))

@@ -25,6 +25,7 @@ struct reply {
     bool is_cut;             /* err is about JSON that stops in the middle */
     bool lacks_end;          /* the provider tells when it is done, and did not */
     enum upstream_finish finish;
+    enum upstream_clue clue; /* to err */
     struct upstream_usage usage;
     char *model; /* as the provider names it, of UPSTREAM_MODEL_BYTES; NULL: nobody asks */
 };
@@ -39,6 +40,8 @@ void reply_fail(struct reply *r, enum status status, const char *detail);
 /* The provider says in its answer what others say by an HTTP status; http_status <= 0: something
  * else. */
 void reply_refuse(struct reply *r, int http_status);
+/* It fails for what came in place of a reply. */
+void reply_mistake(struct reply *r, enum upstream_clue clue, const char *detail);
 /* For values that could not be read: detail, unless it is for want of memory. */
 void reply_fail_json(struct reply *r, const struct json_values *values, const char *detail);
 void reply_tell_error(struct reply *r, enum status status, const char *detail);

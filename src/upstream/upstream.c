@@ -147,6 +147,8 @@ static void finish(struct upstream_transfer *t, struct error err)
     // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what has lost its call has left the list
     call->usage = t->reply.usage;
     call->finish = t->reply.finish;
+    call->clue = t->reply.clue;
+    call->http_status = t->post.http_status;
     call->model = str_from(call->model_text);
     call->transfer = NULL;
     t->call = NULL;
@@ -486,6 +488,7 @@ static void start_attempt(struct upstream_transfer *t)
     t->reply.err = NO_ERROR;
     t->reply.is_cut = t->reply.lacks_end = false;
     t->reply.finish = UPSTREAM_STOPPED;
+    t->reply.clue = CLUE_NONE;
     t->reply.usage = (struct upstream_usage){0};
     t->reply.model[0] = '\0';
     t->is_finishing_body = false;
@@ -552,6 +555,8 @@ void upstream_start(struct upstream_call *call, struct flow *f,
 
     call->usage = (struct upstream_usage){0};
     call->finish = UPSTREAM_STOPPED;
+    call->clue = CLUE_NONE;
+    call->http_status = 0;
     call->model = STR_NONE;
     call->model_text[0] = '\0';
     call->first_byte_us = 0;
