@@ -1,10 +1,11 @@
 // The server's HTTP interface, as this page uses it. The tokens are HttpOnly cookies: no script sees them.
 
-/** An answer that is no success. The message is for people; status 0: no answer came. */
+/** An answer that is no success. The message is for people; status 0: no answer came; fields: what is wrong with each field. */
 export class ApiError extends Error {
-  constructor(status, message) {
+  constructor(status, message, fields = {}) {
     super(message);
     this.status = status;
+    this.fields = fields;
   }
 }
 
@@ -32,7 +33,8 @@ async function errorOf(response) {
   const fields = (answer.errors ?? []).map(({ field, message }) => `${field} ${message}`).join('; ');
   const wait = response.status === 429 ? ` (wait ${response.headers.get('Retry-After') ?? 'some'} s)` : '';
   const text = answer.detail ?? `The server answered ${response.status}`;
-  return new ApiError(response.status, `${text}${fields ? `: ${fields}` : ''}${wait}`);
+  const byName = Object.fromEntries((answer.errors ?? []).map(({ field, message }) => [field, message]));
+  return new ApiError(response.status, `${text}${fields ? `: ${fields}` : ''}${wait}`, byName);
 }
 
 let refreshing = null;
