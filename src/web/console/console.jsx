@@ -1,6 +1,7 @@
 // The admin console at /console: who is not signed in signs in, and everyone else gets the page that the address names.
 import { render } from 'preact';
 import './console.css';
+import './pages/agents.css';
 import { Layout } from './layout.jsx';
 import { LeaveDialog } from './parts/leave.jsx';
 import { Loading } from './parts/state.jsx';

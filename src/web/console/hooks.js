@@ -52,6 +52,7 @@ export function useForm(initial, { isGuarded = true } = {}) {
     setErrors({});
     setProblem('');
   };
+  const undo = () => reset(saved);
   const submit = async (send) => {
     setBusy(true);
     setErrors({});
@@ -60,12 +61,12 @@ export function useForm(initial, { isGuarded = true } = {}) {
       return await send(values);
     } catch (error) {
       setErrors(error.fields ?? {});
-      setProblem(Object.keys(error.fields ?? {}).length > 0 ? 'Not saved: look at the fields marked below.' : explain(error));
+      setProblem(explain(error));
       return undefined;
     } finally {
       setBusy(false);
     }
   };
   const bind = (name) => ({ name, value: values[name], error: errors[name], onInput: (value) => set(name, value) });
-  return { values, set, reset, errors, setErrors, problem, setProblem, isBusy, isDirty, submit, bind };
+  return { values, set, reset, undo, errors, setErrors, problem, setProblem, isBusy, isDirty, submit, bind };
 }

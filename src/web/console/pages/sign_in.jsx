@@ -49,7 +49,7 @@ export function SignIn() {
         <details>
           <summary>Forgotten your password?</summary>
           <p>The operator sets a new one, which ends all your sessions:</p>
-          <pre class="code" tabIndex={0}><code>aerie user password --email you@example.com</code></pre>
+          <pre class="code" tabIndex={0}><code>aerie user password --email you@example.com --team default</code></pre>
         </details>
       </section>
     </main>
