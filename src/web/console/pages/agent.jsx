@@ -47,7 +47,7 @@ export function saveAgent(form, agent) {
 
 export function SaveBar({ form }) {
   return (
-    <div class="save-bar">
+    <div class={`save-bar ${form.isDirty ? 'dirty' : ''}`}>
       <FormProblem form={form} />
       <div class="actions">
         <Button kind="main" type="submit" isBusy={form.isBusy} disabled={!form.isDirty}>Save changes</Button>
