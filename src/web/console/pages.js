@@ -6,6 +6,15 @@ import { N8n } from './pages/n8n.jsx';
 import { Widget } from './pages/widget.jsx';
 import { Overview } from './pages/overview.jsx';
 import { Account } from './pages/account.jsx';
+import { ApiKeys } from './pages/api_keys.jsx';
+import { Chat } from './pages/chat.jsx';
+import { Chats } from './pages/chats.jsx';
+import { Documents } from './pages/documents.jsx';
+import { ProviderKeys } from './pages/provider_keys.jsx';
+import { Team } from './pages/team.jsx';
+import { Usage } from './pages/usage.jsx';
+import { User } from './pages/user.jsx';
+import { Users } from './pages/users.jsx';
 
 export const pages = [
   { path: '/', title: 'Overview', component: Overview, icon: 'home', group: '' },
@@ -14,5 +23,14 @@ export const pages = [
   { path: '/agents/:id', title: 'Agent', component: Agent },
   { path: '/agents/:id/n8n', title: 'n8n set-up', component: N8n },
   { path: '/agents/:id/widget', title: 'Widget', component: Widget },
+  { path: '/documents', title: 'Documents', component: Documents, icon: 'document', group: 'Answers' },
+  { path: '/chats', title: 'Your chats', component: Chats, icon: 'chats', group: 'Activity' },
+  { path: '/chats/:id', title: 'Chat', component: Chat },
+  { path: '/usage', title: 'Usage', component: Usage, icon: 'chart', group: 'Activity' },
+  { path: '/api-keys', title: 'API keys', component: ApiKeys, icon: 'key', group: 'Access' },
+  { path: '/provider-keys', title: 'Provider keys', component: ProviderKeys, icon: 'plug', group: 'Access' },
+  { path: '/users', title: 'Users', component: Users, icon: 'users', group: 'Access' },
+  { path: '/users/:id', title: 'User', component: User },
+  { path: '/team', title: 'Team settings', component: Team, icon: 'team', group: 'Access' },
   { path: '/account', title: 'Your account', component: Account },
 ];

@@ -1,0 +1,107 @@
+// The team's settings.
+import { agentOptions, allAgents } from '../agents.js';
+import { get, put } from '../api.js';
+import { useForm, useLoad } from '../hooks.js';
+import { Button, CopyButton } from '../parts/button.jsx';
+import { Check, Field, FormProblem } from '../parts/field.jsx';
+import { Card, Page } from '../parts/page.jsx';
+import { Loaded } from '../parts/state.jsx';
+import { Time } from '../parts/time.jsx';
+import { toast } from '../parts/toast.jsx';
+import { update } from '../session.js';
+
+const asNumber = (text) => (/^\d+$/.test(String(text).trim()) ? Number(text) : text);
+/** A copy without what is empty. */
+const filled = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== '' && value !== null && value !== undefined));
+
+const valuesOf = ({ name, slug, settings }) => ({
+  name, slug,
+  open_registration: settings.open_registration !== false,
+  require_verified_email: settings.require_verified_email === true,
+  max_users: settings.max_users ?? '',
+  default_agent_id: settings.default_agent_id ?? '',
+  base_url: settings.embeddings?.base_url ?? '',
+  model: settings.embeddings?.model ?? '',
+  dimensions: settings.embeddings?.dimensions ?? '',
+});
+
+/** The settings as they shall be: others that the team keeps there stay. */
+function settingsOf(team, values) {
+  const { base_url, model, dimensions } = values;
+  const embeddings = filled({ ...team.settings.embeddings, base_url: base_url.trim(), model: model.trim(), dimensions: asNumber(dimensions) });
+  return {
+    ...filled({ ...team.settings, max_users: asNumber(values.max_users), default_agent_id: values.default_agent_id, embeddings: undefined }),
+    open_registration: values.open_registration,
+    require_verified_email: values.require_verified_email,
+    ...(Object.keys(embeddings).length > 0 ? { embeddings } : {}),
+  };
+}
+
+function Settings({ team, agents, onSaved }) {
+  const form = useForm(valuesOf(team));
+  const bind = (name, field) => ({ ...form.bind(name), error: form.errors[field] });
+  const send = (event) => {
+    event.preventDefault();
+    form.submit(async (values) => {
+      const saved = await put('/api/team', { name: values.name.trim(), ...(values.slug === team.slug ? {} : { slug: values.slug.trim() }), settings: settingsOf(team, values) });
+      form.reset(valuesOf(saved));
+      onSaved(saved);
+      update({ team: saved });
+      toast('The team’s settings are saved.');
+    });
+  };
+  return (
+    <form onSubmit={send}>
+      <Card title="Name">
+        <div class="stack">
+          <div class="pair">
+            <Field label="Name" required maxLength={200} {...form.bind('name')} />
+            <Field label="Short name" required maxLength={63} hint="For the command line: small letters, digits and single hyphens." {...form.bind('slug')} />
+          </div>
+          <p class="id-line"><span>Team id</span><code>{team.id}</code><CopyButton text={team.id} label="Copy the id" kind="quiet" /></p>
+          <p class="faint">Since <Time at={team.created_at} />.</p>
+        </div>
+      </Card>
+      <Card title="Who may join">
+        <div class="stack">
+          <Check label="People may make their own account" hint="Switched off, only admins add users." {...bind('open_registration', 'settings.open_registration')} />
+          <Check label="They must confirm their e-mail address first" hint="The server must be able to send mail. Admins, and users whom an admin adds, need not." {...bind('require_verified_email', 'settings.require_verified_email')} />
+          <Field label="Most users" isOptional inputMode="numeric" hint="Empty: as many as there are." {...bind('max_users', 'settings.max_users')} />
+        </div>
+      </Card>
+      <Card title="Default agent">
+        <Field label="Answers when a chat names no agent" as="select" options={[['', 'The first agent of the team'], ...agentOptions(agents)]} {...bind('default_agent_id', 'settings.default_agent_id')} />
+      </Card>
+      <Card title="Search by meaning" lead="Who turns the team’s documents into numbers that can be compared. Empty: as the server is set up. Without any, documents are searched by words.">
+        <div class="stack">
+          <Field label="Base URL" isOptional type="url" placeholder="https://api.openai.com/v1" hint="The key comes from the team’s provider keys." {...bind('base_url', 'settings.embeddings.base_url')} />
+          <div class="pair">
+            <Field label="Model" isOptional placeholder="text-embedding-3-small" {...bind('model', 'settings.embeddings.model')} />
+            <Field label="Numbers for each piece" isOptional inputMode="numeric" placeholder="1536" {...bind('dimensions', 'settings.embeddings.dimensions')} />
+          </div>
+        </div>
+      </Card>
+      <FormProblem form={form} />
+      <div class="actions">
+        <Button kind="main" type="submit" isBusy={form.isBusy} disabled={!form.isDirty}>Save settings</Button>
+        {form.isDirty && <Button onClick={() => form.reset(valuesOf(team))}>Discard changes</Button>}
+      </div>
+    </form>
+  );
+}
+
+async function loadAll() {
+  const [team, agents] = await Promise.all([get('/api/team'), allAgents()]);
+  return { team, agents };
+}
+
+export function Team() {
+  const loaded = useLoad(loadAll, []);
+  return (
+    <Page title="Team settings">
+      <Loaded from={loaded} what="the settings">
+        {({ team, agents }) => <Settings team={team} agents={agents} onSaved={(saved) => loaded.setData({ team: saved, agents })} />}
+      </Loaded>
+    </Page>
+  );
+}
