@@ -29,6 +29,7 @@
 #include "sites.h"
 #include "talk.h"
 #include "team.h"
+#include "user_new.h"
 #include "users.h"
 #include "widget.h"
 #include "widget_config.h"
@@ -155,6 +156,8 @@ static const struct route routes[] = {
 
     {HTTP_GET, "/api/users", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct users), users_list_steps,
      "List the team's users", &users_list_doc},
+    {HTTP_POST, "/api/users", WHO_ADMIN, BODY_JSON, sizeof(struct user_new), user_new_steps,
+     "Add a user to the team", &user_new_doc},
     {HTTP_GET, "/api/users/me", WHO_USER, BODY_NONE, sizeof(struct me), account_get_me_steps,
      "Read one's own account", &account_get_me_doc},
     {HTTP_GET, "/api/users/{id}", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct users),

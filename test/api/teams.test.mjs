@@ -64,6 +64,42 @@ test('a_team_can_close_its_registration', async () => {
   assert.equal(answer.status, 403, answer.text);
 });
 
+test('an_admin_adds_a_user_also_where_registration_is_closed', async () => {
+  const other = await aerie.otherTeam();
+  await other.admin.put('/api/team', { settings: { open_registration: false, require_verified_email: true } });
+  const email = `${unique()}@aerie.test`;
+  const added = await other.admin.post('/api/users', { email, password: PASSWORD, full_name: 'Noor', role: 'admin' });
+  assert.equal(added.status, 201, added.text);
+  const { team_id, full_name, role, is_active, email_verified } = added.json;
+  assert.deepEqual({ team_id, full_name, role, is_active, email_verified }, { team_id: other.id, full_name: 'Noor', role: 'admin', is_active: true, email_verified: true });
+  const noor = await aerie.login(email);
+  assert.equal(noor.me.id, added.json.id);
+  assert.equal((await noor.get('/api/team')).status, 200);
+
+  const again = await noor.post('/api/users', { email: email.toUpperCase(), password: PASSWORD });
+  assert.equal(again.status, 400, again.text);
+  assert.deepEqual(again.json, { detail: 'Email already registered' });
+  const plain = await noor.post('/api/users', { email: `${unique()}@aerie.test`, password: PASSWORD });
+  assert.equal(plain.json.role, 'user', 'unless told');
+  assert.equal(plain.json.full_name, null);
+  const user = await aerie.login(plain.json.email);
+  assert.equal((await user.post('/api/users', { email: `${unique()}@aerie.test`, password: PASSWORD })).status, 403);
+  const wrong = await noor.post('/api/users', { email: 'nobody', password: 'short', role: 'owner' });
+  assert.equal(wrong.status, 422);
+  assert.deepEqual(wrong.json.errors.map(({ field }) => field).sort(), ['email', 'password', 'role']);
+});
+
+test('max_users_bounds_those_whom_an_admin_adds_at_once', async () => {
+  const other = await aerie.otherTeam(); // has one user
+  await other.admin.put('/api/team', { settings: { max_users: 3 } });
+  const answers = await Promise.all(Array.from({ length: 6 }, () => other.admin.post('/api/users', { email: `${unique()}@aerie.test`, password: PASSWORD })));
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 201, 403, 403, 403, 403]);
+  const same = await aerie.otherTeam();
+  const email = `${unique()}@aerie.test`;
+  const twins = await Promise.all([0, 1, 2].map(() => same.admin.post('/api/users', { email, password: PASSWORD })));
+  assert.deepEqual(twins.map(({ status }) => status).sort(), [201, 400, 400]);
+});
+
 for (const base of ['/api/users', '/users']) {
   test(`admins_manage_users_at_${base}`, async () => {
     const other = await aerie.otherTeam();
