@@ -31,6 +31,7 @@
 #include "team.h"
 #include "user_new.h"
 #include "users.h"
+#include "welcome.h"
 #include "widget.h"
 #include "widget_config.h"
 
@@ -187,6 +188,9 @@ static const struct route routes[] = {
      sites_register_steps, "Register a WordPress site, which is called back", &sites_register_doc},
     {HTTP_POST, "/api/v1/validate", WHO_ANYONE, BODY_JSON, sizeof(struct site_validation),
      sites_validate_steps, "Are a site's credentials valid?", &sites_validate_doc},
+
+    {HTTP_GET, "/api/welcome", WHO_ANYONE, BODY_NONE, sizeof(struct welcome), welcome_steps,
+     "May a visitor chat at once, and with whom?", &welcome_doc},
 
     {HTTP_GET, "/assets/{name}", WHO_ANYONE, BODY_NONE, 0, page_asset_steps, "A file of the pages",
      &page_asset_doc},

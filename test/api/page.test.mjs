@@ -103,3 +103,30 @@ test('the_api_is_shown_by_swagger_ui_and_redoc_from_here_alone', async () => {
     assert.deepEqual([again.status, again.text], [304, '']);
   }
 });
+
+test('the_page_learns_before_a_sign_in_with_whom_a_visitor_chats_and_whether_he_may', async () => {
+  const read = async () => (await aerie.request('GET', '/api/welcome')).json;
+  const settings = async (given) => assert.equal((await aerie.admin.put('/api/team', { settings: given })).status, 200);
+  const [first] = (await aerie.admin.get('/api/agents')).json;
+  const named = { id: first.id, name: first.name, description: first.description };
+  assert.deepEqual(await read(), { demo: true, agent: named });
+  const shop = await aerie.admin.agent({ name: 'Shop', description: null, provider: 'echo' });
+  assert.deepEqual((await read()).agent, named, 'the oldest one');
+  await aerie.otherTeam();
+  assert.deepEqual((await read()).agent, named, 'of the default team');
+  try {
+    await settings({ default_agent_id: shop.id.toUpperCase() });
+    assert.deepEqual(await read(), { demo: true, agent: { id: shop.id, name: 'Shop', description: null } });
+    await aerie.admin.put(`/api/agents/${shop.id}`, { is_active: false });
+    assert.deepEqual((await read()).agent, named, 'one that is switched off is not offered');
+    await aerie.admin.put(`/api/agents/${first.id}`, { is_active: false });
+    assert.deepEqual(await read(), { demo: true, agent: null });
+    await aerie.admin.put(`/api/agents/${first.id}`, { is_active: true });
+    await settings({ open_registration: false });
+    assert.deepEqual(await read(), { demo: false, agent: null }, 'names of agents are for those who may come in');
+    await settings({ open_registration: true, require_verified_email: true });
+    assert.deepEqual(await read(), { demo: false, agent: null });
+  } finally {
+    await settings({ open_registration: true, require_verified_email: false });
+  }
+});

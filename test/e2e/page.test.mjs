@@ -202,13 +202,52 @@ test('a_message_that_was_refused_is_handed_back', async () => {
   assert.equal(await page.locator('.message.user .text').count(), 1);
 });
 
-test('closed_registration_offers_the_sign_in_form_which_works', async () => {
-  const user = await aerie.user();
-  await aerie.admin.put('/api/team', { settings: { open_registration: false } });
+test('who_types_at_once_gets_an_answer_of_the_default_agent', async () => {
+  const agent = await aerie.admin.agent({ name: 'Shop assistant', description: 'Orders and returns', provider: 'echo' });
+  await aerie.admin.put('/api/team', { settings: { default_agent_id: agent.id } });
   try {
     await page.goto(aerie.base);
-    await page.getByRole('button', { name: 'Start chatting' }).click();
-    await page.getByText('takes no new accounts').waitFor();
+    const field = page.getByLabel('Ask Shop assistant');
+    await field.waitFor();
+    assert.equal(await field.getAttribute('placeholder'), 'Orders and returns');
+    await page.waitForFunction(() => document.activeElement.id === 'first');
+    await page.keyboard.type('do you ship?');
+    await page.keyboard.press('Enter');
+    await whole().waitFor();
+    assert.deepEqual(await page.locator('.message .text').allTextContents(), ['do you ship?', 'Echo: do you ship?']);
+    assert.equal(await page.getByLabel('Agent').locator('option:checked').textContent(), 'Shop assistant');
+  } finally {
+    await aerie.admin.put('/api/team', { settings: { default_agent_id: null } });
+    await aerie.admin.delete(`/api/agents/${agent.id}`);
+  }
+});
+
+test('the_front_says_what_runs_here_and_where_the_rest_is', async () => {
+  const { service, version } = (await aerie.request('GET', '/health')).json;
+  await page.goto(aerie.base);
+  await page.getByText(`This server is running ${service} ${version} and is ready`).waitFor();
+  assert.equal(await page.title(), service);
+  for (const [name, path] of [['Console', '/console'], ['API Every', '/docs'], ['API reference', '/redoc']]) {
+    const link = page.getByRole('link', { name });
+    assert.equal(await link.getAttribute('href'), path);
+    assert.equal((await page.request.get(aerie.base + path)).status(), 200);
+  }
+  await page.route('**/health/ready', (route) => route.fulfill({ status: 503, json: { detail: 'The database does not answer' } }));
+  await page.reload();
+  await page.getByText('cannot serve now: The database does not answer').waitFor();
+});
+
+test('closed_registration_offers_the_sign_in_form_which_works', async () => {
+  const user = await aerie.user();
+  await page.goto(aerie.base);
+  await page.getByRole('button', { name: 'Start chatting' }).waitFor();
+  await aerie.admin.put('/api/team', { settings: { open_registration: false } });
+  try {
+    await page.getByRole('button', { name: 'Start chatting' }).click(); // it closed after the page had come
+    await page.getByRole('alert').filter({ hasText: 'takes no new accounts' }).waitFor();
+    await page.reload();
+    await page.getByRole('status').filter({ hasText: 'takes no new accounts' }).waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Start chatting' }).isVisible(), false);
     await page.getByLabel('E-mail').fill(user.email);
     await page.getByLabel('Password').fill('not the password');
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
@@ -219,7 +258,7 @@ test('closed_registration_offers_the_sign_in_form_which_works', async () => {
     await whole().waitFor();
     assert.equal(await replies().textContent(), 'Echo: signed in');
     await page.getByRole('button', { name: 'Sign out' }).click();
-    await page.getByRole('button', { name: 'Start chatting' }).waitFor();
+    await page.getByRole('status').filter({ hasText: 'takes no new accounts' }).waitFor();
   } finally {
     await aerie.admin.put('/api/team', { settings: { open_registration: true } });
   }

@@ -42,3 +42,15 @@ STATEMENT(TEAM_UPDATE, SQL_WRITE, NULL,
           "AND NOT EXISTS (SELECT 1 FROM teams AS other WHERE other.slug = $3 AND other.id <> $1) "
           "RETURNING id, name, slug, settings, is_active, created_at, updated_at",
           NULL)
+/* Of the team that registrations without a team go to (see TEAM_DEFAULT): whom its chats ask that name no agent. */
+STATEMENT(WELCOME, SQL_READ, "the page at / asks before anyone has signed in",
+          "SELECT t.is_active, t.settings, a.id, a.name, a.description FROM teams t "
+          "LEFT JOIN agents a ON a.team_id = t.id AND a.is_active "
+          "WHERE t.slug = 'default' OR (SELECT count(*) FROM (SELECT 1 FROM teams LIMIT 2) AS two) = 1 "
+          "ORDER BY (t.slug = 'default') DESC, "
+          "(a.id::text = lower(coalesce(t.settings->>'default_agent_id', ''))) DESC, a.created_at, a.id LIMIT 1",
+          "SELECT t.is_active, t.settings, a.id, a.name, a.description FROM teams t "
+          "LEFT JOIN agents a ON a.team_id = t.id AND a.is_active "
+          "WHERE t.slug = 'default' OR (SELECT count(*) FROM (SELECT 1 FROM teams LIMIT 2) AS two) = 1 "
+          "ORDER BY (t.slug = 'default') DESC, "
+          "(a.id = lower(coalesce(json_extract(t.settings, '$.default_agent_id'), ''))) DESC, a.created_at, a.id LIMIT 1")

@@ -1,6 +1,7 @@
 // The page at /: signs in to the demo and chats. Everything that came from elsewhere goes in as text, never as markup.
 import { ApiError, call, login, open, randomText, register } from './client.js';
 import { Turn, keptTurn } from './turn.js';
+import { describeServer, offerDemo } from './welcome.js';
 
 const DEMO = 'aerie.demo'; // the throw-away account of this browser
 const SIGNED_IN = 'aerie.signed-in';
@@ -8,7 +9,7 @@ const CHAT = 'aerie.chat';
 const STATES = { stopped: 'Stopped', interrupted: 'Cut short', error: 'Failed' };
 
 const $ = (id) => document.getElementById(id);
-const state = { agents: [], chat: null, running: false };
+const state = { agents: [], defaultAgent: null, chat: null, running: false };
 
 // ---- what is kept in the browser ----
 
@@ -248,19 +249,24 @@ function startNewChat() {
 
 async function loadAgents() {
   state.agents = await call('GET', '/api/agents');
+  state.defaultAgent ??= await offerDemo();
   $('agent').replaceChildren(...state.agents.map(({ id, name }) => new Option(name, id)));
   $('agent-field').hidden = state.agents.length === 0;
+  if (state.agents.some(({ id }) => id === state.defaultAgent?.id)) $('agent').value = state.defaultAgent.id;
 }
 
 // ---- signing in ----
 
-function showWelcome(problem = '') {
+async function showWelcome(problem = '') {
   $('chat').hidden = true;
   $('tools').hidden = true;
   $('welcome').hidden = false;
   $('welcome-problem').textContent = problem;
   $('start').disabled = false;
   if (problem) $('sign-in-box').open = true;
+  state.defaultAgent = await offerDemo();
+  // Typing begins at once; on a phone this would open the keyboard over the page.
+  if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) $('first').focus({ preventScroll: true });
 }
 
 async function showChat() {
@@ -303,12 +309,28 @@ async function signInToDemo() {
   }
 }
 
+/** Sends what was typed on the front, in a chat of its own. */
+function takeFirst() {
+  const content = $('first').value;
+  $('first').value = '';
+  if (content.trim() === '') return;
+  if (state.running) {
+    $('text').value = content; // a reply of the last visit still comes
+    fitText();
+    return;
+  }
+  startNewChat();
+  $('text').value = content;
+  submit();
+}
+
 async function enter(signIn) {
   $('welcome-problem').textContent = '';
   $('start').disabled = true;
   try {
     await signIn();
     await showChat();
+    takeFirst();
   } catch (error) {
     showWelcome(error.message);
   }
@@ -325,17 +347,6 @@ async function signOut() {
   location.reload();
 }
 
-async function describeServer() {
-  try {
-    const { service, version } = await call('GET', '/health');
-    document.title = service;
-    $('service').textContent = service;
-    $('state').textContent = `This server is running ${service} ${version}`;
-  } catch (error) {
-    $('state').textContent = error.message;
-  }
-}
-
 // ---- the page's own events ----
 
 function fitText() {
@@ -345,7 +356,10 @@ function fitText() {
 }
 
 function listen() {
-  $('start').addEventListener('click', () => enter(signInToDemo));
+  $('first-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    enter(signInToDemo);
+  });
   $('sign-in').addEventListener('submit', (event) => {
     event.preventDefault();
     enter(() => login($('email').value, $('password').value));
@@ -354,11 +368,12 @@ function listen() {
     event.preventDefault();
     submit();
   });
-  $('text').addEventListener('keydown', (event) => {
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    submit();
-  });
+  for (const id of ['first', 'text'])
+    $(id).addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      event.target.form.requestSubmit();
+    });
   $('text').addEventListener('input', fitText);
   $('stop').addEventListener('click', stop);
   $('new-chat').addEventListener('click', startNewChat);
