@@ -17,18 +17,26 @@ static const struct web_file *find_file(struct str name)
     return NULL;
 }
 
-/* no-cache: kept by the browser, and asked for again each time, so that a new version shows at
- * once. */
-bool page_is_known(struct request *req, struct str etag)
+/* Kept by the browser, and asked for again each time, so that a new version shows at once. */
+#define ASK_EACH_TIME STR("no-cache")
+/* On every page of other people's sites: it is not to wait for us, and has a new version soon. */
+#define ASK_LATER STR("public, max-age=600, stale-while-revalidate=86400")
+
+static bool is_known(struct request *req, struct str etag, struct str cache)
 {
     struct str known = request_header(req, "If-None-Match");
 
-    response_set_header(req, "Cache-Control", STR("no-cache"));
+    response_set_header(req, "Cache-Control", cache);
     response_set_header(req, "ETag", etag);
     if (!known.ptr || !(str_contains(known, etag) || str_eq(str_trim(known), STR("*"))))
         return false;
     response_empty(req, 304);
     return true;
+}
+
+bool page_is_known(struct request *req, struct str etag)
+{
+    return is_known(req, etag, ASK_EACH_TIME);
 }
 
 /* RFC 9110, section 12.5.3. "gzip;q=0", which nobody sends, is read as a yes. */
@@ -37,7 +45,8 @@ static bool takes_gzip(struct request *req)
     return str_contains(request_header(req, "Accept-Encoding"), STR("gzip"));
 }
 
-static void send_file(struct request *req, const struct web_file *file, struct str policy)
+static void send_file(struct request *req, const struct web_file *file, struct str policy,
+                      struct str cache)
 {
     struct str body = {file->body, file->body_len};
 
@@ -48,7 +57,7 @@ static void send_file(struct request *req, const struct web_file *file, struct s
         response_set_header(req, "Content-Encoding", STR("gzip"));
         body = (struct str){file->gzip, file->gzip_len};
     }
-    if (!page_is_known(req, str_from(file->etag)))
+    if (!is_known(req, str_from(file->etag), cache))
         response_send(req, 200, file->content_type, body);
 }
 
@@ -57,7 +66,7 @@ static void send_page(struct request *req, const char *name, struct str policy)
     const struct web_file *file = find_file(str_from(name));
 
     if (file)
-        send_file(req, file, policy);
+        send_file(req, file, policy, ASK_EACH_TIME);
     else
         flow_fail(&req->flow, ERROR(ERR_INTERNAL, 0, "the page is not compiled in"));
 }
@@ -117,7 +126,7 @@ static void send_widget(struct flow *f)
     req->cors = CORS_WITHOUT_CREDENTIALS;
     response_set_header(req, "Cross-Origin-Resource-Policy", STR("cross-origin"));
     if (file)
-        send_file(req, file, STR(POLICY));
+        send_file(req, file, STR(POLICY), ASK_LATER);
     else
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "This server was built without its widget"));
 }
@@ -137,7 +146,7 @@ static void send_asset(struct flow *f)
     const struct web_file *file = find_file(req->params[0]);
 
     if (file)
-        send_file(req, file, STR(POLICY));
+        send_file(req, file, STR(POLICY), ASK_EACH_TIME);
     else
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Not found"));
 }

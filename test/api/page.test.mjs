@@ -78,6 +78,15 @@ test('the_widget_is_for_pages_of_any_origin_and_small', async () => {
   }
 });
 
+test('pages_that_embed_the_widget_do_not_wait_for_it_and_have_a_new_one_soon', async () => {
+  for (const path of ['/widget.js', '/widget.mjs']) {
+    const file = await aerie.request('GET', path);
+    assert.equal(file.headers['cache-control'], 'public, max-age=600, stale-while-revalidate=86400');
+    const again = await aerie.request('GET', path, { headers: { 'If-None-Match': file.headers.etag } });
+    assert.deepEqual([again.status, again.text, again.headers['cache-control']], [304, '', file.headers['cache-control']]);
+  }
+});
+
 test('the_console_is_a_page_of_the_server_alone', async () => {
   const page = await aerie.request('GET', '/console', { headers: BROWSER });
   assert.equal(page.status, 200);

@@ -8,7 +8,7 @@ export class Problem extends Error {
   }
 }
 
-const KINDS = { 401: 'gone', 403: 'refused', 404: 'gone', 409: 'busy', 413: 'long', 422: 'long', 429: 'often' };
+const KINDS = { 401: 'gone', 403: 'refused', 404: 'gone', 413: 'long', 422: 'long', 429: 'often' };
 
 function problemOf(response) {
   const wait = Number(response.headers.get('Retry-After')) || null;

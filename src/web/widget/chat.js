@@ -1,5 +1,5 @@
 // One visitor's chat with one agent: what was said, what is being said, and what to do when that fails. It draws nothing: the
-// view is told {clear(), put(message), drop(message), note(kind), say(text), busy(isRunning)}.
+// view is told {clear(), put(message), drop(message), note(kind), say(message), busy(isRunning), wordsOf(problem)}.
 // A message: {role: 'user' | 'assistant', text, status, problem, key}. status is the server's, or 'unsent'.
 import { randomText } from '../home/client.js';
 import { Problem } from './api.js';
@@ -164,8 +164,7 @@ export class Chat {
   #take(reply, turn, data) {
     reply.text = turn.place.text;
     this.#keep(false);
-    if (data.type === 'message') this.view.put(reply);
-    if (data.type === 'status' && !reply.text) this.view.note(null, data.data.description);
+    if (data.type === 'message') this.view.put(reply); // a status is for who runs the agent
   }
 
   /** end: the last event; null: the history has what there is, if anything. */

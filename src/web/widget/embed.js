@@ -1,5 +1,6 @@
 // What <script src="https://server/widget.js" data-chatbot-id="…" async> runs: a widget for that chatbot, and window.Aerie.
-import { AerieChat, attributesOf, define, mount } from './widget.js';
+import { attributesOf } from './settings.js';
+import { AerieChat, define, mount } from './widget.js';
 
 const script = document.currentScript ?? document.querySelector('script[data-chatbot-id][src*="/widget.js"]');
 const settings = window.AerieSettings ?? {};

@@ -170,13 +170,13 @@ export class Panel {
     return (this.words[kind] ?? this.words.failed).replace('{0}', wait ?? 60);
   }
 
-  /** A line above the field. kind: a row of the words; null takes it away, or shows this text. */
-  note(kind, text = kind && this.wordsOf({ kind })) {
-    if (this.notice.textContent === (text ?? '')) return;
-    this.notice.textContent = text ?? '';
+  /** A line above the field. kind: a row of the words; null takes it away. */
+  note(kind) {
+    const text = kind ? this.wordsOf({ kind }) : '';
+    if (this.notice.textContent === text) return;
+    this.notice.textContent = text;
     this.notice.hidden = !text;
-    this.notice.className = `note ${kind ?? ''}`;
-    if (kind) this.tell(text);
+    if (text) this.tell(text);
     this.#toEnd(false);
   }
 

@@ -5,13 +5,14 @@ import { Chat } from './chat.js';
 import { readableOn, textOn } from './color.js';
 import { el, icon } from './dom.js';
 import { Panel } from './panel.js';
-import { NAMES, attributesOf, settingsOf } from './settings.js';
+import { NAMES, settingsOf } from './settings.js';
 import { Visit } from './visit.js';
 import css from './widget.css?inline';
 import { wordsIn } from './words.js';
 
 const COLOR = '#0b6b69';
-const GROUNDS = { light: '#ffffff', dark: '#152020' };
+/** Of our grounds the one on which the site's colour is hardest to read. */
+const GROUNDS = { light: '#eef3f2', dark: '#152020' };
 const DARK = matchMedia('(prefers-color-scheme: dark)');
 const PHONE = matchMedia('(max-width: 480px), (max-height: 420px)');
 const FOCUSABLE = 'button:not([hidden]):not(:disabled), textarea, a[href], [tabindex="0"]';
@@ -244,9 +245,9 @@ export class AerieChat extends HTMLElement {
 }
 
 /** Makes <aerie-chat> known; a second script on the page finds it there. */
-export function define(name = 'aerie-chat') {
-  if (!customElements.get(name)) customElements.define(name, AerieChat);
-  return customElements.get(name);
+export function define() {
+  if (!customElements.get('aerie-chat')) customElements.define('aerie-chat', AerieChat);
+  return customElements.get('aerie-chat');
 }
 
 /** Puts a widget on the page and gives it: mount({ chatbotId, server, inline, target, title, greeting … }). */
@@ -263,5 +264,3 @@ export function mount({ chatbotId, server, inline = false, target = document.bod
   target.append(widget);
   return widget;
 }
-
-export { attributesOf };
