@@ -53,7 +53,10 @@ function NewKey({ agents, agentId, onDone, onClose }) {
           {form.errors.scopes && <p class="error" role="alert">Choose at least one: the list {form.errors.scopes}.</p>}
         </fieldset>
         <Field label="Expires" as="select" options={LIVES} {...form.bind('days')} error={form.errors.expires_at} />
-        <Field label="Only for these web pages" isOptional as="textarea" rows={2} placeholder="https://shop.example" hint="One origin a line. Empty: for programs, and for no page of another site." {...form.bind('origins')} error={form.errors.allowed_origins} />
+        <details open={Boolean(form.errors.allowed_origins)}>
+          <summary>For a web page’s own script?</summary>
+          <Field label="Only for these web pages" isOptional as="textarea" rows={2} placeholder="https://shop.example" hint="One origin a line. Empty: for programs, and for no page of another site." {...form.bind('origins')} error={form.errors.allowed_origins} />
+        </details>
         <FormProblem form={form} />
         <div class="actions">
           <Button onClick={onClose}>Cancel</Button>

@@ -23,13 +23,13 @@ async function loadChat(id) {
 
 function Message({ message: { role, content, status, timestamp, usage } }) {
   return (
-    <li class={`said ${role}`}>
-      <p class="said-head">
+    <li class={`entry ${role}`}>
+      <p class="entry-head">
         <strong>{WHO[role]}</strong>
         <span class="faint small"><Time at={timestamp} />{usage ? `, ${usage.total_tokens} tokens` : ''}</span>
         {STATES[status] && <Badge kind={status === 'error' ? 'bad' : 'faint'}>{STATES[status]}</Badge>}
       </p>
-      <p class="said-text">{content || <span class="faint">No text.</span>}</p>
+      <p class="entry-text">{content || <span class="faint">No text.</span>}</p>
     </li>
   );
 }
@@ -86,7 +86,10 @@ function Tools({ chat, onChange }) {
   };
   return (
     <>
-      {FORMATS.map(([format, label, extension]) => <Button key={format} isBusy={busy === format} aria-label={`Export as ${label}`} onClick={() => save(format, extension)}>{label}</Button>)}
+      <div class="export" role="group" aria-label="Export">
+        <span class="faint">Export as</span>
+        {FORMATS.map(([format, label, extension]) => <Button key={format} isBusy={busy === format} aria-label={`Export as ${label}`} onClick={() => save(format, extension)}>{label}</Button>)}
+      </div>
       <Button onClick={archive}>{chat.is_archived ? 'Take out of the archive' : 'Archive'}</Button>
       <ConfirmButton icon="trash" question="Delete this chat?" consequence="All its messages go, for good. Export it first if you want to keep them." onConfirm={drop}>Delete</ConfirmButton>
     </>

@@ -10,6 +10,7 @@ import { EmptyState, Loaded } from '../parts/state.jsx';
 import { Table } from '../parts/table.jsx';
 import { Time } from '../parts/time.jsx';
 import { toast, toastError } from '../parts/toast.jsx';
+import { labelOf } from './providers.js';
 
 const KEYLESS = ['n8n', 'echo'];
 
@@ -28,7 +29,7 @@ function NewKey({ providers, onDone, onClose }) {
   return (
     <Dialog title="Add a provider’s key" onClose={onClose}>
       <form onSubmit={send} autocomplete="off">
-        <Field label="Provider" as="select" options={providers.map((name) => [name, name])} {...form.bind('provider')} />
+        <Field label="Provider" as="select" options={providers.map((name) => [name, labelOf(name)])} {...form.bind('provider')} />
         <Field label="Key" type="password" autocomplete="off" spellcheck={false} required hint="From the provider’s own page. It is stored encrypted; only its last four characters are shown again." {...form.bind('key')} />
         <Field label="Name" isOptional maxLength={100} hint="Such as whose bill it is on." {...form.bind('name')} />
         <FormProblem form={form} />
@@ -60,7 +61,7 @@ export function ProviderKeys() {
     loaded.reload();
   };
   const columns = [
-    { title: 'Provider', cell: ({ provider }) => <strong>{provider}</strong> },
+    { title: 'Provider', cell: ({ provider }) => <strong>{labelOf(provider)}</strong> },
     { title: 'Name', cell: ({ name }) => name || <span class="faint">no name</span> },
     { title: 'Key', cell: ({ key }) => <code>{key}</code> },
     { title: 'Added', cell: ({ created_at: at }) => <Time at={at} /> },
@@ -68,7 +69,7 @@ export function ProviderKeys() {
       title: 'Actions', isHidden: true,
       cell: (key) => (
         <div class="actions">
-          <ConfirmButton question={`Delete this key of ${key.provider}?`} consequence="Agents without a key of their own use the others of this provider, or fail. The key itself stays good at the provider: revoke it there too." aria-label={`Delete ${key.name || key.key} of ${key.provider}`} onConfirm={() => drop(key)}>Delete</ConfirmButton>
+          <ConfirmButton question={`Delete this key of ${labelOf(key.provider)}?`} consequence="Agents without a key of their own use the others of this provider, or fail. The key itself stays good at the provider: revoke it there too." aria-label={`Delete ${key.name || key.key} of ${labelOf(key.provider)}`} onConfirm={() => drop(key)}>Delete</ConfirmButton>
         </div>
       ),
     },

@@ -70,7 +70,7 @@ function Settings({ team, agents, onSaved }) {
         </div>
       </Card>
       <Card title="Default agent">
-        <Field label="Answers when a chat names no agent" as="select" options={[['', 'The first agent of the team'], ...agentOptions(agents)]} {...bind('default_agent_id', 'settings.default_agent_id')} />
+        <Field label="Answers when a chat names no agent" as="select" options={[['', 'The oldest agent that is switched on'], ...agentOptions(agents)]} {...bind('default_agent_id', 'settings.default_agent_id')} />
       </Card>
       <Card title="Search by meaning" lead="Who turns the team’s documents into numbers that can be compared. Empty: as the server is set up. Without any, documents are searched by words.">
         <div class="stack">

@@ -48,7 +48,7 @@ function Totals({ totals }) {
     ['Mean time to the first token', totals.first_token_ms === null ? '–' : milliseconds(totals.first_token_ms)],
     ['Errors', number(totals.errors)],
   ];
-  return <dl class="tiles">{tiles.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
+  return <dl class="figures">{tiles.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }
 
 /** "Messages by day: 42 in all, most on 3 May (12)." */
@@ -64,7 +64,7 @@ function SumChart({ title, lead, days, agents, value }) {
   return <Chart title={title} lead={lead} days={days} series={series} format={number} summary={summaryOf(title, days, series)} />;
 }
 
-function Agents({ agents, rows }) {
+function Agents({ agents }) {
   const columns = [
     { title: 'Agent', cell: ({ name }) => <strong>{name}</strong> },
     { title: 'Messages', class: 'number', cell: ({ messages }) => number(messages) },
@@ -73,7 +73,7 @@ function Agents({ agents, rows }) {
     { title: 'Errors', class: 'number', cell: ({ errors }) => number(errors) },
     { title: 'Days with messages', class: 'number', cell: ({ days }) => number(days.size) },
   ];
-  return <Card title="By agent" lead={`${rows} days and agents with messages. Tokens that an agent does not tell are counted at four characters each.`}><Table caption="Usage by agent" columns={columns} rows={agents} keyOf={({ key }) => key} /></Card>;
+  return <Card title="By agent" lead="Tokens that an agent does not tell are counted at four characters each."><Table caption="Usage by agent" columns={columns} rows={agents} keyOf={({ key }) => key} /></Card>;
 }
 
 function Charts({ usage }) {
@@ -85,13 +85,15 @@ function Charts({ usage }) {
   return (
     <>
       <Totals totals={usage.totals} />
-      <SumChart title="Messages" days={days} agents={agents} value={({ messages }) => messages} />
-      <SumChart title="Tokens" lead="Of prompts and replies together." days={days} agents={agents} value={(row) => row.prompt_tokens + row.completion_tokens} />
-      <Chart title="Time to the first token" lead="The mean of each day, in milliseconds: how long people look at nothing." kind="lines" days={days} series={first} format={milliseconds}
-        summary={`Mean time to the first token by day and agent${usage.totals.first_token_ms === null ? ': none.' : `: ${milliseconds(usage.totals.first_token_ms)} in all. The numbers are in the table below.`}`}
-        extra={agents.length > first.length && <p class="faint">The {first.length} busiest agents are drawn; choose another above to see it.</p>} />
-      <SumChart title="Errors" lead="Replies that failed." days={days} agents={agents} value={({ errors }) => errors} />
-      <Agents agents={agents} rows={usage.days.length} />
+      <div class="charts">
+        <SumChart title="Messages" days={days} agents={agents} value={({ messages }) => messages} />
+        <SumChart title="Tokens" lead="Of prompts and replies together." days={days} agents={agents} value={(row) => row.prompt_tokens + row.completion_tokens} />
+        <Chart title="Time to the first token" lead="The mean of each day, in milliseconds: how long people look at nothing." kind="lines" days={days} series={first} format={milliseconds}
+          summary={`Mean time to the first token by day and agent${usage.totals.first_token_ms === null ? ': none.' : `: ${milliseconds(usage.totals.first_token_ms)} in all. The numbers are in the table below.`}`}
+          extra={agents.length > first.length && <p class="faint">The {first.length} busiest agents are drawn; choose another above to see it.</p>} />
+        <SumChart title="Errors" lead="Replies that failed." days={days} agents={agents} value={({ errors }) => errors} />
+      </div>
+      <Agents agents={agents} />
     </>
   );
 }

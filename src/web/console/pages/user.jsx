@@ -1,5 +1,6 @@
 // One user: name, role, whether they may sign in; a mail for a new password; the end.
-import { get, post, put, remove } from '../api.js';
+import { useState } from 'preact/hooks';
+import { explain, get, post, put, remove } from '../api.js';
 import { useForm, useLoad } from '../hooks.js';
 import { Button, ConfirmButton } from '../parts/button.jsx';
 import { Check, Field, FormProblem } from '../parts/field.jsx';
@@ -42,19 +43,27 @@ function Access({ user, onSaved }) {
   );
 }
 
+/** Without mail only the operator can help. */
 function Password({ user }) {
   const { team } = useStore(session);
-  const form = useForm({}, { isGuarded: false });
-  const send = () => form.submit(async () => {
-    await post('/api/auth/password/forgot', { email: user.email, team_id: user.team_id });
-    toast(`A mail with a link is on its way to ${user.email}. The link is good for an hour.`);
-  });
+  const [state, setState] = useState({ isBusy: false, problem: '', isMailMissing: false });
+  const send = async () => {
+    setState({ isBusy: true, problem: '', isMailMissing: false });
+    try {
+      await post('/api/auth/password/forgot', { email: user.email, team_id: user.team_id });
+      setState({ isBusy: false, problem: '', isMailMissing: false });
+      toast(`A mail with a link goes to ${user.email}. The link is good for an hour.`);
+    } catch (error) {
+      const isMailMissing = error.message.startsWith('Mail is not configured');
+      setState({ isBusy: false, problem: isMailMissing ? `${error.message}. Ask the operator to set a new password with the command below.` : explain(error), isMailMissing });
+    }
+  };
   return (
     <Card title="Forgotten password" lead="The user gets a mail with a link to choose a new one. You never learn it.">
       <div class="stack">
-        <FormProblem form={form} />
-        <Button isBusy={form.isBusy} icon="send" onClick={send}>Mail a link</Button>
-        <details>
+        <p class="problem" role="alert">{state.problem}</p>
+        <Button isBusy={state.isBusy} icon="send" onClick={send}>Mail a link</Button>
+        <details open={state.isMailMissing}>
           <summary>The server sends no mail?</summary>
           <p>Then the operator sets a new password at the server’s command line:</p>
           <Code>{`aerie user password --email ${user.email} --team ${team.slug}`}</Code>

@@ -13,12 +13,12 @@ const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', t
 export const dayName = (day) => DAY.format(new Date(`${day}T00:00:00Z`));
 const SHORT = new Intl.NumberFormat('en-GB', { notation: 'compact', maximumFractionDigits: 1 });
 
-/** The next of 1, 2, 5, 10, 20, … that is not below the value: the axis' top is four such steps. */
+/** The axis' top: four steps of a round number, not below the value. */
 export function niceTop(value) {
   if (!(value > 0)) return 4;
   const raw = Math.max(1, value / 4);
   const power = 10 ** Math.floor(Math.log10(raw));
-  return 4 * power * [1, 2, 5, 10].find((step) => step * power >= raw - 1e-9);
+  return 4 * power * [1, 2, 3, 5, 10].find((step) => step * power >= raw - 1e-9);
 }
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);

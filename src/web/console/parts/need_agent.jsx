@@ -2,5 +2,5 @@
 import { EmptyState } from './state.jsx';
 
 export function NeedAgent({ children }) {
-  return <EmptyState title="Make an agent first" action={<a class="button main" href="#/agents">Go to the agents</a>}>{children}</EmptyState>;
+  return <EmptyState title="Make an agent first" action={<a class="button main" href="#/agents/new">Make an agent</a>}>{children}</EmptyState>;
 }

@@ -1,0 +1,52 @@
+// The console in a browser, watched: nothing may be asked from another host, be refused by the page's policy, or go wrong unseen.
+import assert from 'node:assert/strict';
+import axe from 'axe-core';
+import { PASSWORD } from '../tools/aerie.mjs';
+
+/** An admin's page: {page, to(path), check(what), close()}. expected: statuses of answers that the test provokes. */
+export async function openConsole(browser, aerie, email, { expected = [], ...options } = {}) {
+  const context = await browser.newContext({ acceptDownloads: true, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15000);
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => {
+    const status = /server responded with a status of (\d+)/.exec(message.text())?.[1];
+    if (['error', 'warning'].includes(message.type()) && !expected.includes(Number(status))) complaints.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (!/^(data|blob):/.test(request.url()) && new URL(request.url()).host !== new URL(aerie.base).host) complaints.push(`asked ${request.url()}`);
+  });
+  await page.goto(`${aerie.base}/console`);
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('heading', { level: 1, name: /Welcome/ }).waitFor();
+  return {
+    page,
+    context,
+    async to(path, heading) {
+      await page.goto(`${aerie.base}/console#${path}`);
+      await page.getByRole('heading', { level: 1, name: heading }).waitFor();
+    },
+    /** Nothing serious for axe, and no sideways scrolling. */
+    async check(what) {
+      assert.deepEqual(await seriousFindings(page), [], what);
+      const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(tooWide <= 0, `${what} is ${tooWide} px too wide`);
+    },
+    async close() {
+      await context.close();
+      assert.deepEqual(complaints, []);
+    },
+  };
+}
+
+/** What axe calls serious or critical: one line each. */
+async function seriousFindings(page) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(' | ')}`);
+}
