@@ -201,7 +201,7 @@ test('the_teams_settings_are_changed_and_others_of_them_stay', () => inConsole(a
   await page.getByLabel('People may make their own account').uncheck();
   await page.getByLabel('Most users').fill('many');
   await button(page, 'Save settings').click();
-  await page.getByText('Must be a whole number.').waitFor();
+  await page.getByText('Must be a whole number.', { exact: true }).waitFor();
   await check('a wrong field');
   await page.getByLabel('Most users').fill('12');
   await page.getByLabel('Answers when a chat names no agent').selectOption('Front desk');
@@ -252,7 +252,7 @@ test('documents_are_chosen_and_dropped_found_by_a_search_and_deleted', () => inC
   await page.keyboard.press('Enter');
   await page.getByText('1 piece, by words, best first').waitFor();
   const matches = page.getByRole('list', { name: 'Matches' });
-  assert.match(await matches.textContent(), /found by words.*Returns are free within thirty days/);
+  assert.match(await matches.textContent(), /found by words.*Returns are free within thirty days/s);
   await check('a search');
   await page.getByLabel('Question').fill('zebra');
   await page.keyboard.press('Enter');
@@ -333,6 +333,59 @@ test('a_long_chat_is_read_back_to_its_first_message', () => inConsole(async ({ a
   assert.deepEqual(said, Array.from({ length: 52 }, (_, i) => `message ${i}`));
   assert.equal(await page.getByText('Show earlier messages').count(), 0);
 }));
+
+/** The cells of a chart's table: [[day, a number or – for each series], …]. */
+async function numbersOf(page, title) {
+  await page.getByText(`Numbers: ${title}`).click();
+  const rows = await page.getByRole('table', { name: title, exact: true }).locator('tbody tr').all();
+  return Promise.all(rows.map((row) => row.locator('td').allTextContents()));
+}
+const figure = (page, name) => page.locator('.figures div').filter({ hasText: name }).locator('dd').textContent();
+const shown = (value) => value.toLocaleString('en-GB');
+
+test('usage_shows_what_the_api_counts_by_day_and_agent', () => inConsole(async ({ admin, page, to, check }) => {
+  await to('/usage', 'Usage');
+  await page.getByText('Nothing happened in these days').waitFor();
+  await check('no usage');
+  const [one, two] = [await echo(admin, { name: 'Support' }), await echo(admin, { name: 'Sales' })];
+  const broken = await admin.agent({ name: 'Broken', webhook_url: 'http://127.0.0.1:1/' });
+  for (const [agent, n] of [[one, 3], [two, 1], [broken, 1]]) {
+    const chat = await admin.chat(agent);
+    for (let i = 0; i < n; i++) await admin.ask(chat, `message ${i}`);
+  }
+  const usage = (await admin.get('/api/usage')).json;
+  const { totals } = usage;
+  assert.deepEqual([totals.messages, totals.errors], [5, 1]);
+  await page.reload();
+  await page.getByRole('heading', { name: 'By agent' }).waitFor();
+  assert.deepEqual([await figure(page, 'Messages'), await figure(page, 'Errors'), await figure(page, 'Tokens')], ['5', '1', shown(totals.prompt_tokens + totals.completion_tokens)]);
+  assert.equal(await figure(page, 'first token'), `${shown(totals.first_token_ms)} ms`);
+  await page.getByRole('img', { name: /^Messages by day: 5 in all, most on .* \(5\)/ }).waitFor();
+  assert.equal(await page.getByRole('img', { name: /^Messages by day/ }).locator('rect:not(.reach)').count(), 3, 'a piece of the bar for each agent');
+  await check('usage');
+
+  const today = new Date().toISOString().slice(0, 10);
+  const of = ({ id }) => usage.days.find(({ agent_id }) => agent_id === id);
+  assert.deepEqual(await numbersOf(page, 'Messages'), [[today, '3', '1', '1']]);
+  const tokens = ({ prompt_tokens, completion_tokens }) => shown(prompt_tokens + completion_tokens);
+  assert.deepEqual(await numbersOf(page, 'Tokens'), [[today, ...[one, broken, two].map((agent) => tokens(of(agent)))]]);
+  assert.deepEqual(await numbersOf(page, 'Errors'), [[today, '0', '1', '0']]);
+  const waits = [one, broken, two].map((agent) => of(agent).first_token_ms);
+  assert.equal(waits[1], null);
+  assert.deepEqual(await numbersOf(page, 'Time to the first token'), [[today, `${waits[0]} ms`, '–', `${waits[2]} ms`]]);
+  await check('usage with its numbers');
+
+  await page.getByLabel('Agent').selectOption('Sales');
+  await page.getByRole('img', { name: /^Messages by day: 1 in all/ }).waitFor();
+  await page.getByLabel('Days').selectOption('From and to …');
+  await page.getByLabel('From').fill('2020-01-01');
+  await page.getByLabel('To', { exact: true }).fill('2020-01-31');
+  await page.getByText('Nothing happened in these days').waitFor();
+  await page.goBack();
+  await page.getByRole('alert').getByText('366 days').waitFor();
+  await page.getByLabel('Days').selectOption('Last 7 days');
+  await page.getByRole('img', { name: /^Messages by day: 1 in all/ }).waitFor();
+}, { expected: [422] }));
 
 for (const [name, options] of [['dark', { colorScheme: 'dark' }], ['on_a_phone', { viewport: { width: 360, height: 720 } }]])
   test(`every_page_of_the_team_is_fit_to_be_used_${name}`, () => inConsole(async ({ admin, page, to, check }) => {

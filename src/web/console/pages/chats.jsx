@@ -49,7 +49,7 @@ export function Chats() {
   const offset = Number(query.get('offset')) || 0;
   const withArchived = query.get('archived') === '1';
   const agents = useLoad(async () => new Map((await allAgents()).map(({ id, name }) => [id, name])), []);
-  const chats = useLoad(() => list('/api/chats', { limit: LIMIT, offset, messages: 0, q, include_archived: withArchived }), [q, offset, withArchived]);
+  const chats = useLoad(async () => ({ q, offset, ...(await list('/api/chats', { limit: LIMIT, offset, messages: 0, q, include_archived: withArchived })) }), [q, offset, withArchived]);
   const columns = [
     { title: 'Title', cell: ({ id, title, is_archived: isArchived }) => <span class="badges"><a href={`#/chats/${id}`}>{title || 'Without a title'}</a>{isArchived && <Badge>archived</Badge>}</span> },
     { title: 'Agent', cell: ({ agent_id: id }) => agents.data?.get(id) ?? <span class="faint">{agents.data ? 'deleted' : ''}</span> },
@@ -63,11 +63,11 @@ export function Chats() {
         <Check label="Show archived chats too" value={withArchived} onInput={(isOn) => setQuery({ archived: isOn ? '1' : '', offset: '' }, { replace: false })} />
       </div>
       <Loaded from={chats} what="the chats">
-        {({ items, total }) => (
+        {({ items, total, q: asked, offset: at }) => (
           <>
-            <p class="unseen" role="status">{q ? `${total} chats found for ${q}` : ''}</p>
-            {items.length === 0 ? <Nothing q={q} /> : <Table caption={q ? `Chats found for ${q}` : 'Your chats'} columns={columns} rows={items} />}
-            <Pager offset={offset} limit={LIMIT} total={total} what="chats" onMove={(next) => setQuery({ offset: next || '' }, { replace: false })} />
+            <p class="unseen" role="status">{asked ? `${total} chats found for ${asked}` : ''}</p>
+            {items.length === 0 ? <Nothing q={asked} /> : <Table caption={asked ? `Chats found for ${asked}` : 'Your chats'} columns={columns} rows={items} />}
+            <Pager offset={at} limit={LIMIT} total={total} what="chats" onMove={(next) => setQuery({ offset: next || '' }, { replace: false })} />
           </>
         )}
       </Loaded>

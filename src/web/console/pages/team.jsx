@@ -37,13 +37,21 @@ function settingsOf(team, values) {
   };
 }
 
+/** The server calls a setting's field settings.max_users; the form calls it max_users. */
+function rename(error) {
+  error.fields = Object.fromEntries(Object.entries(error.fields ?? {}).map(([field, words]) => [field.split('.').at(-1), words]));
+  return error;
+}
+
 function Settings({ team, agents, onSaved }) {
   const form = useForm(valuesOf(team));
-  const bind = (name, field) => ({ ...form.bind(name), error: form.errors[field] });
+  const { bind } = form;
   const send = (event) => {
     event.preventDefault();
     form.submit(async (values) => {
-      const saved = await put('/api/team', { name: values.name.trim(), ...(values.slug === team.slug ? {} : { slug: values.slug.trim() }), settings: settingsOf(team, values) });
+      const saved = await put('/api/team', { name: values.name.trim(), ...(values.slug === team.slug ? {} : { slug: values.slug.trim() }), settings: settingsOf(team, values) }).catch((error) => {
+        throw rename(error);
+      });
       form.reset(valuesOf(saved));
       onSaved(saved);
       update({ team: saved });
@@ -55,8 +63,8 @@ function Settings({ team, agents, onSaved }) {
       <Card title="Name">
         <div class="stack">
           <div class="pair">
-            <Field label="Name" required maxLength={200} {...form.bind('name')} />
-            <Field label="Short name" required maxLength={63} hint="For the command line: small letters, digits and single hyphens." {...form.bind('slug')} />
+            <Field label="Name" required maxLength={200} {...bind('name')} />
+            <Field label="Short name" required maxLength={63} hint="For the command line: small letters, digits and single hyphens." {...bind('slug')} />
           </div>
           <p class="id-line"><span>Team id</span><code>{team.id}</code><CopyButton text={team.id} label="Copy the id" kind="quiet" /></p>
           <p class="faint">Since <Time at={team.created_at} />.</p>
@@ -64,20 +72,20 @@ function Settings({ team, agents, onSaved }) {
       </Card>
       <Card title="Who may join">
         <div class="stack">
-          <Check label="People may make their own account" hint="Switched off, only admins add users." {...bind('open_registration', 'settings.open_registration')} />
-          <Check label="They must confirm their e-mail address first" hint="The server must be able to send mail. Admins, and users whom an admin adds, need not." {...bind('require_verified_email', 'settings.require_verified_email')} />
-          <Field label="Most users" isOptional inputMode="numeric" hint="Empty: as many as there are." {...bind('max_users', 'settings.max_users')} />
+          <Check label="People may make their own account" hint="Switched off, only admins add users." {...bind('open_registration')} />
+          <Check label="They must confirm their e-mail address first" hint="The server must be able to send mail. Admins, and users whom an admin adds, need not." {...bind('require_verified_email')} />
+          <Field label="Most users" isOptional inputMode="numeric" hint="Empty: as many as there are." {...bind('max_users')} />
         </div>
       </Card>
       <Card title="Default agent">
-        <Field label="Answers when a chat names no agent" as="select" options={[['', 'The oldest agent that is switched on'], ...agentOptions(agents)]} {...bind('default_agent_id', 'settings.default_agent_id')} />
+        <Field label="Answers when a chat names no agent" as="select" options={[['', 'The oldest agent that is switched on'], ...agentOptions(agents)]} {...bind('default_agent_id')} />
       </Card>
       <Card title="Search by meaning" lead="Who turns the team’s documents into numbers that can be compared. Empty: as the server is set up. Without any, documents are searched by words.">
         <div class="stack">
-          <Field label="Base URL" isOptional type="url" placeholder="https://api.openai.com/v1" hint="The key comes from the team’s provider keys." {...bind('base_url', 'settings.embeddings.base_url')} />
+          <Field label="Base URL" isOptional type="url" placeholder="https://api.openai.com/v1" hint="The key comes from the team’s provider keys." {...bind('base_url')} />
           <div class="pair">
-            <Field label="Model" isOptional placeholder="text-embedding-3-small" {...bind('model', 'settings.embeddings.model')} />
-            <Field label="Numbers for each piece" isOptional inputMode="numeric" placeholder="1536" {...bind('dimensions', 'settings.embeddings.dimensions')} />
+            <Field label="Model" isOptional placeholder="text-embedding-3-small" {...bind('model')} />
+            <Field label="Numbers for each piece" isOptional inputMode="numeric" placeholder="1536" {...bind('dimensions')} />
           </div>
         </div>
       </Card>
