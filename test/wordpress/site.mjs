@@ -45,14 +45,14 @@ export class Site {
     }
   }
 
-  #configure() {
+  #configure(more = {}) {
     const salts = ['AUTH_KEY', 'SECURE_AUTH_KEY', 'LOGGED_IN_KEY', 'NONCE_KEY', 'AUTH_SALT', 'SECURE_AUTH_SALT', 'LOGGED_IN_SALT', 'NONCE_SALT'];
     const constants = {
       DB_NAME: 'wordpress', DB_USER: 'root', DB_PASSWORD: '', DB_HOST: `localhost:${this.database.socket}`, DB_CHARSET: 'utf8mb4', DB_COLLATE: '',
       WP_HOME: this.base, WP_SITEURL: this.base, WP_DEFAULT_THEME: 'twentytwentythree', FS_METHOD: 'direct', WP_ACCESSIBLE_HOSTS: '127.0.0.1', WP_DEBUG_LOG: this.log,
       ...Object.fromEntries(salts.map((name) => [name, `${name} of the tests`])),
     };
-    const switches = { WP_DEBUG: true, WP_DEBUG_DISPLAY: false, WP_HTTP_BLOCK_EXTERNAL: true, DISABLE_WP_CRON: true, AUTOMATIC_UPDATER_DISABLED: true };
+    const switches = { WP_DEBUG: true, WP_DEBUG_DISPLAY: false, WP_HTTP_BLOCK_EXTERNAL: true, DISABLE_WP_CRON: true, AUTOMATIC_UPDATER_DISABLED: true, ...more };
     writeFileSync(join(this.root, 'wp-config.php'), ['<?php',
       ...Object.entries(constants).map(([name, value]) => `define( '${name}', ${quoted(value)} );`),
       ...Object.entries(switches).map(([name, value]) => `define( '${name}', ${value} );`),
@@ -97,10 +97,10 @@ export class Site {
     return this.ask(`get_option( ${quoted(name)} )`);
   }
 
-  /** The same WordPress under another address, which its web server answers to as well. */
-  moveTo(base) {
-    this.base = base;
-    this.#configure();
+  /** Its address's path. */
+  addPage(title, content, type = 'page') {
+    const id = this.ask(`wp_insert_post( array( 'post_type' => ${quoted(type)}, 'post_status' => 'publish', 'post_title' => ${quoted(title)}, 'post_content' => ${quoted(content)} ) )`);
+    return `/?${type === 'page' ? 'page_id' : 'p'}=${id}`;
   }
 
   addUser(name, role) {
@@ -111,6 +111,16 @@ export class Site {
   set(state, isOn) {
     if (isOn) writeFileSync(join(this.folder, state), '');
     else rmSync(join(this.folder, state), { force: true });
+  }
+
+  /** Makes it a network with a second site, wp_2_…. */
+  makeNetwork() {
+    const domain = quoted(`127.0.0.1:${this.port}`);
+    this.php(`require 'wp-load.php'; require_once ABSPATH . 'wp-admin/includes/upgrade.php';
+      foreach ( $wpdb->tables( 'ms_global' ) as $table => $prefixed ) { $wpdb->$table = $prefixed; }
+      install_network(); populate_network( 1, ${domain}, ${quoted(OWNER.email)}, 'Shops', '/', false );`);
+    this.#configure({ MULTISITE: true, SUBDOMAIN_INSTALL: false, DOMAIN_CURRENT_SITE: domain, PATH_CURRENT_SITE: "'/'", SITE_ID_CURRENT_SITE: 1, BLOG_ID_CURRENT_SITE: 1 });
+    this.ask(`wpmu_create_blog( ${domain}, '/second/', 'Second', 1 )`);
   }
 
   readLog() {

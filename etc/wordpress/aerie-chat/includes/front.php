@@ -50,19 +50,17 @@ function aerie_chat_is_hidden_from_user( array $settings ) {
 }
 
 /**
- * What the widget is told: the agent, and what the owner chose instead of the agent's own appearance.
+ * What the owner chose instead of the agent's own appearance, as the widget reads it.
  *
- * @param array $site From aerie_chat_site().
- * @return array
+ * @return array Attribute => value.
  */
-function aerie_chat_attributes( array $site ) {
+function aerie_chat_appearance() {
 	$settings = aerie_chat_settings();
 	$chosen   = array(
-		'chatbot-id' => $site['chatbot_id'],
-		'title'      => $settings['title'],
-		'color'      => $settings['color'],
-		'position'   => $settings['position'],
-		'language'   => 'site' === $settings['language'] ? substr( get_bloginfo( 'language' ), 0, 20 ) : $settings['language'],
+		'data-title'    => $settings['title'],
+		'data-color'    => $settings['color'],
+		'data-position' => $settings['position'],
+		'data-language' => 'site' === $settings['language'] ? substr( get_bloginfo( 'language' ), 0, 20 ) : $settings['language'],
 	);
 	return array_filter( $chosen, 'strlen' );
 }
@@ -94,13 +92,11 @@ function aerie_chat_script_tag( $tag, $handle ) {
 		return $tag;
 	}
 	$attributes = array(
-		'src'   => $site['server'] . '/widget.js',
-		'id'    => 'aerie-chat-js',
-		'async' => true,
-	);
-	foreach ( aerie_chat_attributes( $site ) as $name => $value ) {
-		$attributes[ 'data-' . $name ] = $value;
-	}
+		'src'             => $site['server'] . '/widget.js',
+		'id'              => 'aerie-chat-js',
+		'data-chatbot-id' => $site['chatbot_id'],
+		'async'           => true,
+	) + aerie_chat_appearance();
 	return preg_replace_callback(
 		'/<script\b[^>]*\ssrc=[^>]*><\/script>\s*/',
 		static function () use ( $attributes ) {
@@ -112,7 +108,7 @@ function aerie_chat_script_tag( $tag, $handle ) {
 }
 
 /**
- * [aerie_chat]: the chat as a part of the text.
+ * [aerie_chat]: the chat as a part of the text. The widget makes no button where the same agent is in the page already.
  *
  * @return string
  */
@@ -122,8 +118,8 @@ function aerie_chat_shortcode() {
 		return '';
 	}
 	wp_enqueue_script( 'aerie-chat' );
-	$html = '<aerie-chat inline server="' . esc_url( $site['server'] ) . '"';
-	foreach ( aerie_chat_attributes( $site ) as $name => $value ) {
+	$html = '<aerie-chat inline server="' . esc_url( $site['server'] ) . '" chatbot-id="' . esc_attr( $site['chatbot_id'] ) . '"';
+	foreach ( aerie_chat_appearance() as $name => $value ) {
 		$html .= ' ' . $name . '="' . esc_attr( $value ) . '"';
 	}
 	return $html . '></aerie-chat>';
