@@ -1,11 +1,12 @@
 <?php
 // The web server before a WordPress of the tests. Files beside the site say how it behaves: "no-rewriting" as one that hands only what
-// is there to PHP, "password" as one that lets nobody in without one.
+// is there to PHP, "password" as one that lets
+// in only who has one, as the owner's browser does.
 $state = getenv( 'AERIE_WORDPRESS_STATE' );
 $path  = rawurldecode( parse_url( $_SERVER['REQUEST_URI'], PHP_URL_PATH ) );
 $root  = $_SERVER['DOCUMENT_ROOT'];
 
-if ( file_exists( "$state/password" ) && ! isset( $_SERVER['PHP_AUTH_USER'] ) && 0 !== strpos( $path, '/wp-admin' ) ) {
+if ( file_exists( "$state/password" ) && ! isset( $_SERVER['HTTP_COOKIE'] ) ) {
 	header( 'WWW-Authenticate: Basic realm="site"', true, 401 );
 	return true;
 }

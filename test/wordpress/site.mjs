@@ -93,6 +93,11 @@ export class Site {
     return this.database.sql("select option_name from wp_options where option_name like '%aerie%' order by option_name", 'wordpress').split('\n').filter(Boolean);
   }
 
+  /** Removes all of it. */
+  forget() {
+    this.database.sql("delete from wp_options where option_name like '%aerie_chat%'", 'wordpress');
+  }
+
   option(name) {
     return this.ask(`get_option( ${quoted(name)} )`);
   }

@@ -125,6 +125,7 @@ function aerie_chat_show_notice( $type, $text, array $remedies = array() ) {
  */
 function aerie_chat_show_forms( array $typed ) {
 	$server = isset( $typed['server'] ) ? $typed['server'] : '';
+	$knows  = isset( $typed['admin_email'] ) && '' === $typed['admin_email']; // The second form has no such field.
 	$email  = ! empty( $typed['admin_email'] ) ? $typed['admin_email'] : wp_get_current_user()->user_email;
 	?>
 	<p><?php esc_html_e( 'Connect this site with your Aerie server. It calls this site back to make sure that it is yours, and makes a team and an agent for it.', 'aerie-chat' ); ?></p>
@@ -134,12 +135,12 @@ function aerie_chat_show_forms( array $typed ) {
 		<table class="form-table" role="presentation">
 			<?php
 			aerie_chat_show_field( 'server', __( 'Address of the server', 'aerie-chat' ), $server, 'url', __( 'Such as https://chat.example.com', 'aerie-chat' ) );
-			aerie_chat_show_field( 'admin_email', __( 'Your e-mail address', 'aerie-chat' ), $email, 'email', __( 'Becomes the admin of the team. The server\'s console sends a link to set a password.', 'aerie-chat' ) );
+			aerie_chat_show_field( 'admin_email', __( 'Your e-mail address', 'aerie-chat' ), $email, 'email', __( 'Becomes the admin of the team on the server. The password is set by mail, as one that was forgotten.', 'aerie-chat' ) );
 			?>
 		</table>
 		<?php submit_button( __( 'Register this site', 'aerie-chat' ), 'primary', 'register' ); ?>
 	</form>
-	<details>
+	<details<?php echo $knows ? ' open' : ''; ?>>
 		<summary><?php esc_html_e( 'Connect with credentials that you have', 'aerie-chat' ); ?></summary>
 		<p><?php esc_html_e( 'For a site that is registered already, or an agent that somebody made for it. The agent must allow this site as an origin.', 'aerie-chat' ); ?></p>
 		<form method="post" action="<?php echo esc_url( admin_url( 'admin-post.php' ) ); ?>">

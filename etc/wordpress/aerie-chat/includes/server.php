@@ -298,7 +298,7 @@ function aerie_chat_explain_refusal( $server, $detail, $came ) {
 			'site_taken',
 			/* translators: %s: an address */
 			sprintf( __( 'The server knows a site at %s already.', 'aerie-chat' ), aerie_chat_site_url() ),
-			array( $by_hand, __( 'If not: ask the operator of the server to delete that registration, then register again.', 'aerie-chat' ) )
+			array( $by_hand, __( 'If not: ask the operator of the server for the ids of team and agent and a new API key, and connect with these.', 'aerie-chat' ) )
 		);
 	}
 	if ( 'Admin email already associated with another tenant' === $detail ) {
