@@ -5,8 +5,6 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, isUuid, unique } from '../tools/aerie.mjs';
-import { openStream } from '../tools/http.mjs';
-import { startNginx } from '../tools/nginx.mjs';
 import { ChatSocket, openSocket } from '../tools/socket.mjs';
 
 let aerie;
@@ -454,26 +452,6 @@ test('a_silent_client_is_pinged_and_one_that_does_not_answer_is_closed', async (
   assert.equal(alive.closed, null);
   assert.ok(pings >= 2, `${pings} pings`);
   await alive.close();
-});
-
-test('a_socket_and_a_stream_go_through_nginx_as_operators_are_told_to_set_it_up', async () => {
-  const nginx = await startNginx(aerie.port);
-  try {
-    const socket = await openSocket(nginx.port, { query: `?token=${user.token}`, headers: { Origin: `http://127.0.0.1:${nginx.port}` } });
-    socket.send({ message: '!tokens=5&delay=100', agent_id: agent.id });
-    await socket.until((s) => s.of('done').length > 0);
-    const times = socket.of('message').map((e) => e.at);
-    assert.ok(times.at(-1) - times[0] > 250, `within ${times.at(-1) - times[0]} ms`);
-    assert.equal((await socket.ask({ message: '!tokens=2', session_id: socket.events[0].data.session_id })).text, 'tok0 tok1');
-    assert.deepEqual(await socket.close(), { code: 1000, reason: '' });
-    assert.equal((await openSocket(nginx.port, { query: '?token=nonsense' })).status, 401);
-    const stream = await openStream(nginx.port, 'POST', `/api/chats/${(await user.chat(agent)).id}/messages`, { token: user.token, json: { content: '!tokens=5&delay=100' } });
-    await stream.whole();
-    const pieces = stream.of('message').map((e) => e.at);
-    assert.ok(pieces.at(-1) - pieces[0] > 250, `within ${pieces.at(-1) - pieces[0]} ms`);
-  } finally {
-    await nginx.close();
-  }
 });
 
 test('a_draining_server_ends_the_reply_and_says_goodbye', async () => {

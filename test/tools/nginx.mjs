@@ -1,5 +1,5 @@
-// A real nginx: in front of a server, set up as docs/operations.md says but for TLS, or of a configuration of its own.
-import { spawn } from 'node:child_process';
+// A real nginx: in front of a server by etc/nginx/aerie.conf, or of a configuration of its own.
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -16,12 +16,6 @@ async function freePort() {
   return port;
 }
 
-/** The configuration that operators are shown. */
-function documented() {
-  const text = readFileSync(fileURLToPath(new URL('../../docs/operations.md', import.meta.url)), 'utf8');
-  return /## nginx in front\n\n```nginx\n([\s\S]*?)```/.exec(text)[1];
-}
-
 function answers(port) {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1');
@@ -30,13 +24,14 @@ function answers(port) {
   });
 }
 
-/** An nginx of that configuration: {port, pid, close}. site(port, folder): what stands in `http`; main: what stands before it. */
+/** An nginx of that configuration: {port, pid, read, check, close}. site(port, folder): what stands in `http`; main: what stands before it. */
 export async function runNginx(site, { main = 'events {}' } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'aerie-nginx-'));
   const port = await freePort();
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ');
   writeFileSync(join(folder, 'nginx.conf'), `daemon off; pid ${folder}/pid; error_log ${folder}/error.log;\n${main}\nhttp { access_log off; ${temporary}\n${site(port, folder)}}\n`);
-  const child = spawn('/usr/sbin/nginx', ['-p', folder, '-e', join(folder, 'error.log'), '-c', join(folder, 'nginx.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const args = ['-p', folder, '-e', join(folder, 'error.log'), '-c', join(folder, 'nginx.conf')];
+  const child = spawn('/usr/sbin/nginx', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let told = '';
   child.stderr.on('data', (bytes) => (told += bytes));
   const gone = once(child, 'exit');
@@ -47,6 +42,10 @@ export async function runNginx(site, { main = 'events {}' } = {}) {
   return {
     port,
     pid: child.pid,
+    /** A file of its folder, such as a log. */
+    read: (name) => readFileSync(join(folder, name), 'utf8'),
+    /** What `nginx -t` says of the configuration. */
+    check: () => spawnSync('/usr/sbin/nginx', ['-t', ...args], { encoding: 'utf8' }),
     async close() {
       child.kill('SIGTERM');
       await gone;
@@ -55,10 +54,43 @@ export async function runNginx(site, { main = 'events {}' } = {}) {
   };
 }
 
-/** The documented one in front of a server. */
-export function startNginx(aeriePort) {
-  return runNginx((port) => documented()
-    .replace('127.0.0.1:8000', `127.0.0.1:${aeriePort}`)
-    .replace('listen 443 ssl', `listen 127.0.0.1:${port}`)
-    .replace(/^ *(http2|ssl_certificate|ssl_certificate_key) .*\n/gm, ''));
+/** The site that operators copy. */
+export const kit = readFileSync(fileURLToPath(new URL('../../etc/nginx/aerie.conf', import.meta.url)), 'utf8');
+
+/** Each of [from, to] must be there. */
+function substitute(text, pairs) {
+  for (const [from, to] of pairs) {
+    if (!text.includes(from)) throw new Error(`etc/nginx/aerie.conf has no ${from}`);
+    text = text.replaceAll(from, to);
+  }
+  return text;
+}
+
+/**
+ * The kit's site in front of a server, its addresses and paths changed and nothing else: also {plainPort, certificate}. more: further changes;
+ * http: what the operator has beside it.
+ */
+export async function startKit(aeriePort, { more = [], http = '' } = {}) {
+  const plainPort = await freePort();
+  const name = '127.0.0.1';
+  let certificate;
+  const nginx = await runNginx((port, folder) => {
+    const made = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${name}`,
+      '-addext', `subjectAltName=IP:${name}`, '-keyout', join(folder, 'key.pem'), '-out', join(folder, 'certificate.pem')], { encoding: 'utf8' });
+    if (made.status !== 0) throw new Error(`no certificate: ${made.stderr}`);
+    certificate = readFileSync(join(folder, 'certificate.pem'));
+    return http + substitute(kit, [
+      ['127.0.0.1:8000', `127.0.0.1:${aeriePort}`],
+      ['listen 80;', `listen 127.0.0.1:${plainPort};`],
+      ['    listen [::]:80;\n', ''],
+      ['listen 443 ssl http2;', `listen 127.0.0.1:${port} ssl http2;`],
+      ['    listen [::]:443 ssl http2;\n', ''],
+      ['server_name chat.example.com;', `server_name ${name};`],
+      ['/etc/letsencrypt/live/chat.example.com/fullchain.pem', join(folder, 'certificate.pem')],
+      ['/etc/letsencrypt/live/chat.example.com/privkey.pem', join(folder, 'key.pem')],
+      ['/var/log/nginx/aerie.log', join(folder, 'access.log')],
+      ...more,
+    ]);
+  });
+  return Object.assign(nginx, { plainPort, certificate });
 }
