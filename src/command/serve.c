@@ -10,6 +10,7 @@
 #include "document/document.h"
 #include "http/http.h"
 #include "memory.h"
+#include "notify.h"
 #include "upstream/upstream.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@
 
 /* What is still streaming when the time to drain is over gets this long to tell its readers. */
 #define CUT_AFTER_MS 6000
+/* And when that is over, this long for the mail under way, and for the end of all else. */
+#define CLOSE_S 10
 /* How often the number of connections is looked at. */
 #define TRIM_PERIOD_S 2
 
@@ -465,7 +468,9 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
         if (number < 0 || number == SIGNAL_LOOPS_ENDED)
             continue;
         if (number == SIGHUP) {
+            notify_reloading();
             read_again();
+            notify_ready();
             continue;
         }
         if (is_draining) {
@@ -475,6 +480,7 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
         log_info("serve: draining, at most %llu s",
                  (unsigned long long)config()->server.drain_seconds);
         is_draining = true;
+        notify_stopping((unsigned)config()->server.drain_seconds + CUT_AFTER_MS / 1000 + CLOSE_S);
         drain_loops(server);
     }
     for (unsigned i = 0; i < server->n_loops; i++)
@@ -515,6 +521,7 @@ int command_serve(int argc, char **argv)
                     STR_ARG(config()->server.host), http_port(server.http),
                     STR_ARG(config()->log.file));
         memory_release_start();
+        notify_ready();
     }
     wait_for_end(&server, &signals, is_error(err));
     close_rooms(&server);

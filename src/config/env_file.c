@@ -78,6 +78,40 @@ static const char *parse_line(struct arena *a, struct str line, struct setting *
     return NULL;
 }
 
+/* "SECRET_KEY_FILE" gives "SECRET_KEY", unless the whole is a name itself, as LOG__FILE is. */
+static struct str named_by_file(struct str name)
+{
+    const struct str suffix = STR("_FILE");
+    struct str key = {name.ptr, name.len > suffix.len ? name.len - suffix.len : 0};
+
+    return key.len > 0 && str_ends_with(name, suffix) && !loader_knows(name) &&
+                   loader_knows(key)
+               ? key
+               : STR_NONE;
+}
+
+/* NAME_FILE=path: the value is in the file, so that a secret stands neither here nor in the
+ * environment. An empty path is none. */
+static struct error take(struct loader *l, struct setting *s)
+{
+    struct str key = named_by_file(s->name), path;
+    struct error err;
+
+    if (key.len == 0)
+        return loader_set(l, s);
+    if (s->text.len == 0)
+        return NO_ERROR;
+    path = arena_copy(l->arena, s->text);
+    if (!path.ptr)
+        return ERROR(ERR_NO_MEMORY, 0, "out of memory");
+    err = loader_read_file(l, path.ptr, false, &s->text);
+    if (is_error(err))
+        return err;
+    s->name = key;
+    s->text = str_trim(s->text);
+    return loader_set(l, s);
+}
+
 struct error load_dotenv(struct loader *l, const char *path, bool may_be_missing)
 {
     struct str rest, line;
@@ -93,7 +127,7 @@ struct error load_dotenv(struct loader *l, const char *path, bool may_be_missing
         if (line.len == 0 || line.ptr[0] == '#')
             continue;
         why = parse_line(l->arena, line, &s);
-        err = why ? loader_fail(l, path, n, "%s", why) : loader_set(l, &s);
+        err = why ? loader_fail(l, path, n, "%s", why) : take(l, &s);
     }
     return err;
 }
@@ -112,8 +146,8 @@ struct error load_environment(struct loader *l, char **env)
             continue;
         s.shown = s.name;
         s.text = rest;
-        if (loader_knows(s.name))
-            err = loader_set(l, &s);
+        if (loader_knows(s.name) || named_by_file(s.name).len > 0)
+            err = take(l, &s);
         else if (loader_knows_section(s.name))
             err = loader_unknown(l, &s);
     }

@@ -44,6 +44,41 @@ static void expect_url(const char *given, const char *normal)
     config_free(&c);
 }
 
+static void a_value_may_stand_in_a_file_of_its_own(void **state)
+{
+    static const char secret[] = "a secret that is long enough for production";
+    struct config c;
+
+    (void)state;
+    write_file("secret.txt", " a secret that is long enough for production\n");
+    assert_false(is_error(load(NULL, NULL, "SECRET_KEY_FILE=secret.txt", &c)));
+    assert_str(c.security.secret, secret);
+    config_free(&c);
+    assert_false(is_error(load(NULL, "SECRET_KEY_FILE=secret.txt\n", "X=", &c)));
+    assert_str(c.security.secret, secret);
+    config_free(&c);
+    assert_false(is_error(load(NULL, "SECRET_KEY=other\n", "SECURITY__SECRET_FILE=secret.txt", &c)));
+    assert_str(c.security.secret, secret);
+    config_free(&c);
+    assert_false(is_error(load(NULL, NULL, "SECRET_KEY_FILE=", &c)));
+    assert_str(c.security.secret, "");
+    config_free(&c);
+    assert_false(is_error(load(NULL, NULL, "LOG__FILE=secret.txt", &c)));
+    assert_str(c.log.file, "secret.txt");
+    config_free(&c);
+    expect_error(NULL, NULL, "SECRET_KEY_FILE=missing.txt",
+                 "missing.txt: cannot be opened: No such file or directory");
+    write_file("port.txt", "eighty\n");
+    expect_error(NULL, NULL, "SERVER__PORT_FILE=port.txt",
+                 "environment: SERVER__PORT_FILE: \"eighty\" is not accepted, expected a whole "
+                 "number from 0 to 65535");
+    expect_error(NULL, "SERVER__PROT_FILE=port.txt\n", "X=",
+                 ".env:1: unknown key SERVER__PROT_FILE; docs/configuration.md and `aerie config` "
+                 "list the keys");
+    unlink("secret.txt");
+    unlink("port.txt");
+}
+
 static void mail_servers_are_told_with_their_port(void **state)
 {
     static const char *const pairs[][2] = {
@@ -506,6 +541,7 @@ int main(void)
         IN_DIRECTORY(provider_keys_are_pools),
         IN_DIRECTORY(provider_keys_are_printed_masked),
         IN_DIRECTORY(a_sample_of_each_older_program_loads),
+        IN_DIRECTORY(a_value_may_stand_in_a_file_of_its_own),
         IN_DIRECTORY(mail_servers_are_told_with_their_port),
         IN_DIRECTORY(database_urls_are_put_in_normal_form),
         IN_DIRECTORY(a_bad_value_is_told_with_its_place),
