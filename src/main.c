@@ -1,6 +1,8 @@
 /* aerie: finds the command, reads the configuration it needs, and runs it. */
 #include "base/log.h"
 #include "command/command.h"
+#include "command/help.h"
+#include "command/terminal.h"
 #include "config/config.h"
 
 #include <fcntl.h>
@@ -8,31 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static int print_help(FILE *out, int exit)
-{
-    size_t n;
-    const struct command *table = commands(&n);
-
-    fprintf(out, "usage: aerie [--config FILE] [COMMAND] [OPTIONS]\n\n");
-    for (size_t i = 0; i < n; i++)
-        if (table[i].help)
-            fprintf(out, "  %-8s  %s\n", table[i].name, table[i].help);
-    fprintf(out, "\n`aerie COMMAND --help` tells a command's options. Exit: 0 done, 1 failed, 2 "
-                 "wrong usage.\n");
-    return exit;
-}
-
-static int print_command_help(const struct command *c)
-{
-    printf("usage: aerie %s\n\n%s\n", c->usage, c->help ? c->help : "run by the server itself");
-    return COMMAND_OK;
-}
-
 /* The configuration is in force until the process ends: run() and its threads read it. */
-static int run_with_config(const struct command *c, const char *config_path, int argc, char **argv)
+static int run_with_config(const struct command *c, int argc, char **argv)
 {
     static struct config settings;
-    const struct config_sources sources = {.json_path = config_path, .environ = environ};
+    const struct config_sources sources = {.json_path = command_config_path, .environ = environ};
     enum log_level level = LOG_INFO;
     struct error err = config_load(&sources, &settings);
     int exit;
@@ -56,12 +38,70 @@ static int run_with_config(const struct command *c, const char *config_path, int
     return exit;
 }
 
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static bool wants_help(int argc, char **argv)
 {
-    for (int i = 0; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (is_help(argv[i]))
             return true;
     return false;
+}
+
+static int refuse(const char *word, const char *what)
+{
+    fprintf(stderr, "aerie: %s %s\n", word, what);
+    fputs("`aerie --help` lists the commands and options.\n", stderr);
+    return COMMAND_USAGE;
+}
+
+static const struct command *find(const char *name)
+{
+    const struct command *c = command_find(name);
+    const char *nearest = c ? NULL : command_nearest(name);
+
+    if (!c && nearest)
+        fprintf(stderr, "aerie: there is no command %s; did you mean %s?\n", name, nearest);
+    else if (!c)
+        fprintf(stderr, "aerie: there is no command %s\n", name);
+    if (!c)
+        fputs("`aerie --help` lists the commands and options.\n", stderr);
+    return c;
+}
+
+/* "--color=never" may stand behind the command, too. False: said what is wrong. */
+static bool take_color(int *argc, char **argv)
+{
+    int n = 1;
+
+    for (int i = 1; i < *argc; i++) {
+        bool is_color = strncmp(argv[i], "--color=", 8) == 0;
+
+        if (is_color && !terminal_set_color(argv[i] + 8)) {
+            (void)refuse(argv[i], "is not understood: auto, always or never");
+            return false;
+        }
+        if (!is_color)
+            argv[n++] = argv[i];
+    }
+    *argc = n;
+    return true;
+}
+
+/* aerie help [COMMAND | --markdown] */
+static int help(int argc, char **argv)
+{
+    const struct command *c;
+
+    if (argc == 1 || is_help(argv[1]))
+        return help_print_all();
+    if (strcmp(argv[1], "--markdown") == 0)
+        return help_print_markdown();
+    c = find(argv[1]);
+    return c ? help_print(c) : COMMAND_USAGE;
 }
 
 /* A process may be started with any of the three closed. What is opened next would get the number,
@@ -77,44 +117,64 @@ static void open_standard_files(void)
         close(fd);
 }
 
-int main(int argc, char **argv)
+/* What stands before the command. Returns its place, or 0: the process ends with *exit. */
+static int read_own_options(int argc, char **argv, int *exit)
 {
-    const char *config_path = NULL;
-    const struct command *c;
-    char *serve[] = {"serve", NULL};
+    static char version[] = "version";
     int i = 1;
 
-    open_standard_files();
     for (; i < argc && argv[i][0] == '-'; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return print_help(stdout, COMMAND_OK);
-        if (strcmp(argv[i], "--version") == 0)
-            return command_version(1, argv);
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
-            config_path = argv[++i];
+        bool has_value = i + 1 < argc;
+
+        if (is_help(argv[i])) {
+            *exit = help_print_all();
+            return 0;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            argv[i] = version;
+            *exit = command_version(argc - i, argv + i);
+            return 0;
+        }
+        if (strcmp(argv[i], "--config") == 0 && has_value) {
+            command_config_path = argv[++i];
         } else if (strncmp(argv[i], "--config=", 9) == 0) {
-            config_path = argv[i] + 9;
+            command_config_path = argv[i] + 9;
+        } else if (strcmp(argv[i], "--color") == 0 && has_value) {
+            if (!terminal_set_color(argv[++i])) {
+                *exit = refuse("--color", "takes auto, always or never");
+                return 0;
+            }
         } else {
-            fprintf(stderr, "aerie: %s is not understood\n", argv[i]);
-            return print_help(stderr, COMMAND_USAGE);
+            *exit = refuse(argv[i], "is not understood");
+            return 0;
         }
     }
-    if (i == argc) {
-        c = command_find("serve");
+    return i;
+}
+
+int main(int argc, char **argv)
+{
+    char *serve[] = {"serve", NULL}, **words = serve;
+    const struct command *c;
+    int at, exit = COMMAND_USAGE;
+
+    open_standard_files();
+    if (!take_color(&argc, argv))
+        return COMMAND_USAGE;
+    at = read_own_options(argc, argv, &exit);
+    if (at == 0)
+        return exit;
+    argc -= at;
+    if (argc > 0)
+        words = argv + at;
+    else
         argc = 1;
-        argv = serve;
-    } else {
-        c = command_find(argv[i]);
-        if (!c) {
-            fprintf(stderr, "aerie: there is no command %s\n", argv[i]);
-            return print_help(stderr, COMMAND_USAGE);
-        }
-        argc -= i;
-        argv += i;
-    }
-    if (wants_help(argc - 1, argv + 1))
-        return print_command_help(c);
-    if (c->needs == NEEDS_NOTHING)
-        return c->run(argc, argv);
-    return run_with_config(c, config_path, argc, argv);
+    if (strcmp(words[0], "help") == 0)
+        return help(argc, words);
+    c = find(words[0]);
+    if (!c)
+        return COMMAND_USAGE;
+    if (wants_help(argc - 1, words + 1))
+        return help_print(c);
+    return c->needs == NEEDS_NOTHING ? c->run(argc, words) : run_with_config(c, argc, words);
 }

@@ -16,6 +16,7 @@
 #include "documents.h"
 #include "export.h"
 #include "health.h"
+#include "health_stream.h"
 #include "history.h"
 #include "key_chat.h"
 #include "login.h"
@@ -226,6 +227,8 @@ static const struct route routes[] = {
      &health_doc},
     {HTTP_GET, "/health/ready", WHO_ANYONE, BODY_NONE, sizeof(struct health), health_ready_steps,
      "Can it serve?", &health_ready_doc},
+    {HTTP_GET, "/health/stream", WHO_ANYONE, BODY_NONE, sizeof(struct health_stream),
+     health_stream_steps, "A short stream, to try the way to here", &health_stream_doc},
 
     {HTTP_GET, "/metrics", WHO_ANYONE, BODY_NONE, 0, metrics_steps,
      "The server's numbers, for Prometheus", &metrics_doc},

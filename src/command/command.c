@@ -1,51 +1,13 @@
-/* What commands share, and the table of them. */
+/* What commands share: reading options, saying what went wrong, opening the database. */
 #include "command.h"
 
+#include "base/nearest.h"
+
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-static const struct command table[] = {
-    {"config", "config [--json | --markdown]",
-     "print what is in force, secrets masked, or the table of keys", NEEDS_CONFIG, command_config},
-    {"init", "init", "make a first team, its admin and an echo agent, where they are missing",
-     NEEDS_SECRET, command_init},
-    {"key", "key create --agent ID [--name NAME] [--scope LIST] [--expires TIME] [--json]",
-     "make an API key, shown once", NEEDS_SECRET, command_key},
-    {"migrate", "migrate up | down | status [--json]", "bring the schema up to date, or back",
-     NEEDS_SECRET, command_migrate},
-    {"openapi", "openapi", "print openapi.json", NEEDS_CONFIG, command_openapi},
-    {"read-html", "read-html <PAGE", NULL, NEEDS_NOTHING, command_read_html},
-    {"seed", "seed", "make a team for demonstrations, with users, agents and chats", NEEDS_SECRET,
-     command_seed},
-    {"serve", "serve", "run the server (what happens without a command)", NEEDS_SECRET,
-     command_serve},
-    {"team",
-     "team create --name NAME --slug SLUG [--json] | list [--json] | enable|disable --slug SLUG",
-     "make, list and switch teams", NEEDS_SECRET, command_team},
-    {"user",
-     "user create --email E --team SLUG [--name NAME] [--role user|admin] [PASSWORD] [--json]\n"
-     "             user list --team SLUG [--json]\n"
-     "             user role --email E --team SLUG --role user|admin\n"
-     "             user password --email E --team SLUG [PASSWORD]\n"
-     "             user enable|disable --email E --team SLUG\n"
-     "             PASSWORD: --password-stdin or --generate; else it is asked for",
-     "make, list and change users", NEEDS_SECRET, command_user},
-    {"version", "version", "print the version", NEEDS_NOTHING, command_version},
-};
-
-const struct command *commands(size_t *n)
-{
-    *n = sizeof(table) / sizeof(table[0]);
-    return table;
-}
-
-const struct command *command_find(const char *name)
-{
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
-    return NULL;
-}
+const char *command_config_path;
 
 /* ---- options ---- */
 
@@ -73,19 +35,71 @@ static int read_option(int argc, char **argv, int i, const struct command_option
     return 2;
 }
 
+/* An option that may be read stands in the command's help. */
+static bool is_documented(const char *command, const char *option)
+{
+    const struct command *c = command_find(command);
+    size_t len = strlen(option);
+
+    for (const struct command_words *w = c ? c->options : NULL; w && w->words; w++)
+        if (strncmp(w->words, option, len) == 0 && (!w->words[len] || w->words[len] == ' '))
+            return true;
+    return false;
+}
+
+static void say_unknown(const char *command, const char *word, const struct command_option *options,
+                        size_t n)
+{
+    struct nearest nearest = {.asked = {word, strcspn(word, "=")}};
+
+    for (size_t k = 0; k < n; k++)
+        if (options[k].name)
+            (void)nearest_offer(&nearest, str_from(options[k].name));
+    if (nearest.name.ptr)
+        fprintf(stderr, "aerie %s: %s is not understood here; did you mean %.*s?\n", command, word,
+                STR_ARG(nearest.name));
+    else
+        fprintf(stderr, "aerie %s: %s is not understood here\n", command, word);
+}
+
+/* As read_option(), for a word that is no option. */
+static int read_word(const char *word, const struct command_option *options, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        if (!options[k].name && !*options[k].value) {
+            *options[k].value = word;
+            return 1;
+        }
+    }
+    return 0;
+}
+
 bool command_read_options(int argc, char **argv, int from, const struct command_option *options,
                           size_t n)
 {
+    bool are_over = false; /* after "--" */
+
+    for (size_t k = 0; k < n; k++)
+        assert(!options[k].name || is_documented(argv[0], options[k].name));
     for (int i = from; i < argc;) {
         int taken = 0;
 
-        for (size_t k = 0; k < n && taken == 0; k++)
-            taken = read_option(argc, argv, i, &options[k]);
-        if (taken <= 0) {
-            fprintf(stderr, "aerie: %s %s\n", argv[i],
-                    taken < 0 ? "needs a value" : "is not understood here");
-            return false;
+        if (!are_over && strcmp(argv[i], "--") == 0) {
+            are_over = true;
+            i++;
+            continue;
         }
+        for (size_t k = 0; k < n && taken == 0 && !are_over; k++)
+            if (options[k].name)
+                taken = read_option(argc, argv, i, &options[k]);
+        if (taken == 0 && (are_over || argv[i][0] != '-'))
+            taken = read_word(argv[i], options, n);
+        if (taken < 0)
+            fprintf(stderr, "aerie %s: %s needs a value\n", argv[0], argv[i]);
+        else if (taken == 0)
+            say_unknown(argv[0], argv[i], options, n);
+        if (taken <= 0)
+            return false;
         i += taken;
     }
     return true;
@@ -104,8 +118,10 @@ bool command_require(const char *option, const char *value)
 int command_usage(const char *name)
 {
     const struct command *c = command_find(name);
+    struct str rest = str_from(c ? c->usage : "COMMAND"), line;
 
-    fprintf(stderr, "usage: aerie %s\n", c ? c->usage : "COMMAND");
+    for (const char *lead = "usage: aerie"; str_next(&rest, '\n', &line); lead = "       aerie")
+        fprintf(stderr, "%s %.*s\n", lead, STR_ARG(line));
     return COMMAND_USAGE;
 }
 

@@ -16,17 +16,42 @@ enum command_needs {
     NEEDS_SECRET, /* and the configuration, and a log */
 };
 
+enum command_group { GROUP_SERVER, GROUP_DATA, GROUP_USE, GROUP_TELL, N_GROUPS };
+extern const char *const command_group_names[N_GROUPS];
+
+/* An option with what it takes, a line to type, an exit status: and what it means. */
+struct command_words {
+    const char *words, *about;
+};
+#define COMMAND_WORDS(...)                                                                         \
+    (const struct command_words[])                                                                 \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            NULL, NULL                                                                             \
+        }                                                                                          \
+    }
+
+/* All that is said of a command is said here: its help, docs/command-line.md, and which options it
+ * may read. */
 struct command {
-    const char *name, *usage;
-    const char *help; /* NULL: not for people */
+    const char *name;
+    enum command_group group;
     enum command_needs needs;
+    const char *summary; /* NULL: not for people */
+    const char *usage;   /* one line each way, without "aerie" */
+    const char *about;   /* paragraphs, a line each; or NULL */
+    const struct command_words *options, *examples, *exits; /* ended by NULL; or NULL */
     /* argv[0] is the command's name. */
     int (*run)(int argc, char **argv);
 };
 const struct command *commands(size_t *n);
 const struct command *command_find(const char *name); /* NULL: there is none */
+const char *command_nearest(const char *name); /* the one a mistyped name is most like, or NULL */
 
+int command_chat(int argc, char **argv);
 int command_config(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_migrate(int argc, char **argv);
@@ -39,26 +64,31 @@ int command_user(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 /* ---- options ---- */
-/* "--name VALUE" or "--name=VALUE" when value is there, "--name" when flag is. */
+/* "--name VALUE" or "--name=VALUE" when value is there, "--name" when flag is. name NULL: a word that
+ * is no option; after "--" all are. */
 struct command_option {
     const char *name;
     const char **value;
     bool *flag;
 };
-/* Reads argv[from …]. False: said on stderr what is wrong. */
+/* Reads argv[from …]; argv[0] is the command, whose row of the table names each option. False: said
+ * on stderr what is wrong. */
 bool command_read_options(int argc, char **argv, int from, const struct command_option *options,
                           size_t n) MUST_CHECK;
 /* False: said on stderr that the option is missing. */
 bool command_require(const char *option, const char *value) MUST_CHECK;
 
 /* ---- saying ---- */
-/* Says how the command is used; COMMAND_USAGE. */
+/* Says on stderr how the command is used; COMMAND_USAGE. */
 int command_usage(const char *name);
 /* Says what failed; COMMAND_FAILED. */
 int command_fail(struct error err);
 /* Prints a line of data and empties the buffer; COMMAND_OK, or COMMAND_FAILED when memory or stdout
  * failed. */
 int command_print(struct buf *line);
+
+/* The file that --config names, or NULL. */
+extern const char *command_config_path;
 
 /* ---- the database ---- */
 /* Opens it and brings the schema up to date. */

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 
+#include <stdio.h>
+
 #define PASSWORD_MIN_CHARS 8
 #define PASSWORD_MAX_CHARS 128
 #define PASSWORD_MAX_BYTES (4 * PASSWORD_MAX_CHARS + 2)
@@ -14,6 +16,12 @@ enum password_source {
     PASSWORD_GENERATED,
 };
 
+enum secret_line { SECRET_READ, SECRET_NONE, SECRET_NUL, SECRET_TOO_LONG };
+/* One line without its end; out then ends with a NUL. */
+enum secret_line secret_input_line(FILE *in, char *out, size_t size);
+/* One line from a terminal, without echo; ERR_INVALID with a sentence. */
+struct error secret_input_ask(FILE *terminal, const char *prompt,
+                              char out[PASSWORD_MAX_BYTES]) MUST_CHECK;
 /* ERR_INVALID with a sentence: too short or long, a NUL, not the same twice, no terminal to ask. */
 struct error secret_input_read(enum password_source source,
                                char out[PASSWORD_MAX_BYTES]) MUST_CHECK;

@@ -129,7 +129,7 @@ int command_seed(int argc, char **argv)
     struct db *db;
     struct error err;
 
-    if (argc > 1)
+    if (!command_read_options(argc, argv, 1, NULL, 0))
         return command_usage(argv[0]);
     err = command_open_db(&db);
     if (is_error(err))

@@ -497,7 +497,7 @@ int command_serve(int argc, char **argv)
     sigset_t signals;
     struct error err;
 
-    if (argc > 1)
+    if (!command_read_options(argc, argv, 1, NULL, 0))
         return command_usage(argv[0]);
     block_signals(&signals);
     raise_descriptor_limit();

@@ -1,5 +1,6 @@
 /* From the sources into the struct: who wins, what is accepted, and what the operator is told. */
 #include "base/json.h"
+#include "base/nearest.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -170,51 +171,19 @@ bool loader_knows_section(struct str name)
     return false;
 }
 
-/* How many letters a name is away from another: what was left out, put in or mistyped. */
-static size_t distance(struct str a, struct str b)
-{
-    size_t row[ENV_NAME_BYTES + 1];
-
-    if (b.len > ENV_NAME_BYTES)
-        return SIZE_MAX;
-    for (size_t k = 0; k <= b.len; k++)
-        row[k] = k;
-    for (size_t i = 0; i < a.len; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i + 1;
-        for (size_t k = 0; k < b.len; k++) {
-            size_t best = diagonal + (a.ptr[i] != b.ptr[k]);
-
-            diagonal = row[k + 1];
-            if (best > row[k] + 1)
-                best = row[k] + 1;
-            if (best > row[k + 1] + 1)
-                best = row[k + 1] + 1;
-            row[k + 1] = best;
-        }
-    }
-    return row[b.len];
-}
-
 struct error loader_unknown(struct loader *l, const struct setting *s)
 {
-    size_t n, best = 4; /* farther is no likeness */
-    const struct config_key *keys = config_keys(&n);
+    struct nearest nearest = {.asked = s->name};
+    const struct config_key *keys;
     const char *closest = NULL;
     char buffer[ENV_NAME_BYTES];
     struct str own;
+    size_t n;
 
-    for (size_t i = 0; i < n; i++) {
-        if (key_env_name(str_from(keys[i].name), buffer, &own)) {
-            size_t away = distance(s->name, own);
-
-            if (away < best) {
-                best = away;
-                closest = keys[i].name;
-            }
-        }
-    }
+    keys = config_keys(&n);
+    for (size_t i = 0; i < n; i++)
+        if (key_env_name(str_from(keys[i].name), buffer, &own) && nearest_offer(&nearest, own))
+            closest = keys[i].name;
     if (closest && s->source == SOURCE_JSON)
         return loader_fail(l, s->file, s->line, "unknown key %.*s; did you mean %s?",
                            STR_ARG(s->shown), closest);

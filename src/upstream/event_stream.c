@@ -62,6 +62,8 @@ static void take_line(struct event_stream *s, struct str line, bool stays)
         if (n > 0)
             memcpy(s->type, value.ptr, n);
         s->type[n] = '\0';
+    } else if (s->on_id && str_eq(name, STR("id"))) {
+        s->on_id(s->state, value);
     } else if (name.len > 0 && !str_eq(name, STR("id")) && !str_eq(name, STR("retry")) &&
                s->on_stray) {
         s->on_stray(s->state, line);

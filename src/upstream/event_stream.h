@@ -11,6 +11,8 @@ struct event_stream {
     void (*on_event)(void *state, struct str type, struct str data);
     /* A line that is no field of an event; never empty, valid inside the call only. May be NULL. */
     void (*on_stray)(void *state, struct str line);
+    /* The id of the event whose lines are being read, valid inside the call only. May be NULL. */
+    void (*on_id)(void *state, struct str id);
     void *state;
     size_t max_bytes; /* of a line, and of an event's data */
 

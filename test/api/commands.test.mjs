@@ -1,7 +1,9 @@
 // What operators do by the command line: accounts, teams, the schema, and passwords from a terminal or from stdin.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Aerie, PASSWORD, binaryPath, serverEnv, unique } from '../tools/aerie.mjs';
 
 let aerie;
@@ -27,9 +29,9 @@ function refuses(args, words, { input, status = 1 } = {}) {
 }
 
 /** Runs a command at a terminal of its own; each answer is typed when its prompt has come. */
-async function atTerminal(args, answers) {
+async function atTerminal(args, answers, env = {}) {
   const quoted = [binaryPath(), ...args].map((word) => `'${word}'`).join(' ');
-  const child = spawn('script', ['--quiet', '--return', '--command', quoted, '/dev/null'], { env: serverEnv(aerie.env), cwd: aerie.folder, stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn('script', ['--quiet', '--return', '--command', quoted, '/dev/null'], { env: serverEnv({ ...aerie.env, ...env }), cwd: aerie.folder, stdio: ['pipe', 'pipe', 'inherit'] });
   let said = '';
   let asked = 0;
   child.stdout.on('data', (bytes) => {
@@ -148,15 +150,80 @@ test('the_schema_goes_up_and_down_and_tells_how_it_stands', () => {
 test('help_is_on_stdout_and_what_is_not_understood_on_stderr', () => {
   for (const option of ['--help', '-h']) {
     assert.match(aerie.command([option]), /^usage: aerie \[--config FILE\] \[COMMAND\]/);
-    assert.match(aerie.command(['migrate', option]), /^usage: aerie migrate up \| down \| status/);
+    assert.match(aerie.command(['migrate', option]), /^usage: aerie migrate up\n {7}aerie migrate down\n/);
   }
+  assert.equal(aerie.command(['help']), aerie.command(['--help']));
+  assert.equal(aerie.command(['help', 'user']), aerie.command(['user', '--help']));
   assert.equal(aerie.command(['--version']), aerie.command(['version']));
-  refuses(['--nonsense'], /--nonsense is not understood/, { status: 2 });
+  refuses(['--nonsense'], /^aerie: --nonsense is not understood\n`aerie --help`/, { status: 2 });
   refuses(['--config'], /--config is not understood/, { status: 2 });
-  refuses(['version', 'now'], /^usage: aerie version\n$/, { status: 2 });
+  refuses(['version', 'now'], /^aerie version: now is not understood here\nusage: aerie version/, { status: 2 });
   refuses(['config', '--nonsense'], /--nonsense is not understood here/, { status: 2 });
-  refuses(['openapi', '--nonsense'], /^usage: aerie openapi\n$/, { status: 2 });
+  refuses(['openapi', '--nonsense'], /^aerie openapi: --nonsense .*\nusage: aerie openapi\n$/, { status: 2 });
   for (const args of [['--config', '/nowhere/aerie.json'], ['--config=/nowhere/aerie.json']]) refuses([...args, 'config'], /\/nowhere\/aerie\.json/);
+});
+
+test('what_is_mistyped_is_answered_with_the_nearest_name', () => {
+  for (const [typed, meant] of [['serv', 'serve'], ['docter', 'doctor'], ['migrat', 'migrate'], ['usr', 'user']])
+    refuses([typed], new RegExp(`^aerie: there is no command ${typed}; did you mean ${meant}\\?\n`), { status: 2 });
+  refuses(['help', 'chta'], /did you mean chat\?/, { status: 2 });
+  refuses(['frobnicate'], /^aerie: there is no command frobnicate\n`aerie --help`/, { status: 2 });
+  refuses(['user', 'list', '--taem', slug], /--taem is not understood here; did you mean --team\?/, { status: 2 });
+});
+
+/** Every command that people are told of. */
+const told = () => [...aerie.command(['--help', '--color=never']).matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
+
+test('every_command_tells_its_usage_options_and_exit_status', () => {
+  const names = told();
+  assert.deepEqual(names.toSorted(), ['chat', 'config', 'doctor', 'init', 'key', 'migrate', 'openapi', 'seed', 'serve', 'team', 'user', 'version']);
+  for (const name of names) {
+    const help = aerie.command([name, '--help']);
+    assert.match(help, new RegExp(`^usage: aerie ${name}\\b`));
+    assert.match(help, /\nExit status\n {2}0 {5}\S[^]*\n {2}2 {5}wrong usage\n/, name);
+    const usage = help.split('\n\n')[0];
+    for (const [option] of usage.matchAll(/--[a-z-]+/g)) assert.ok(help.split('\nOptions\n')[1]?.includes(`  ${option}`), `${name} does not tell ${option}`);
+  }
+});
+
+test('help_wraps_to_the_width_of_the_terminal', () => {
+  for (const columns of [40, 60, 80, 120]) {
+    for (const args of [['--help'], ...told().map((name) => [name, '--help'])]) {
+      const text = aerie.command(args, { env: { COLUMNS: columns } });
+      for (const line of lines(text)) assert.ok([...line].length <= columns || !line.trim().includes(' ') || /^ {2}\S/.test(line), `${columns}: ${line}`);
+    }
+  }
+  assert.ok(lines(aerie.command(['doctor', '--help'], { env: { COLUMNS: 40 } })).length > lines(aerie.command(['doctor', '--help'], { env: { COLUMNS: 120 } })).length);
+});
+
+test('colours_are_for_terminals_only', async () => {
+  const escape = /\x1b\[/;
+  assert.doesNotMatch(aerie.command(['--help']), escape);
+  assert.match(aerie.command(['--color=always', '--help']), escape);
+  assert.match(aerie.command(['user', '--help', '--color=always'], { env: { NO_COLOR: '1' } }), escape, 'who asks for it gets it');
+  const shown = async (args, env = {}) => (await atTerminal(args, [], { TERM: 'xterm', ...env })).said;
+  assert.match(await shown(['--help']), escape);
+  for (const [args, env] of [[['--help', '--color=never']], [['--color', 'never', '--help']], [['--help'], { NO_COLOR: '1' }], [['--help'], { TERM: 'dumb' }]])
+    assert.doesNotMatch(await shown(args, env), escape, JSON.stringify([args, env]));
+  refuses(['--color=pink', '--help'], /--color=pink is not understood: auto, always or never/, { status: 2 });
+  refuses(['--color', 'pink', '--help'], /--color takes auto, always or never/, { status: 2 });
+});
+
+test('the_versions_of_the_libraries_are_told', () => {
+  assert.equal(lines(aerie.command(['version'])).length, 1);
+  for (const args of [['version', '-v'], ['--version', '-v']]) {
+    const text = aerie.command(args);
+    for (const name of ['aerie', 'libcurl', 'libpq', 'libuv', 'llhttp', 'OpenSSL', 'SQLite', 'yyjson']) assert.match(text, new RegExp(`^${name} \\d+\\.\\d+`, 'm'));
+  }
+});
+
+test('the_page_of_the_command_line_is_that_of_the_table', () => {
+  const path = fileURLToPath(new URL('../../docs/command-line.md', import.meta.url));
+  const page = readFileSync(path, 'utf8');
+  const mark = '<!-- from here on: `aerie help --markdown` -->\n\n';
+  const wanted = page.split(mark)[0] + mark + aerie.command(['help', '--markdown']);
+  if (process.env.AERIE_REWRITE) writeFileSync(path, wanted);
+  else assert.equal(page, wanted, 'AERIE_REWRITE=1 writes it anew');
 });
 
 test('an_answer_that_cannot_be_written_is_a_failure', async () => {

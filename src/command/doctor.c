@@ -1,0 +1,7 @@
+/* stub */
+#include "command.h"
+int command_doctor(int argc, char **argv)
+{
+    (void)argc;
+    return command_usage(argv[0]);
+}

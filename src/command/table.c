@@ -1,0 +1,260 @@
+/* The table of commands: what each is for, takes, and ends with. Sorted by name. */
+#include "command.h"
+
+#include "base/nearest.h"
+
+#include <string.h>
+
+const char *const command_group_names[N_GROUPS] = {
+    [GROUP_SERVER] = "The server",
+    [GROUP_DATA] = "Teams, people and keys",
+    [GROUP_USE] = "Trying it, and finding what is wrong",
+    [GROUP_TELL] = "What it is",
+};
+
+#define JSON_OPTION {"--json", "print one JSON object a line"}
+#define DONE_OR_NOT {"0", "done"}, {"1", "it failed; stderr says why"}, {"2", "wrong usage"}
+
+static const struct command table[] = {
+    {
+        "chat",
+        GROUP_USE,
+        NEEDS_CONFIG,
+        "talk to an agent from the terminal",
+        "chat [--url URL] [--agent NAME|ID] [CREDENTIALS] [--json] [MESSAGE]",
+        "With MESSAGE, or with text on stdin, it sends one message and ends with the reply. Without, "
+        "it asks for messages until Ctrl-D.\n"
+        "Ctrl-C stops the reply that is coming, a second one leaves. A lost connection is taken up "
+        "again where it broke.\n"
+        "Who you are is asked for (e-mail address and password), unless CREDENTIALS say it. Secrets "
+        "are never words of the command line, which other people on the machine can read.",
+        COMMAND_WORDS(
+            {"--url URL", "the server; without it the one of this configuration, on this machine"},
+            {"--agent NAME|ID", "whom to ask; without it the team's first active agent"},
+            {"--email E", "sign in with this address; the password is asked for"},
+            {"--password-stdin", "the first line of stdin is the password"},
+            {"--token-stdin", "the first line of stdin is an access token or an API key (eck_...)"},
+            {"--key-file FILE", "the first line of FILE is an access token or an API key"},
+            {"--json", "print each event as it comes, a JSON object a line"},
+            {"AERIE_TOKEN", "in the environment: an access token or an API key; the options win"}),
+        COMMAND_WORDS({"aerie chat", "sign in, and talk"},
+                      {"aerie chat --agent Support 'Where is my parcel?'", "one question"},
+                      {"git diff | aerie chat --agent Reviewer --key-file ~/.aerie-key",
+                       "what stdin has is the message"},
+                      {"aerie chat --url https://chat.example.com --json Hello",
+                       "the events, for programs"}),
+        COMMAND_WORDS({"0", "the reply is whole"},
+                      {"1", "no reply, or not all of it; stderr says why"},
+                      {"2", "wrong usage"},
+                      {"3", "the server does not take the credentials"},
+                      {"130", "stopped with Ctrl-C"}),
+        command_chat,
+    },
+    {
+        "config",
+        GROUP_SERVER,
+        NEEDS_CONFIG,
+        "print what is in force, or the table of keys",
+        "config [--json | --markdown]",
+        "Secrets are masked.",
+        COMMAND_WORDS({"--json", "one JSON object"},
+                      {"--markdown", "all keys there are, as the table of docs/configuration.md"}),
+        COMMAND_WORDS({"aerie config | grep -v '^#'", "what is in force"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_config,
+    },
+    {
+        "doctor",
+        GROUP_USE,
+        NEEDS_NOTHING,
+        "find what is wrong, and say what to do",
+        "doctor [--url URL] [--long] [--agents] [--json]",
+        "Looks at the configuration, the database, the disk, limits, memory, clock, certificates, mail "
+        "and the running server; with --url also at what stands between people and the server. It "
+        "changes nothing.\n"
+        "Each line begins with ok, warning or problem; below a warning or a problem stands what to "
+        "do.",
+        COMMAND_WORDS(
+            {"--url URL", "the address that people use: finds proxies that hold streams back, hide "
+                          "addresses, break WebSockets or refuse uploads, and certificates that end"},
+            {"--long", "with --url: also stay silent as long as a slow agent may (about 20 s)"},
+            {"--agents", "ask every active agent a short question through the running server; this "
+                         "costs what a message costs"},
+            JSON_OPTION),
+        COMMAND_WORDS({"aerie doctor", "this machine"},
+                      {"aerie doctor --url https://chat.example.com --long", "and the way in"},
+                      {"aerie doctor --agents", "and those who answer"}),
+        COMMAND_WORDS({"0", "all is well, or there are warnings only"},
+                      {"1", "there is a problem"},
+                      {"2", "wrong usage"}),
+        command_doctor,
+    },
+    {
+        "init",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "make a first team, its admin and an echo agent",
+        "init",
+        "Makes what is missing, and prints the admin's password, once. Run again it changes nothing.",
+        NULL,
+        NULL,
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_init,
+    },
+    {
+        "key",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "make an API key",
+        "key create --agent ID [--name NAME] [--scope LIST] [--expires TIME] [--json]",
+        "The key is shown this once.",
+        COMMAND_WORDS({"--agent ID", "the agent that it opens"},
+                      {"--name NAME", "for people"},
+                      {"--scope LIST", "chat, documents, admin:read, with commas; chat without it"},
+                      {"--expires TIME", "such as 2030-01-31T12:00:00Z; never without it"},
+                      JSON_OPTION),
+        COMMAND_WORDS({"aerie key create --agent 01a1fa9f-... --name shop >key.txt",
+                       "a key for a shop's program"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_key,
+    },
+    {
+        "migrate",
+        GROUP_SERVER,
+        NEEDS_SECRET,
+        "bring the schema up to date, or back",
+        "migrate up\nmigrate down\nmigrate status [--json]",
+        "The server does `up` by itself when it starts. `down` takes the last step back, and with it "
+        "what that step's tables held.",
+        COMMAND_WORDS(JSON_OPTION),
+        NULL,
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_migrate,
+    },
+    {
+        "openapi",
+        GROUP_TELL,
+        NEEDS_CONFIG,
+        "print openapi.json",
+        "openapi",
+        NULL,
+        NULL,
+        NULL,
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_openapi,
+    },
+    {
+        "read-html",
+        GROUP_SERVER,
+        NEEDS_NOTHING,
+        NULL,
+        "read-html <PAGE",
+        NULL,
+        NULL,
+        NULL,
+        NULL,
+        command_read_html,
+    },
+    {
+        "seed",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "make a team for demonstrations",
+        "seed",
+        "A team with users, agents and chats; their passwords are printed, once. Run again it adds "
+        "what is missing.",
+        NULL,
+        NULL,
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_seed,
+    },
+    {
+        "serve",
+        GROUP_SERVER,
+        NEEDS_SECRET,
+        "run the server; what happens without a command",
+        "serve",
+        "SIGTERM and SIGINT end it when the streams have ended, at most after server.drain_seconds; a "
+        "second one ends it at once. SIGHUP reads the configuration again.",
+        NULL,
+        COMMAND_WORDS({"aerie --config /etc/aerie/config.json serve", "as a service does"}),
+        COMMAND_WORDS({"0", "ended as it was told"},
+                      {"1", "it could not start, or not go on; stderr says why"},
+                      {"2", "wrong usage"}),
+        command_serve,
+    },
+    {
+        "team",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "make, list and switch teams",
+        "team create --name NAME --slug SLUG [--json]\n"
+        "team list [--json]\n"
+        "team enable|disable --slug SLUG",
+        "`create` prints the new team's id. A running server obeys `disable` within a second.",
+        COMMAND_WORDS({"--name NAME", "for people"},
+                      {"--slug SLUG", "small letters, digits and single hyphens; no other team's"},
+                      JSON_OPTION),
+        COMMAND_WORDS({"aerie team create --name 'The Shop' --slug shop", "a team"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_team,
+    },
+    {
+        "user",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "make, list and change users",
+        "user create --email E --team SLUG [--name NAME] [--role user|admin] [PASSWORD] [--json]\n"
+        "user list --team SLUG [--json]\n"
+        "user role --email E --team SLUG --role user|admin\n"
+        "user password --email E --team SLUG [PASSWORD]\n"
+        "user enable|disable --email E --team SLUG",
+        "A new password, and `disable`, put the user out of a running server within a second. The last "
+        "active admin of a team stays.",
+        COMMAND_WORDS({"--email E", "whom"}, {"--team SLUG", "in which team"},
+                      {"--name NAME", "for people"}, {"--role user|admin", "user without it"},
+                      {"--password-stdin", "PASSWORD: the first line of stdin; without an option it "
+                                           "is asked for, twice"},
+                      {"--generate", "PASSWORD: make one, and print it"}, JSON_OPTION),
+        COMMAND_WORDS({"aerie user create --email me@example.com --team default --role admin",
+                       "an admin; the password is asked for"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_user,
+    },
+    {
+        "version",
+        GROUP_TELL,
+        NEEDS_NOTHING,
+        "print the version",
+        "version [-v]",
+        NULL,
+        COMMAND_WORDS({"-v", "and those of the libraries"}),
+        NULL,
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_version,
+    },
+};
+
+const struct command *commands(size_t *n)
+{
+    *n = sizeof(table) / sizeof(table[0]);
+    return table;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+const char *command_nearest(const char *name)
+{
+    struct nearest nearest = {.asked = str_from(name)};
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (table[i].summary)
+            (void)nearest_offer(&nearest, str_from(table[i].name));
+    return nearest.name.ptr;
+}
