@@ -35,8 +35,8 @@ static int read_option(int argc, char **argv, int i, const struct command_option
     return 2;
 }
 
-/* An option that may be read stands in the command's help. */
-static bool is_documented(const char *command, const char *option)
+/* An option that may be read stands in the command's help: asserted, so a release has no use for it. */
+static inline bool is_documented(const char *command, const char *option)
 {
     const struct command *c = command_find(command);
     size_t len = strlen(option);
