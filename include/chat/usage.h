@@ -20,13 +20,15 @@ struct usage usage_of(const struct upstream_usage *told, size_t prompt_chars, si
 /* {"prompt_tokens":…}, with "estimated":true where that is so; appended to out. */
 void usage_write(struct buf *out, const struct usage *u);
 
-/* Who used it, and who answered. */
+/* Who used it, who answered, and how that went. */
 struct usage_account {
     struct id team_id, owner_id, agent_id;
     struct id reply_id; /* "" : none is stored */
     struct str provider, model;
+    struct error outcome;              /* of the answer */
+    uint64_t begun_us, first_text_us; /* by the monotonic clock; the latter 0: no text came */
 };
-#define USAGE_ARGS 11
+#define USAGE_ARGS 14
 /* The arguments of USAGE_ADD, as views of both. */
 void usage_args(const struct usage_account *who, const struct usage *u,
                 struct db_arg out[USAGE_ARGS]);

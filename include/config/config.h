@@ -142,6 +142,11 @@ struct config_sessions {
     uint64_t keep_days; /* idle ones go after it; 0: they stay */
 };
 
+/* The teams' accounts of what was used. */
+struct config_usage {
+    uint64_t keep_days; /* days go after it; 0: they stay */
+};
+
 struct config_turn {
     uint64_t checkpoint_ms, checkpoint_bytes;
     uint64_t journal_bytes, journal_buffer_bytes, journal_file_bytes; /* of a loop's journal */
@@ -196,6 +201,7 @@ struct config {
     struct config_embeddings embeddings;
     struct config_sessions sessions;
     struct config_turn turn;
+    struct config_usage usage;
     struct config_metrics metrics;
     struct config_callback callback;
     struct config_sites sites;

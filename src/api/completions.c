@@ -35,6 +35,7 @@ static void read_body(struct flow *f)
     s->req = req;
     s->id = id_v7();
     s->created_s = clock_wall_us() / 1000000;
+    s->begun_us = clock_mono_us();
     if (arena_defer(&req->arena, free_arena, &s->arena))
         (void)!completion_read(req, &s->arena, &s->in);
     else
@@ -96,6 +97,8 @@ static void on_text(struct upstream_call *call, struct str text)
     /* Nobody is asked again once an answer comes: what the agent was told does not stay. */
     s->prompt = (struct upstream_prompt){0};
     arena_free(&s->arena);
+    if (s->n_reply_chars == 0)
+        s->first_text_us = clock_mono_us();
     s->n_reply_chars += utf8_length(text);
     buf_append_str(&s->text, text);
     s->has_failed = s->text.failed;
@@ -268,6 +271,9 @@ static void add_usage(struct flow *f)
         .agent_id = s->agent_id,
         .provider = str_from(provider_name(s->provider)),
         .model = s->call.model,
+        .outcome = s->ask.flow.err,
+        .begun_us = s->begun_us,
+        .first_text_us = s->first_text_us,
     };
     struct db_arg args[USAGE_ARGS];
 
@@ -277,13 +283,13 @@ static void add_usage(struct flow *f)
 
 static const struct step usage_steps[] = {STEP(add_usage), STEP_END};
 
-/* All that is stored of an answer. The client has it by then, or has left. */
+/* All that is stored of an answer, or of a failure. The client has it by then, or has left. */
 static void save_usage(struct flow *f)
 {
     struct request *req = request_of(f);
     struct completion *s = req->state;
 
-    if (s->n_reply_chars > 0)
+    if (s->provider)
         flow_try(f, &s->save, usage_steps, req);
 }
 

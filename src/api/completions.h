@@ -30,6 +30,7 @@ struct completion {
     struct id id;
     int64_t created_s;
     size_t n_prompt_chars, n_reply_chars;
+    uint64_t begun_us, first_text_us; /* by the monotonic clock; the latter 0: none came */
     struct stream_place place;
     bool is_blocked; /* the socket takes no more for now */
     bool has_fallen_back;

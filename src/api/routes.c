@@ -30,6 +30,7 @@
 #include "sites.h"
 #include "talk.h"
 #include "team.h"
+#include "usage.h"
 #include "user_new.h"
 #include "users.h"
 #include "welcome.h"
@@ -155,6 +156,9 @@ static const struct route routes[] = {
     {HTTP_DELETE, "/api/team/provider-keys/{id}", WHO_ADMIN, BODY_NONE,
      sizeof(struct provider_keys), provider_keys_delete_steps, "Delete a key for a model provider",
      &provider_keys_delete_doc},
+
+    {HTTP_GET, "/api/usage", WHO_ADMIN, BODY_NONE, sizeof(struct usage_report), usage_report_steps,
+     "What the team's agents did, by the day", &usage_report_doc},
 
     {HTTP_GET, "/api/users", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct users), users_list_steps,
      "List the team's users", &users_list_doc},

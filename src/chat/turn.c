@@ -106,8 +106,10 @@ static void on_text(struct upstream_call *call, struct str text)
     struct turn *t = call->state;
     bool is_first = t->request != NULL, is_added;
 
-    if (is_first)
+    if (is_first) {
         drop_prompt(t);
+        t->first_text_us = clock_mono_us();
+    }
     counter_add(&chat_count()->chunks, 1);
     counter_add(&chat_count()->chunk_bytes, text.len);
     is_added = turn_log_append(t->log, text);

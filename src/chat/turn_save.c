@@ -69,14 +69,16 @@ static void write_reply(struct flow *f)
                                           .agent_id = t->agent_id,
                                           .reply_id = t->log->reply_id,
                                           .provider = str_from(provider_name(t->provider)),
-                                          .model = t->log->model};
+                                          .model = t->log->model,
+                                          .outcome = t->outcome,
+                                          .begun_us = t->begun_us,
+                                          .first_text_us = t->first_text_us};
     struct db_call calls[4];
     size_t n = 0;
 
     usage_args(&account, &t->usage, usage);
     arena_free(&t->save_arena);
-    if (t->usage.total_tokens > 0)
-        calls[n++] = (struct db_call){SQL_USAGE_ADD, usage, USAGE_ARGS};
+    calls[n++] = (struct db_call){SQL_USAGE_ADD, usage, USAGE_ARGS};
     if (t->kind == TURN_REGENERATE && text.len == 0) {
         calls[n++] = (struct db_call){SQL_REPLY_DROP, drop, 2};
     } else {

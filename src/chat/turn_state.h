@@ -40,7 +40,7 @@ struct turn {
     struct quota quota;
     struct slot slot;
     struct stream_place place;
-    uint64_t begun_us;
+    uint64_t begun_us, first_text_us; /* the latter 0: none came */
     struct timer grace;
 
     /* What each phase has in flight. */

@@ -54,16 +54,26 @@ int64_t usage_day(int64_t wall_us)
     return wall_us - wall_us % DAY_US;
 }
 
+/* Who stops a reply, or leaves, does not say that it failed. */
+static bool is_failure(struct error outcome)
+{
+    return is_error(outcome) && outcome.status != ERR_STOPPED && outcome.status != ERR_CANCELED &&
+           outcome.status != ERR_GONE;
+}
+
 void usage_args(const struct usage_account *who, const struct usage *u,
                 struct db_arg out[USAGE_ARGS])
 {
+    bool has_text = who->first_text_us > 0;
+    uint64_t waited_us = has_text ? who->first_text_us - who->begun_us : 0;
     const struct db_arg args[USAGE_ARGS] = {
         db_uuid(id_str(&who->team_id)),  db_time(usage_day(clock_wall_us())),
         db_uuid(id_str(&who->owner_id)), db_uuid(id_str(&who->agent_id)),
         db_text(who->provider),          db_text(who->model.ptr ? who->model : STR("")),
         db_int(u->prompt_tokens),        db_int(u->completion_tokens),
         db_int(u->total_tokens),         db_int(u->is_estimated ? u->total_tokens : 0),
-        db_uuid(id_str(&who->reply_id)),
+        db_uuid(id_str(&who->reply_id)), db_int(is_failure(who->outcome)),
+        db_int(has_text),                db_int((int64_t)(waited_us / 1000)),
     };
 
     for (size_t i = 0; i < USAGE_ARGS; i++)

@@ -336,6 +336,8 @@ static const struct config_key keys[] = {
          "Agents that are asked at once, on all loops together; further messages wait, and teams take turns"),
     UINT("upstream.total_seconds", LIVE, NULL, upstream.total_seconds, "600", 1, A_DAY, "seconds",
          "Longest answer from beginning to end"),
+    UINT("usage.keep_days", LIVE, NULL, usage.keep_days, "400", 0, 36500, "days",
+         "What was used is told for this long; 0 keeps it"),
 };
 /* clang-format on */
 

@@ -101,7 +101,7 @@ test('tokens_are_held_settled_and_stored_with_the_reply', async () => {
 test('what_failed_before_a_word_came_costs_nothing', async () => {
   const [user, say] = await sayer();
   assert.equal((await say('!status=500')).status, 502);
-  assert.deepEqual(account(user.me.id), []);
+  assert.deepEqual(account(user.me.id), [[agent.id, 'n8n', '', '1', '0', '0', '0', '0']]);
   assert.equal(left(await say('x')), LIMIT - REPLY - 1);
 });
 
