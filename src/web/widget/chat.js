@@ -1,6 +1,6 @@
 // One visitor's chat with one agent: what was said, what is being said, and what to do when that fails. It draws nothing: the
 // view is told {clear(), put(message), drop(message), note(kind), say(message), busy(isRunning), wordsOf(problem)}.
-// A message: {role: 'user' | 'assistant', text, status, problem, key}. status is the server's, or 'unsent'.
+// A message: {role: 'user' | 'assistant', text, round, status, problem, key}. status is the server's, or 'unsent'.
 import { randomText } from '../home/client.js';
 import { Problem } from './api.js';
 import { followReply } from './reply.js';
@@ -163,6 +163,7 @@ export class Chat {
 
   #take(reply, turn, data) {
     reply.text = turn.place.text;
+    reply.round = turn.place.round;
     this.#keep(false);
     if (data.type === 'message') this.view.put(reply); // a status is for who runs the agent
   }

@@ -1,6 +1,6 @@
 // What <script src="https://server/widget.js" data-chatbot-id="…" async> runs: a widget for that chatbot, and window.Aerie.
 import { attributesOf } from './settings.js';
-import { AerieChat, define, mount } from './widget.js';
+import { AerieChat, define, listen, mount } from './widget.js';
 
 const script = document.currentScript ?? document.querySelector('script[data-chatbot-id][src*="/widget.js"]');
 const settings = window.AerieSettings ?? {};
@@ -20,12 +20,7 @@ function makeApi() {
     if (typeof call === 'function') call(api);
     else if (call?.[0] === 'on' || CALLS.includes(call?.[0])) api[call[0]](...call.slice(1));
   }
-  /** Of every widget of the page: detail.widget is which. */
-  api.on = (name, listener) => {
-    const listen = (event) => listener(event.detail);
-    document.addEventListener(`aerie:${name}`, listen);
-    return () => document.removeEventListener(`aerie:${name}`, listen);
-  };
+  api.on = (name, listener) => listen(document, name, listener);
   for (const name of CALLS) api[name] = (...given) => first()?.[name](...given);
   return api;
 }

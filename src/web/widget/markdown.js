@@ -21,10 +21,11 @@ const SCHEMES = new Set(['http:', 'https:', 'mailto:']);
 const MAX_DEPTH = 20; // of the parser's own table, 24
 const isWord = (char) => /[\p{L}\p{N}]/u.test(char);
 
-/** The address, or null where it may not be one. A title behind it, and the brackets around it, fall away. */
+/** The address, or null where it may not be one; /this is of the page's site. A title behind it, and the brackets around it, fall away. */
 function addressOf(text) {
+  const [, address] = /^<?(\S+?)>?(\s+["'].*)?$/s.exec(text.trim()) ?? [];
   try {
-    const url = new URL(text.trim().split(/\s/)[0].replace(/^<|>$/g, ''));
+    const url = new URL(address, address.startsWith('/') ? document.baseURI : undefined);
     return SCHEMES.has(url.protocol) ? url.href : null;
   } catch {
     return null;
@@ -38,6 +39,7 @@ function link(node, address, words) {
 /** Writes one reply into a node, piece by piece; what stands there is not touched again. */
 export class Markdown {
   #text = '';
+  #round = 0;
   #held = '';
   #before = '';
   #isBroken = false;
@@ -60,13 +62,10 @@ export class Markdown {
     });
   }
 
-  get text() {
-    return this.#text;
-  }
-
-  /** The whole text so far; what is new in it is written. */
-  update(text) {
-    if (!text.startsWith(this.#text)) {
+  /** The whole text so far; what is new in it is written. round: another number, and it is a new text. */
+  update(text, round = this.#round) {
+    if (round !== this.#round || text.length < this.#text.length) {
+      this.#round = round;
       this.root.replaceChildren();
       this.#text = this.#held = this.#before = '';
       this.#isBroken = this.#isOver = false;
@@ -80,12 +79,12 @@ export class Markdown {
   }
 
   end() {
+    if (this.#isOver) return;
     this.#guarded(() => {
-      if (this.#held) md.parser_write(this.parser, this.#held);
       const { pending } = this.parser;
       const { type } = this.open.at(-1);
       if ((type === md.LINK || type === md.IMAGE) && pending[0] === ']') this.open.at(-1).rest = pending;
-      else md.parser_end(this.parser);
+      else if (pending || this.#held) this.#write('\n');
       this.#isOver = true;
       while (this.open.length > 1) this.#end();
     });
@@ -110,6 +109,11 @@ export class Markdown {
       this.#held = '';
     }
     if (char === '\r') return;
+    // A fence closes code at the beginning of a line alone.
+    if (char === '\n' && parser.token === md.CODE_FENCE && /^[^\n`]/.test(parser.pending)) {
+      parser.text += parser.pending;
+      parser.pending = '';
+    }
     if (char === '_' && !isVerbatim && isWord(this.#before)) this.#held = char;
     else md.parser_write(parser, char === '$' && !isVerbatim ? '\\$' : char);
     this.#before = char;
@@ -157,13 +161,10 @@ export class Markdown {
   }
 
   #setAddress(item, value) {
-    const tail = item.type === md.RAW_URL ? /[.,;:!?'"*_)\]}>]*$/.exec(value)[0] : '';
-    const address = addressOf(tail ? value.slice(0, -tail.length) : value);
-    item.hasAddress = true;
-    item.tail = tail;
-    if (address) link(item.node, address, this.words);
-    else item.isInert = true;
-    item.name = address ?? value;
+    item.tail = item.type === md.RAW_URL ? /[.,;:!?'"*_)\]}>]*$/.exec(value)[0] : '';
+    item.address = addressOf(value.slice(0, value.length - item.tail.length));
+    if (item.address) link(item.node, item.address, this.words);
+    else item.rest = `](${value})`;
   }
 
   #end() {
@@ -180,18 +181,18 @@ export class Markdown {
     return type === md.CODE_INLINE ? /^ ?`*$/.test(pending) : pending === mark[0] || pending === mark[0] + mark[0];
   }
 
-  #endLink({ type, node, hasAddress, isInert, tail, name, rest = '' }) {
-    if (type === md.RAW_URL) {
-      if (tail && node.lastChild) {
-        node.lastChild.data = node.lastChild.data.slice(0, -tail.length);
-        node.after(tail);
-      }
-      if (isInert || !hasAddress) unwrap(node, '', '');
-    } else if (!hasAddress) {
-      unwrap(node, type === md.IMAGE ? '![' : '[', rest || ']');
+  /** What is no link is the text that it was. */
+  #endLink({ type, node, address, tail, rest = ']' }) {
+    if (tail && node.lastChild) {
+      node.lastChild.data = node.lastChild.data.slice(0, -tail.length);
+      node.after(tail);
+    }
+    if (address) {
+      if (!node.textContent) node.textContent = address;
+    } else if (type === md.RAW_URL) {
+      unwrap(node, '', '');
     } else {
-      if (!node.textContent) node.textContent = name;
-      if (isInert) unwrap(node, '', '');
+      unwrap(node, type === md.IMAGE ? '![' : '[', rest);
     }
   }
 }

@@ -138,7 +138,7 @@ export class Panel {
     item.classList.toggle('waiting', isStreaming && !message.text);
     item.classList.toggle('wrong', message.status === 'error' || message.status === 'unsent');
     if (!markdown) body.textContent = message.text;
-    else if (message.text !== markdown.text) markdown.update(message.text);
+    else markdown.update(message.text, message.round);
     if (!isStreaming) markdown?.end();
     body.hidden = !message.text && !isStreaming;
     foot.replaceChildren(...(isStreaming ? [] : this.#foot(message)));

@@ -54,7 +54,7 @@ function isNewStart(before, id) {
 
 /**
  * begin(options) sends the message, attach(lastId, options) takes up the reply; both give a Response. begin may be null.
- * place: {id, text}, changed as events come. onEvent(event) after each, onLost(isLost) when the line breaks and when it is back.
+ * place: {id, text, round}, changed as events come; another round: the text began anew. onEvent(event) after each, onLost(isLost) when the line breaks and when it is back.
  * Resolves with the terminal event, or with null when nothing runs (any more): then the history has what there is.
  * Throws a Problem when the server refuses, or cannot be reached for long; AbortError's when the signal is aborted.
  */
@@ -75,7 +75,7 @@ export async function followReply({ begin, attach, place, onEvent, onLost, signa
       if (attempt > 0) onLost(false);
       if (response.status === 204) return null;
       for await (const { id, data } of readEvents({ body: response.body.pipeThrough(heardBy(line)) })) {
-        if (isNewStart(place.id, id)) place.text = '';
+        if (isNewStart(place.id, id)) Object.assign(place, { text: '', round: (place.round ?? 0) + 1 });
         place.id = id;
         if (data.type === 'message') place.text += data.data.content;
         onEvent(data);

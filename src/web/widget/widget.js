@@ -28,6 +28,13 @@ function styleSheet() {
   return sheet;
 }
 
+/** Events come up to the document: on it, of every widget of the page; detail.widget is which. */
+export function listen(node, name, listener) {
+  const hear = (event) => listener(event.detail);
+  node.addEventListener(`aerie:${name}`, hear);
+  return () => node.removeEventListener(`aerie:${name}`, hear);
+}
+
 export class AerieChat extends HTMLElement {
   static observedAttributes = ['chatbot-id', 'server', 'inline', ...NAMES.flatMap((name) => (name === 'title' ? ['data-title'] : [name, `data-${name}`]))];
 
@@ -233,9 +240,7 @@ export class AerieChat extends HTMLElement {
 
   /** on('reply', ({text}) => …) gives the function that ends it. Names: ready, open, close, message, reply, error. */
   on(name, listener) {
-    const listen = (event) => listener(event.detail);
-    this.addEventListener(`aerie:${name}`, listen);
-    return () => this.removeEventListener(`aerie:${name}`, listen);
+    return listen(this, name, listener);
   }
 
   #emit(name, detail) {
