@@ -54,7 +54,7 @@ function columns(reload) {
     { title: 'Changed', cell: (agent) => <Time at={agent.updated_at} /> },
     { title: 'Actions', isHidden: true, cell: (agent) => (
       <div class="actions">
-        <Button aria-label={`Switch ${agent.name} ${agent.is_active ? 'off' : 'on'}`} onClick={() => toggle(agent)}>Switch {agent.is_active ? 'off' : 'on'}</Button>
+        <Button aria-label={`Switch ${agent.is_active ? 'off' : 'on'} ${agent.name}`} onClick={() => toggle(agent)}>Switch {agent.is_active ? 'off' : 'on'}</Button>
         <DeleteAgent agent={agent} onGone={reload} />
       </div>
     ) },
