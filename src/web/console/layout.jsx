@@ -2,8 +2,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { pages } from './pages.js';
 import { Button } from './parts/button.jsx';
-import { EmptyState } from './parts/state.jsx';
 import { Icon } from './parts/icon.jsx';
+import { Page } from './parts/page.jsx';
 import { toastError } from './parts/toast.jsx';
 import { match, usePlace } from './router.js';
 import { session, signOut } from './session.js';
@@ -105,9 +105,9 @@ export function Layout() {
       </header>
       <main id="main" ref={main} tabIndex={-1} aria-label={title}>
         {found ? <found.page.component key={path} {...found.params} /> : (
-          <EmptyState title="There is no such page" action={<a class="button" href="#/">Go to the overview</a>}>
-            The address may be old, or mistyped.
-          </EmptyState>
+          <Page title="There is no such page" lead="The address may be old, or mistyped.">
+            <div><a class="button" href="#/">Go to the overview</a></div>
+          </Page>
         )}
       </main>
     </div>

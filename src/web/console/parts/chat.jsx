@@ -109,7 +109,7 @@ export function Chat({ agent }) {
       </div>
       <div class="chat-log" ref={log} tabIndex={0} role="region" aria-label="Messages">
         {messages.length === 0 && <p class="faint chat-empty">Say something to {agent.name}. Your chat is kept, as a visitor’s would be.</p>}
-        <ol role="log" aria-live="polite">{messages.map((message) => <Message key={message.id} message={message} />)}</ol>
+        <div role="log" aria-live="polite"><ol>{messages.map((message) => <Message key={message.id} message={message} />)}</ol></div>
       </div>
       <p class="hint" role="status">{status}</p>
       {isOver && <div><Button kind="quiet" icon="again" onClick={again}>Answer again</Button></div>}
