@@ -98,6 +98,11 @@ export class Site {
     this.database.sql("delete from wp_options where option_name like '%aerie_chat%'", 'wordpress');
   }
 
+  /** Writes an option past WordPress. value: as it stands in the database. */
+  keep(name, value, autoload = 'yes') {
+    this.database.sql(`replace into wp_options (option_name, option_value, autoload) values ('${name}', x'${Buffer.from(value).toString('hex')}', '${autoload}')`, 'wordpress');
+  }
+
   option(name) {
     return this.ask(`get_option( ${quoted(name)} )`);
   }

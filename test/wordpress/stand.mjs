@@ -11,8 +11,13 @@ import { installPlugin, Site } from './site.mjs';
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 export const PAGE = '/wp-admin/options-general.php?page=aerie-chat';
 
-/** A value in PHP. */
-const php = (value) => `json_decode( '${JSON.stringify(value).replaceAll('\\', '\\\\').replaceAll("'", "\\'")}', true )`;
+/** A value as PHP's serialize() writes it. */
+function serialize(value) {
+  if (typeof value === 'boolean') return `b:${Number(value)};`;
+  if (typeof value === 'string') return `s:${Buffer.byteLength(value)}:"${value}";`;
+  const entries = Object.entries(value);
+  return `a:${entries.length}:{${entries.map(([name, of]) => (Array.isArray(value) ? `i:${name};` : serialize(name)) + serialize(of)).join('')}}`;
+}
 
 /** {aerie, browser, site, owner: the owner's page} once the tests begin, and what tests do with them. */
 export function makeStand() {
@@ -50,8 +55,9 @@ export function makeStand() {
         stand.connection = { site: stand.get('site'), key: stand.get('key') };
       }
       stand.site.forget();
-      const { site: { key_start: _, ...kept }, key } = stand.connection;
-      stand.site.ask(`array( aerie_chat_keep_site( ${php(kept)}, ${php(key)} ), update_option( 'aerie_chat_settings', ${php({ enabled: true, ...settings })} ) )`);
+      stand.site.keep('aerie_chat_site', serialize(stand.connection.site));
+      stand.site.keep('aerie_chat_key', stand.connection.key, 'no');
+      stand.site.keep('aerie_chat_settings', serialize({ enabled: true, ...settings }));
     },
   };
 
