@@ -247,6 +247,8 @@ bool config_has_mail(void);
 /* Makes the secret in data_dir when there is none (not in production), and data_dir with it; checks
  * it. The detail lives in *c. */
 struct error config_settle_secret(struct config *c) MUST_CHECK;
+/* What is wrong with a secret ("is shorter than 32 bytes"), or NULL. */
+const char *config_secret_weakness(struct str secret);
 /* Fills the two networks from their lists, in c's arena; config_load() does. */
 struct error config_settle_networks(struct config *c) MUST_CHECK;
 /* All keys with their values, secrets masked: for people, or one JSON object. */

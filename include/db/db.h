@@ -99,6 +99,8 @@ struct error db_attach(struct db *db, struct loop *l) MUST_CHECK; /* loop's thre
  * last operation has ended and the connections are closed, perhaps before this returns. Until then
  * queries are still taken. */
 void db_detach(struct loop *l, void (*on_detached)(struct loop *l));
+/* Where the configuration's SQLite file is; ptr NULL: another database, or out of memory. */
+struct str db_configured_file(struct arena *a);
 bool db_is_sqlite(const struct db *db);
 bool db_is_ready(void);                   /* the current loop has a usable connection */
 const char *db_name(const struct db *db); /* "sqlite" or "postgresql" */
@@ -121,6 +123,7 @@ struct db_migration {
 struct error db_migrate_up(struct db *db, int *n_applied) MUST_CHECK;
 struct error db_migrate_down(struct db *db,
                              int *number) MUST_CHECK; /* the last one; 0: there was none */
+int db_migrations_known(void); /* to this program: the last one's number */
 /* Calls row for each known migration. */
 struct error db_migrate_status(struct db *db,
                                void (*row)(const struct db_migration *m, bool applied, void *state),

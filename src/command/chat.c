@@ -24,19 +24,6 @@ struct chat_options {
 
 /* ---- where ---- */
 
-/* The configured server, as this machine reaches it. */
-static void local_url(struct buf *out)
-{
-    struct str host = config()->server.host;
-
-    if (str_eq(host, STR("0.0.0.0")))
-        host = STR("127.0.0.1");
-    if (str_eq(host, STR("::")))
-        host = STR("::1");
-    buf_printf(out, str_contains(host, STR(":")) ? "http://[%.*s]:%u" : "http://%.*s:%u",
-               STR_ARG(host), (unsigned)config()->server.port);
-}
-
 static bool is_local(struct str url)
 {
     static const char *const here[] = {"http://127.", "http://localhost", "http://[::1]"};
@@ -53,7 +40,7 @@ static struct error open_client(struct remote *c, const char *url)
     struct error err;
 
     if (!url)
-        local_url(&local);
+        remote_url_here(&local);
     err = remote_open(c, url ? str_from(url) : buf_str(&local), config()->upstream.ca_file);
     if (!is_error(err) && url && str_starts_with_nocase(str_from(url), STR("http://")) &&
         !is_local(str_from(url)))

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "config/config.h"
 #include "terminal.h"
 
 #include <stdio.h>
@@ -37,6 +38,18 @@ struct error remote_open(struct remote *c, struct str url, struct str ca_file)
         return ERROR(ERR_NO_MEMORY, 0, "out of memory");
     }
     return NO_ERROR;
+}
+
+void remote_url_here(struct buf *out)
+{
+    struct str host = config()->server.host;
+
+    if (host.len == 0 || str_eq(host, STR("*")) || str_eq(host, STR("0.0.0.0")))
+        host = STR("127.0.0.1");
+    else if (str_eq(host, STR("::")))
+        host = STR("::1");
+    buf_printf(out, str_contains(host, STR(":")) ? "http://[%.*s]:%u" : "http://%.*s:%u",
+               STR_ARG(host), (unsigned)config()->server.port);
 }
 
 void remote_close(struct remote *c)
@@ -93,6 +106,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *state)
     take_header(line, "date", call->date, sizeof(call->date));
     take_header(line, "location", call->location, sizeof(call->location));
     take_header(line, "retry-after", call->retry_after, sizeof(call->retry_after));
+    take_header(line, "server", call->server, sizeof(call->server));
     return line.len;
 }
 
@@ -205,6 +219,7 @@ void remote_run(struct remote *c, struct remote_call *call)
     bool is_whole = strstr(call->path, "://") != NULL;
     struct curl_slist *lines = NULL;
     struct buf url = {0};
+    char *peer = NULL;
 
     call->body_read.max_bytes = REMOTE_BODY_BYTES;
     call->code = CURLE_OUT_OF_MEMORY;
@@ -214,6 +229,8 @@ void remote_run(struct remote *c, struct remote_call *call)
     if (!url.failed && add_lines(c, call, &lines) && set_options(c, call, url.data, lines)) {
         call->code = curl_easy_perform(c->easy);
         curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &call->n_connects);
+        if (curl_easy_getinfo(c->easy, CURLINFO_PRIMARY_IP, &peer) == CURLE_OK && peer)
+            snprintf(call->peer, sizeof(call->peer), "%s", peer);
         if (call->wants_certificate)
             call->certificate_end_us = certificate_end(c->easy);
         if (call->code != CURLE_OK && !call->reason[0])

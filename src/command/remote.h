@@ -42,13 +42,16 @@ struct remote_call {
     long status;                  /* 0: no answer */
     struct buf body_read;         /* what on_bytes did not get */
     char type[REMOTE_WORD_BYTES], encoding[REMOTE_WORD_BYTES], location[REMOTE_WORD_BYTES * 2],
-        date[REMOTE_WORD_BYTES], retry_after[REMOTE_WORD_BYTES];
+        date[REMOTE_WORD_BYTES], retry_after[REMOTE_WORD_BYTES], server[REMOTE_WORD_BYTES];
+    char peer[64];              /* the address that was reached */
     long n_connects;            /* new ones that the call took */
     int64_t certificate_end_us; /* with wants_certificate; 0: there is none */
 };
 
 /* url: http or https and a host. ERR_INVALID with a sentence. */
 struct error remote_open(struct remote *c, struct str url, struct str ca_file) MUST_CHECK;
+/* The configured server, as this machine reaches it. */
+void remote_url_here(struct buf *out);
 void remote_close(struct remote *c); /* forgets the token */
 void remote_run(struct remote *c, struct remote_call *call);
 void remote_call_deinit(struct remote_call *call);

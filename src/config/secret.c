@@ -80,8 +80,7 @@ static bool is_well_known(struct str secret)
     return false;
 }
 
-/* What is wrong with it, or NULL. */
-static const char *weakness(struct str secret)
+const char *config_secret_weakness(struct str secret)
 {
     if (secret.len < LEAST_BYTES)
         return "is shorter than 32 bytes";
@@ -173,7 +172,7 @@ static struct error settle_in_data_dir(struct config *c)
 static struct error judge_secret(struct config *c, const char *name, struct str secret,
                                  bool is_production)
 {
-    const char *why = secret.len == 0 ? "is missing" : weakness(secret);
+    const char *why = secret.len == 0 ? "is missing" : config_secret_weakness(secret);
     struct str detail;
 
     if (!why)

@@ -562,6 +562,15 @@ void db_loop_closed(struct db_loop *dl)
     dl->on_detached(dl->loop);
 }
 
+struct str db_configured_file(struct arena *a)
+{
+    struct str path = STR_NONE;
+
+    return db_url_parse(a, config()->database.url, config()->data_dir, &path) == DB_URL_SQLITE
+               ? path
+               : STR_NONE;
+}
+
 bool db_is_sqlite(const struct db *db)
 {
     return db->driver->is_sqlite;

@@ -135,6 +135,11 @@ struct error db_migrate_down(struct db *db, int *number)
     return err;
 }
 
+int db_migrations_known(void)
+{
+    return (int)n_db_migrations;
+}
+
 struct error db_migrate_status(struct db *db,
                                void (*row)(const struct db_migration *m, bool applied, void *state),
                                void *state)

@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Aerie, PASSWORD, binaryPath, serverEnv, unique } from '../tools/aerie.mjs';
+import { Terminal } from '../tools/terminal.mjs';
 
 let aerie;
 let slug;
@@ -30,16 +31,12 @@ function refuses(args, words, { input, status = 1 } = {}) {
 
 /** Runs a command at a terminal of its own; each answer is typed when its prompt has come. */
 async function atTerminal(args, answers, env = {}) {
-  const quoted = [binaryPath(), ...args].map((word) => `'${word}'`).join(' ');
-  const child = spawn('script', ['--quiet', '--return', '--command', quoted, '/dev/null'], { env: serverEnv({ ...aerie.env, ...env }), cwd: aerie.folder, stdio: ['pipe', 'pipe', 'inherit'] });
-  let said = '';
-  let asked = 0;
-  child.stdout.on('data', (bytes) => {
-    said += bytes;
-    if (asked < answers.length && said.split(/Password: |Again: /).length > asked + 1) child.stdin.write(`${answers[asked++]}\n`);
-  });
-  const status = await new Promise((resolve) => child.once('exit', resolve));
-  return { status, said };
+  const terminal = new Terminal(aerie, args, { env });
+  for (const answer of answers) {
+    await terminal.until(/Password: |Again: /);
+    terminal.type(`${answer}\n`);
+  }
+  return { status: await terminal.ended, said: terminal.said };
 }
 
 test('users_are_made_listed_changed_and_put_out', async () => {
@@ -201,7 +198,7 @@ test('colours_are_for_terminals_only', async () => {
   assert.doesNotMatch(aerie.command(['--help']), escape);
   assert.match(aerie.command(['--color=always', '--help']), escape);
   assert.match(aerie.command(['user', '--help', '--color=always'], { env: { NO_COLOR: '1' } }), escape, 'who asks for it gets it');
-  const shown = async (args, env = {}) => (await atTerminal(args, [], { TERM: 'xterm', ...env })).said;
+  const shown = async (args, env = {}) => (await atTerminal(args, [], env)).said;
   assert.match(await shown(['--help']), escape);
   for (const [args, env] of [[['--help', '--color=never']], [['--color', 'never', '--help']], [['--help'], { NO_COLOR: '1' }], [['--help'], { TERM: 'dumb' }]])
     assert.doesNotMatch(await shown(args, env), escape, JSON.stringify([args, env]));

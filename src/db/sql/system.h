@@ -1,5 +1,13 @@
 /* Statements over no table of a team: the database itself. See db/sql.h for what a row says. */
 STATEMENT(PING, SQL_READ, "asks nothing but whether the database answers", "SELECT 1", NULL)
+/* For `aerie doctor`: the database's version, the connections it takes from us, those it has, its clock in µs, whether it is a
+ * standby, and SQLite's journal. */
+STATEMENT(DOCTOR_FACTS, SQL_READ, "asks about the database itself",
+          "SELECT current_setting('server_version'), current_setting('max_connections')::bigint"
+          " - current_setting('superuser_reserved_connections')::bigint,"
+          " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
+          " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_is_in_recovery(), ''::text",
+          "SELECT sqlite_version(), 0, 0, 0, 0, (SELECT journal_mode FROM pragma_journal_mode)")
 /* What one team has; messages are counted by way of its chats, whose index holds both. */
 STATEMENT(STATUS_COUNTS, SQL_SLOW, NULL,
           "SELECT (SELECT count(*) FROM users WHERE team_id = $1), (SELECT count(*) FROM agents WHERE team_id = $1),"
