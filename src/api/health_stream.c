@@ -26,7 +26,10 @@ static const struct schema tick_schema = {
                 {"address", DOC_TEXT | DOC_NULL | DOC_OPTIONAL,
                  .about = "in the first event: whom a trusted proxy says you are"},
                 {"is_secure", DOC_BOOL | DOC_OPTIONAL,
-                 .about = "in the first event: a trusted proxy says that you came by https"}),
+                 .about = "in the first event: a trusted proxy says that you came by https"},
+                {"is_upgrade", DOC_BOOL | DOC_OPTIONAL,
+                 .about = "in the first event: the request asked for a WebSocket when it arrived here; "
+                          "it gets none"}),
 };
 
 static bool has_header(const struct request *req, const char *name)
@@ -47,6 +50,17 @@ static const char *proxy_of(const struct request *req)
                : "none";
 }
 
+static bool is_upgrade(const struct request *req)
+{
+    struct str rest = request_header(req, "Connection"), word;
+    bool is_named = false;
+
+    while (!is_named && str_next(&rest, ',', &word))
+        is_named = str_eq_nocase(str_trim(word), STR("upgrade"));
+    return is_named && !req->is_http_1_0 &&
+           str_eq_nocase(request_header(req, "Upgrade"), STR("websocket"));
+}
+
 /* The address of a proxy that is not known to be one is nobody's business: so only a believed one's
  * word is repeated. */
 static void write_caller(struct request *req, struct json *j, const char *proxy)
@@ -56,6 +70,7 @@ static void write_caller(struct request *req, struct json *j, const char *proxy)
     json_pair_str(j, "proxy", str_from(proxy));
     json_pair_str_or_null(j, "address", is_believed ? req->address : STR_NONE);
     json_pair_bool(j, "is_secure", req->is_secure);
+    json_pair_bool(j, "is_upgrade", is_upgrade(req));
 }
 
 static void send_tick(struct request *req)
@@ -66,7 +81,7 @@ static void send_tick(struct request *req)
     struct buf out = {.max_bytes = TICK_MAX_BYTES};
     struct json j = {.buf = &out};
 
-    buf_printf(&out, "id: %u\ndata: ", ++s->n_sent);
+    buf_printf(&out, "id: %s:%u\ndata: ", s->id.text, ++s->n_sent);
     json_begin_object(&j);
     json_pair_int(&j, "tick", s->n_sent);
     json_pair_int(&j, "of", s->n_ticks);
@@ -98,6 +113,7 @@ static void read_query(struct flow *f)
     bool is_long = str_eq(request_query(req, "long"), STR("true"));
 
     req->fails_at_eof = true;
+    s->id = id_v7();
     s->n_ticks = is_long ? LONG_TICKS : TICKS;
     s->pause_ms = is_long ? silence_ms : TICK_MS;
     if (s->pause_ms > LONG_MS_MAX)

@@ -7,6 +7,7 @@
 
 struct health_stream {
     struct wait wait;
+    struct id id; /* of the events, as a turn's */
     unsigned n_sent, n_ticks;
     uint64_t pause_ms;
 };

@@ -120,7 +120,7 @@ struct trial {
     uint64_t at_us[TICKS_MAX];
     unsigned n;
     char proxy[16], address[64];
-    bool is_secure;
+    bool is_secure, is_upgrade;
 };
 
 static void on_tick(void *state, struct str type, struct str data)
@@ -137,6 +137,7 @@ static void on_tick(void *state, struct str type, struct str data)
         snprintf(t->address, sizeof(t->address), "%.*s",
                  STR_ARG(json_text(json_member(root, "address"))));
         t->is_secure = yyjson_get_bool(json_member(root, "is_secure"));
+        t->is_upgrade = yyjson_get_bool(json_member(root, "is_upgrade"));
     }
     arena_free(&arena);
 }
@@ -148,13 +149,19 @@ static bool on_bytes(struct remote_call *call, struct str bytes)
     return event_stream_feed(&t->events, bytes);
 }
 
-static struct remote_call try_stream(struct remote *r, struct trial *t, bool takes_gzip, bool is_long)
+enum trial_kind { TRIAL_PLAIN, TRIAL_GZIP, TRIAL_LONG, TRIAL_UPGRADE };
+
+static struct remote_call try_stream(struct remote *r, struct trial *t, enum trial_kind kind)
 {
+    static const char *const upgrade[] = {"Connection: Upgrade", "Upgrade: websocket", NULL};
+    bool is_long = kind == TRIAL_LONG;
     struct remote_call call = {.method = "GET",
                                .path = is_long ? "/health/stream?long=true" : "/health/stream",
                                .accept = "text/event-stream",
                                .timeout_ms = is_long ? LONG_MS : CALL_MS,
-                               .takes_gzip = takes_gzip,
+                               .takes_gzip = kind == TRIAL_GZIP,
+                               .is_http_1 = kind == TRIAL_UPGRADE,
+                               .headers = kind == TRIAL_UPGRADE ? upgrade : NULL,
                                .on_bytes = on_bytes,
                                .state = t};
 
@@ -178,13 +185,13 @@ static bool is_held(const struct trial *t)
 }
 
 /* One that was held may be this machine's own hiccup: so a second one. */
-static bool comes_through(struct remote *r, bool takes_gzip)
+static bool comes_through(struct remote *r, enum trial_kind kind)
 {
     struct trial t;
     struct remote_call call;
 
     for (int i = 0; i < 2; i++) {
-        call = try_stream(r, &t, takes_gzip, false);
+        call = try_stream(r, &t, kind);
         if (is_whole(&call, &t) && !is_held(&t))
             return true;
     }
@@ -193,7 +200,7 @@ static bool comes_through(struct remote *r, bool takes_gzip)
 
 static void say_held(struct doctor *d, struct remote *r, const struct remote_call *call)
 {
-    if (call->encoding[0] && comes_through(r, false))
+    if (call->encoding[0] && comes_through(r, TRIAL_PLAIN))
         doctor_say(d, MARK_PROBLEM, "streams",
                    "nginx: leave text/event-stream out of gzip_types (`*` has it), or `gzip off;` in the "
                    "location. Apache: `SetEnvIfExpr \"%{HTTP:Accept} =~ m#text/event-stream#\" no-gzip` "
@@ -204,8 +211,8 @@ static void say_held(struct doctor *d, struct remote *r, const struct remote_cal
                    call->encoding);
     else
         doctor_say(d, MARK_PROBLEM, "streams",
-                   "nginx: `proxy_buffering off;` in the location, and no `proxy_ignore_headers "
-                   "X-Accel-Buffering`. Apache: `ProxyPass ... flushpackets=on`. Caddy: `flush_interval "
+                   "nginx: `proxy_buffering off;` and `proxy_http_version 1.1;` in the location, and no "
+                   "`proxy_ignore_headers X-Accel-Buffering`. Apache: `ProxyPass ... flushpackets=on`. Caddy: `flush_interval "
                    "-1`. Cloudflare or another CDN: no response buffering and no caching for this host. "
                    "docs/operations.md has a whole site for nginx.",
                    "a proxy between holds them back%s: a reply comes all at once",
@@ -215,7 +222,7 @@ static void say_held(struct doctor *d, struct remote *r, const struct remote_cal
 /* False: there was none to look at. */
 static bool judge_stream(struct doctor *d, struct remote *r, struct trial *t)
 {
-    struct remote_call call = try_stream(r, t, true, false);
+    struct remote_call call = try_stream(r, t, TRIAL_GZIP);
     struct buf told = {0};
 
     if (!is_whole(&call, t)) {
@@ -234,7 +241,7 @@ static bool judge_stream(struct doctor *d, struct remote *r, struct trial *t)
         buf_deinit(&told);
         return t->n > 0;
     }
-    if (is_held(t) && !comes_through(r, true))
+    if (is_held(t) && !comes_through(r, TRIAL_GZIP))
         say_held(d, r, &call);
     else
         doctor_say(d, MARK_OK, "streams", NULL, "come through as they are sent%s%s",
@@ -246,7 +253,7 @@ static void judge_silence(struct doctor *d, struct remote *r)
 {
     struct trial t;
     uint64_t begun_us = clock_mono_us();
-    struct remote_call call = try_stream(r, &t, true, true);
+    struct remote_call call = try_stream(r, &t, TRIAL_LONG);
     double took_s = (double)(clock_mono_us() - begun_us) / 1000000;
 
     if (call.status == 200 && call.code == CURLE_OK && t.n == 2)
@@ -297,29 +304,23 @@ static void judge_address(struct doctor *d, const struct remote *r, const struct
 
 /* ---- what else may break ---- */
 
+/* The real thing would take credentials: what matters is whether the wish arrives. */
 static void judge_websocket(struct doctor *d, struct remote *r)
 {
-    static const char *const lines[] = {"Connection: Upgrade", "Upgrade: websocket",
-                                        "Sec-WebSocket-Version: 13",
-                                        "Sec-WebSocket-Key: YWVyaWUtZG9jdG9yLTE2Yg==", NULL};
-    struct remote_call call = {.method = "GET",
-                               .path = "/api/chat/ws",
-                               .headers = lines,
-                               .timeout_ms = CALL_MS,
-                               .is_http_1 = true};
+    struct trial t;
+    struct remote_call call = try_stream(r, &t, TRIAL_UPGRADE);
 
-    remote_run(r, &call);
-    if (call.status == 401)
-        doctor_say(d, MARK_OK, "websockets", NULL, "come through");
+    if (t.n > 0 && t.is_upgrade)
+        doctor_say(d, MARK_OK, "websockets", NULL, "may pass: their upgrade arrives");
     else
-        doctor_say(d, call.status == 426 ? MARK_PROBLEM : MARK_WARNING, "websockets",
+        doctor_say(d, t.n > 0 ? MARK_PROBLEM : MARK_WARNING, "websockets",
                    "nginx: `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and "
                    "`proxy_set_header Connection $connection_upgrade;`. Apache: mod_proxy_wstunnel. Only "
                    "clients of /api/chat/ws need them.",
-                   call.status == 426 ? "do not come through: the proxy takes the upgrade away (%ld)"
-                                      : "were answered with %ld, not with Aerie's 401",
+                   "%s (%ld)",
+                   t.n > 0 ? "do not come through: the proxy takes their upgrade away"
+                           : "could not be tried",
                    call.status);
-    remote_call_deinit(&call);
 }
 
 static void judge_keep_alive(struct doctor *d, struct remote *r)
@@ -361,8 +362,9 @@ static void judge_size(struct doctor *d, struct remote *r)
         doctor_say(d, MARK_OK, "uploads", NULL, "of %zu KiB may pass", len / 1024);
     else
         doctor_say(d, call.status == 413 ? MARK_PROBLEM : MARK_WARNING, "uploads",
-                   "nginx: `client_max_body_size 3m;`. Apache: `LimitRequestBody`. It must be above "
-                   "limits.upload_bytes.",
+                   call.status == 413 ? "nginx: `client_max_body_size 3m;`. Apache: `LimitRequestBody`. "
+                                        "It must be above limits.upload_bytes."
+                                      : "See the proxy's error log.",
                    call.status == 413 ? "of %zu KiB are refused by the proxy (%ld)"
                                       : "of %zu KiB were answered with %ld, not with Aerie's 401",
                    len / 1024, call.status);

@@ -51,6 +51,9 @@ test('the_trial_stream_comes_bit_by_bit_and_says_what_became_of_the_address', as
   assert.deepEqual(stream.events.map(({ tick, of }) => [tick, of]), [1, 2, 3, 4, 5].map((n) => [n, 5]));
   assert.ok(stream.events.at(-1).at - stream.events[0].at >= 600, 'not all at once');
   assert.deepEqual([stream.events[0].proxy, stream.events[0].address, stream.events[0].is_secure], ['none', null, false]);
+  const upgrade = await openStream(aerie.port, 'GET', '/health/stream', { headers: { Connection: 'Upgrade', Upgrade: 'websocket' } });
+  await upgrade.ended;
+  assert.deepEqual([stream.events[0].is_upgrade, upgrade.events[0].is_upgrade], [false, true]);
   const forged = await openStream(aerie.port, 'GET', '/health/stream', { headers: { 'X-Forwarded-For': '9.9.9.9', 'X-Forwarded-Proto': 'https' } });
   await forged.ended;
   assert.deepEqual([forged.events[0].proxy, forged.events[0].address, forged.events[0].is_secure], ['ignored', null, false], 'our own address is not told either');
