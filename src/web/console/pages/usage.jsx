@@ -86,9 +86,9 @@ function Charts({ usage }) {
     <>
       <Totals totals={usage.totals} />
       <div class="charts">
-        <SumChart title="Messages" days={days} agents={agents} value={({ messages }) => messages} />
+        <SumChart title="Messages" lead="Answers of the agents, the failed ones too." days={days} agents={agents} value={({ messages }) => messages} />
         <SumChart title="Tokens" lead="Of prompts and replies together." days={days} agents={agents} value={(row) => row.prompt_tokens + row.completion_tokens} />
-        <Chart title="Time to the first token" lead="The mean of each day, in milliseconds: how long people look at nothing." kind="lines" days={days} series={first} format={milliseconds}
+        <Chart title="Time to the first token" lead="The mean of each day, in milliseconds." kind="lines" days={days} series={first} format={milliseconds}
           summary={`Mean time to the first token by day and agent${usage.totals.first_token_ms === null ? ': none.' : `: ${milliseconds(usage.totals.first_token_ms)} in all. The numbers are in the table below.`}`}
           extra={agents.length > first.length && <p class="faint">The {first.length} busiest agents are drawn; choose another above to see it.</p>} />
         <SumChart title="Errors" lead="Replies that failed." days={days} agents={agents} value={({ errors }) => errors} />

@@ -18,7 +18,7 @@ export function niceTop(value) {
   if (!(value > 0)) return 4;
   const raw = Math.max(1, value / 4);
   const power = 10 ** Math.floor(Math.log10(raw));
-  return 4 * power * [1, 2, 3, 5, 10].find((step) => step * power >= raw - 1e-9);
+  return 4 * power * [1, 2, 3, 4, 5, 6, 8, 10].find((step) => step * power >= raw - 1e-9);
 }
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
