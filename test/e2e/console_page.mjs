@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import axe from 'axe-core';
 import { PASSWORD } from '../tools/aerie.mjs';
 
-/** An admin's page: {page, to(path), check(what), close()}. expected: statuses of answers that the test provokes. */
+/** An admin's page: {page, to(path), fits(what), check(what), close()}. expected: statuses of answers that the test provokes. */
 export async function openConsole(browser, aerie, email, { expected = [], ...options } = {}) {
   const context = await browser.newContext({ acceptDownloads: true, ...options });
   const page = await context.newPage();
@@ -29,17 +29,22 @@ export async function openConsole(browser, aerie, email, { expected = [], ...opt
       await page.goto(`${aerie.base}/console#${path}`);
       await page.getByRole('heading', { level: 1, name: heading }).waitFor();
     },
+    fits: (what) => fits(page, what),
     /** Nothing serious for axe, and no sideways scrolling. */
     async check(what) {
       assert.deepEqual(await seriousFindings(page), [], what);
-      const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.ok(tooWide <= 0, `${what} is ${tooWide} px too wide`);
+      await fits(page, what);
     },
     async close() {
       await context.close();
       assert.deepEqual(complaints, []);
     },
   };
+}
+
+async function fits(page, what) {
+  const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(tooWide <= 0, `${what} is ${tooWide} px too wide`);
 }
 
 /** What axe calls serious or critical: one line each. */

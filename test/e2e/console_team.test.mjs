@@ -49,7 +49,6 @@ const complete = (key, agent) => aerie.request('POST', '/v1/chat/completions', {
 test('a_key_is_made_shown_once_used_and_revoked', () => inConsole(async ({ admin, page, to, check }) => {
   await to('/api-keys', 'API keys');
   await page.getByText('Make an agent first').waitFor();
-  await check('no agents');
   const agent = await echo(admin, { name: 'Support' });
   await page.reload();
   await button(page, 'Make the first key').click();
@@ -57,7 +56,6 @@ test('a_key_is_made_shown_once_used_and_revoked', () => inConsole(async ({ admin
   await dialog(page).getByLabel('Chat').uncheck();
   await button(dialog(page), 'Make key').click();
   await dialog(page).getByText('Choose at least one').waitFor();
-  await check('a key without scopes');
   await dialog(page).getByLabel('Chat').check();
   await dialog(page).getByLabel('Documents').check();
   await dialog(page).getByLabel('Expires').selectOption('In 30 days');
@@ -196,7 +194,6 @@ test('the_teams_settings_are_changed_and_others_of_them_stay', () => inConsole(a
   const agent = await echo(admin, { name: 'Front desk' });
   await admin.put('/api/team', { settings: { theme: 'ours', embeddings: { model: 'small' } } });
   await to('/team', 'Team settings');
-  await check('team settings');
   await page.getByLabel('Name', { exact: true }).fill('Harbour team');
   await page.getByLabel('People may make their own account').uncheck();
   await page.getByLabel('Most users').fill('many');
@@ -224,7 +221,6 @@ test('the_teams_settings_are_changed_and_others_of_them_stay', () => inConsole(a
 test('documents_are_chosen_and_dropped_found_by_a_search_and_deleted', () => inConsole(async ({ admin, page, to, check }) => {
   await to('/documents', 'Documents');
   await page.getByText('No documents yet').waitFor();
-  await check('no documents');
   const file = join(folder, 'returns.md');
   writeFileSync(file, '# Returns\n\nReturns are free within thirty days. Send the parcel to our shop.\n');
   const picture = join(folder, 'picture.md');
@@ -243,7 +239,6 @@ test('documents_are_chosen_and_dropped_found_by_a_search_and_deleted', () => inC
   await page.dispatchEvent('.drop', 'drop', { dataTransfer: data });
   await uploads.getByRole('listitem').filter({ hasText: 'norway.txt' }).getByText('stored').waitFor();
   await page.getByRole('row', { name: /norway.txt/ }).getByText('ready').waitFor();
-  await check('documents');
   const documents = (await admin.get('/api/v1/documents')).json;
   assert.equal(documents.length, 2);
 
@@ -346,7 +341,6 @@ const shown = (value) => value.toLocaleString('en-GB');
 test('usage_shows_what_the_api_counts_by_day_and_agent', () => inConsole(async ({ admin, page, to, check }) => {
   await to('/usage', 'Usage');
   await page.getByText('Nothing happened in these days').waitFor();
-  await check('no usage');
   const [one, two] = [await echo(admin, { name: 'Support' }), await echo(admin, { name: 'Sales' })];
   const broken = await admin.agent({ name: 'Broken', webhook_url: 'http://127.0.0.1:1/' });
   for (const [agent, n] of [[one, 3], [two, 1], [broken, 1]]) {
@@ -362,7 +356,6 @@ test('usage_shows_what_the_api_counts_by_day_and_agent', () => inConsole(async (
   assert.equal(await figure(page, 'first token'), `${shown(totals.first_token_ms)} ms`);
   await page.getByRole('img', { name: /^Messages by day: 5 in all, most on .* \(5\)/ }).waitFor();
   assert.equal(await page.getByRole('img', { name: /^Messages by day/ }).locator('rect:not(.reach)').count(), 3, 'a piece of the bar for each agent');
-  await check('usage');
 
   const today = new Date().toISOString().slice(0, 10);
   const of = ({ id }) => usage.days.find(({ agent_id }) => agent_id === id);
@@ -388,7 +381,7 @@ test('usage_shows_what_the_api_counts_by_day_and_agent', () => inConsole(async (
 }, { expected: [422] }));
 
 for (const [name, options] of [['dark', { colorScheme: 'dark' }], ['on_a_phone', { viewport: { width: 360, height: 720 } }]])
-  test(`every_page_of_the_team_is_fit_to_be_used_${name}`, () => inConsole(async ({ admin, page, to, check }) => {
+  test(`every_page_of_the_team_is_fit_to_be_used_${name}`, () => inConsole(async ({ admin, page, to, check, fits }) => {
     const agent = await echo(admin, { name: 'Support' });
     await admin.post(`/api/agents/${agent.id}/api-keys`, { name: 'a key with a rather long name', scopes: ['chat', 'documents', 'admin:read'] });
     await admin.post('/api/team/provider-keys', { provider: 'groq', key: 'gsk_0123456789abcdef' });
@@ -398,6 +391,6 @@ for (const [name, options] of [['dark', { colorScheme: 'dark' }], ['on_a_phone',
     for (const [path, heading] of [['/api-keys', 'API keys'], ['/provider-keys', 'Provider keys'], ['/users', 'Users'], [`/users/${admin.me.id}`, admin.email], ['/team', 'Team settings'], ['/documents', 'Documents'], ['/chats', 'Your chats'], [`/chats/${chat.id}`, /^wordword/], ['/usage', 'Usage']]) {
       await to(path, heading);
       await page.waitForFunction(() => !document.querySelector('.loading'));
-      await check(path);
+      await (options.viewport ? fits : check)(path);
     }
   }, options));
