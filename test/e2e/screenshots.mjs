@@ -1,77 +1,147 @@
-// Pictures of the page: light, dark, on a phone. Usage: node screenshots.mjs FOLDER
-import { createServer } from 'node:http';
+// Pictures of all that people see, from the running product: light, dark, and on a phone. A page that is not there is a failure.
+// Usage: node screenshots.mjs FOLDER [NAME…]
+import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Aerie } from '../tools/aerie.mjs';
+import { Aerie, PASSWORD } from '../tools/aerie.mjs';
 import { openBrowser } from './browser.mjs';
+import { TODAY, arabicTalk, openShop, talk } from './shop.mjs';
 
-const folder = process.argv[2];
-if (!folder) {
-  console.error('usage: node screenshots.mjs FOLDER');
-  process.exit(2);
-}
-
-const talk = [
-  ['Do you ship to Norway, and how long does it take?',
-    'Yes. Parcels to Norway leave every weekday and take three to five days.\n\nCustoms are included in the price you see, so nothing is due at the door.'],
-  ['And if the jacket does not fit?',
-    'Send it back within 30 days:\n\n1. Print the label from your order page.\n2. Drop the parcel at any post office.\n3. The money is back two days after it reaches us.'],
+const MAX_BYTES = 150_000;
+const looks = [
+  ['light', { colorScheme: 'light', viewport: { width: 960, height: 640 } }],
+  ['dark', { colorScheme: 'dark', viewport: { width: 960, height: 640 } }],
+  ['phone', { colorScheme: 'light', viewport: { width: 360, height: 720 }, hasTouch: true, isMobile: true }],
 ];
 
-/** A webhook that streams as n8n does. */
-async function startWebhook() {
-  const server = createServer(async (req, res) => {
-    let body = '';
-    for await (const part of req) body += part;
-    const asked = JSON.parse(body).chatInput;
-    const answer = talk.find(([question]) => question === asked)?.[1] ?? 'Let me look.';
-    res.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8' });
-    res.write('{"type":"begin","metadata":{}}\n');
-    for (const content of answer.match(/\S*\s*/g)) {
-      res.write(`${JSON.stringify({ type: 'item', content, metadata: {} })}\n`);
-      await sleep(20);
-    }
-    res.end('{"type":"end","metadata":{}}\n');
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return server;
+const heading = (page, name) => page.getByRole('heading', { level: 1, name }).waitFor();
+
+// ---- how each page is reached ----
+
+async function openFront({ page, aerie }) {
+  await page.goto(aerie.base);
+  await page.getByText('and is ready').waitFor();
+  await page.getByLabel('Ask Shop assistant').waitFor();
 }
 
-const webhook = await startWebhook();
-const aerie = await Aerie.start();
-const browser = await openBrowser();
-try {
-  await aerie.admin.agent({ name: 'Shop assistant', description: 'Ask about orders, shipping and returns.', webhook_url: `http://127.0.0.1:${webhook.address().port}/webhook/shop` });
-  for (const [name, colorScheme, viewport] of [
-    ['light', 'light', { width: 960, height: 640 }],
-    ['dark', 'dark', { width: 960, height: 640 }],
-    ['phone', 'light', { width: 360, height: 720 }],
-    ['phone-dark', 'dark', { width: 360, height: 720 }],
-  ]) {
-    const context = await browser.newContext({ colorScheme, viewport });
+async function chatOnFront(shot) {
+  const { page } = shot;
+  await openFront(shot);
+  await page.getByRole('button', { name: 'Start chatting' }).click();
+  for (const [n, [question, answer]] of talk.entries()) {
+    await page.getByLabel('Your message').fill(question);
+    await page.keyboard.press('Enter');
+    if (n === talk.length - 1) await page.waitForFunction((half) => (document.querySelector('.streaming .text')?.textContent.length ?? 0) > half, answer.length / 2);
+    else await page.locator('.message.assistant:not(.streaming) .text').nth(n).waitFor();
+  }
+}
+
+async function openSite({ page, shop }, lang) {
+  await page.goto(`${shop.origin}/${lang}`);
+  await page.locator('aerie-chat .launcher').waitFor();
+}
+
+async function openWidget(shot, lang = 'en') {
+  await openSite(shot, lang);
+  await shot.page.locator('aerie-chat .launcher').click();
+  await shot.page.locator('aerie-chat textarea').waitFor();
+}
+
+async function askWidget(shot, lang, [question, answer], part) {
+  await openWidget(shot, lang);
+  await shot.page.locator('aerie-chat textarea').fill(question);
+  await shot.page.keyboard.press('Enter');
+  await shot.page.waitForFunction((length) => document.querySelector('aerie-chat').shadowRoot.textContent.length > length,
+    (await shot.page.evaluate(() => document.querySelector('aerie-chat').shadowRoot.textContent.length)) + question.length + answer.length * part);
+}
+
+async function signIn({ page, aerie }, path, name) {
+  await page.goto(`${aerie.base}/console`);
+  await page.getByLabel('E-mail').fill(aerie.adminEmail);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await heading(page, /Welcome/);
+  if (path !== '/') await page.goto(`${aerie.base}/console#${path}`);
+  await heading(page, name);
+  await page.waitForLoadState('networkidle');
+}
+
+async function failAtN8n(shot) {
+  const { page, shop } = shot;
+  await signIn(shot, `/agents/${shop.broken.id}/n8n`, 'Returns desk');
+  await page.getByRole('button', { name: 'Send a test message' }).click();
+  await page.locator('.test-result').getByText('HTTP status').waitFor();
+  await page.locator('.test-result').evaluate((node) => node.scrollIntoView({ block: 'end' }));
+}
+
+const pictures = [
+  ['front', openFront],
+  ['chat', chatOnFront],
+  ['widget-closed', (shot) => openSite(shot, 'en')],
+  ['widget-open', (shot) => openWidget(shot)],
+  ['widget-streaming', (shot) => askWidget(shot, 'en', talk[0], 0.7)],
+  ['widget-rtl', (shot) => askWidget(shot, 'ar', arabicTalk, 0.95)],
+  ['console-sign-in', ({ page, aerie }) => page.goto(`${aerie.base}/console`).then(() => page.getByRole('button', { name: 'Sign in' }).waitFor())],
+  ['console-overview', (shot) => signIn(shot, '/', /Welcome/)],
+  ['console-agents', (shot) => signIn(shot, '/agents', 'Agents')],
+  ['console-n8n', failAtN8n],
+  ['console-widget', (shot) => signIn(shot, `/agents/${shot.shop.agent.id}/widget`, 'Shop assistant')],
+  ['console-documents', (shot) => signIn(shot, '/documents', 'Documents')],
+  ['console-chats', (shot) => signIn(shot, '/chats', 'Your chats')],
+  ['console-usage', async (shot) => {
+    shot.shop.addUsage();
+    await signIn(shot, '/usage', 'Usage');
+  }],
+  ['console-keys', (shot) => signIn(shot, '/api-keys', 'API keys')],
+  ['console-users', (shot) => signIn(shot, '/users', 'Users')],
+  ['console-team', (shot) => signIn(shot, '/team', 'Team settings')],
+  ['api', ({ page, aerie }) => page.goto(`${aerie.base}/docs`).then(() => page.locator('.opblock').first().waitFor())],
+];
+
+// ---- taking them ----
+
+/** A picture that is too large for a repository is one of fewer details: photos there are none. */
+async function take(browser, given, name, steps, look, options) {
+  const context = await browser.newContext({ ...options, reducedMotion: 'reduce', locale: 'en-GB', timezoneId: 'UTC' });
+  const path = join(folder, `${name}-${look}.png`);
+  try {
     const page = await context.newPage();
-    const shoot = (what) => page.screenshot({ path: join(folder, `${what}-${name}.png`) });
-    await page.goto(aerie.base);
-    await page.getByText('This server is running').waitFor();
-    await shoot('welcome');
-    await page.getByRole('button', { name: 'Start chatting' }).click();
-    await page.getByLabel('Agent').selectOption({ label: 'Shop assistant' });
-    await shoot('empty');
-    for (const [n, [question, answer]] of talk.entries()) {
-      await page.getByLabel('Your message').fill(question);
-      await page.keyboard.press('Enter');
-      if (n === talk.length - 1) {
-        await page.waitForFunction((half) => (document.querySelector('.streaming .text')?.textContent.length ?? 0) > half, answer.length / 2);
-        await shoot('streaming');
-      }
-      await page.locator('.message.assistant:not(.streaming) .text').nth(n).waitFor();
-    }
-    await page.getByRole('button', { name: 'Answer again' }).waitFor();
-    await shoot('chat');
+    page.setDefaultTimeout(20000);
+    await page.clock.setFixedTime(TODAY);
+    await steps({ page, ...given });
+    await page.screenshot({ path, animations: 'disabled', caret: 'hide' });
+  } finally {
     await context.close();
+  }
+  const { size } = statSync(path);
+  if (size > MAX_BYTES) throw new Error(`${path} has ${size} bytes, more than ${MAX_BYTES}`);
+}
+
+const [folder, ...names] = process.argv.slice(2);
+const unknown = names.filter((name) => !pictures.some(([known]) => known === name));
+if (!folder || unknown.length > 0) {
+  console.error(`usage: node screenshots.mjs FOLDER [NAME…]\nnames: ${pictures.map(([name]) => name).join(' ')}`);
+  process.exit(2);
+}
+mkdirSync(folder, { recursive: true });
+const aerie = await Aerie.start({ database: 'sqlite', env: { LIMITS__VISITOR_MESSAGES_PER_MINUTE: 0, LIMITS__VISITOR_SESSIONS_PER_MINUTE: 0 } });
+const browser = await openBrowser();
+let shop;
+try {
+  shop = await openShop(aerie);
+  for (const [name, steps] of pictures) {
+    if (names.length > 0 && !names.includes(name)) continue;
+    for (const [look, options] of looks) {
+      try {
+        await take(browser, { aerie, shop }, name, steps, look, options);
+      } catch (error) {
+        console.error(`${name}-${look}: ${error.message.slice(0, 300)} … ${error.stderr?.trim().split('\n').at(-1) ?? ''}`);
+        process.exitCode = 1;
+      }
+    }
+    console.log(name);
   }
 } finally {
   await browser.close();
+  shop?.close();
   await aerie.stop();
-  webhook.close();
 }
