@@ -441,6 +441,16 @@ test('the_pages_scripts_drive_it_and_calls_before_it_is_loaded_are_kept', async 
   assert.equal(await page.locator('.message.user').count(), 0);
 });
 
+test('a_reply_is_copied_as_it_was_written', async () => {
+  await openContext({ permissions: ['clipboard-read', 'clipboard-write'] });
+  await openWidget();
+  await say(`!${new URLSearchParams({ text: '**bold** and `code`' })}`);
+  await ended();
+  await page.getByRole('button', { name: 'Copy' }).click();
+  await page.locator('.small .done').waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), '**bold** and `code`');
+});
+
 test('a_reply_that_comes_while_it_is_closed_is_marked_on_the_launcher', async () => {
   await openWidget();
   await say('!tokens=20&delay=30');

@@ -21,7 +21,7 @@ before(async () => {
     /** The nodes that text becomes when it comes in pieces that end at these places. */
     window.write = (text, ends = [text.length]) => {
       const root = document.createElement('div');
-      const markdown = new window.aerie.Markdown(root, { copy: 'Copy', copied: 'Copied', tab: 'tab' });
+      const markdown = new window.aerie.Markdown(root, { copy: 'Copy', tab: 'tab' });
       for (const end of ends) markdown.update(text.slice(0, end));
       markdown.update(text);
       markdown.end();

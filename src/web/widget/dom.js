@@ -35,19 +35,27 @@ export function icon(name) {
 }
 
 /** Where the page may not use the clipboard (no TLS, a policy), as browsers did it before. */
-export async function copyText(text, root) {
+async function copy(text, root) {
   try {
     await navigator.clipboard.writeText(text);
-    return true;
   } catch {
-    const field = el('textarea', { class: 'unseen', readonly: true });
+    const field = el('textarea', { class: 'unseen' });
     const active = root.activeElement;
     field.value = text;
     root.append(field);
     field.select();
-    const done = document.execCommand('copy');
+    document.execCommand('copy');
     field.remove();
     active?.focus();
-    return done;
   }
+}
+
+export const smallButton = (name, word, onclick) => el('button', { type: 'button', class: 'small', onclick }, icon(name), word);
+
+export function copyButton(word, textOf) {
+  const button = smallButton('copy', word, async () => {
+    await copy(textOf(), button.getRootNode());
+    button.firstChild.replaceWith(icon('done'));
+  });
+  return button;
 }

@@ -1,7 +1,7 @@
 // Replies are Markdown. What streaming-markdown finds in them becomes nodes of the tags below and no others; all else is text,
 // HTML as well. Addresses are http, https or mailto, or there is no link.
 import * as md from 'streaming-markdown';
-import { copyText, el, icon } from './dom.js';
+import { copyButton, el } from './dom.js';
 
 const TAGS = {
   [md.PARAGRAPH]: 'p', [md.BLOCKQUOTE]: 'blockquote', [md.LINE_BREAK]: 'br', [md.RULE]: 'hr',
@@ -136,11 +136,7 @@ export class Markdown {
   }
 
   #codeBox(code, parent) {
-    const { words } = this;
-    const button = el('button', { type: 'button', class: 'small' }, icon('copy'), words.copy);
-    button.onclick = async () => {
-      if (await copyText(code.textContent, this.root.getRootNode())) button.replaceChildren(icon('done'), words.copied);
-    };
+    const button = copyButton(this.words.copy, () => code.textContent);
     const pre = el('pre', { tabindex: 0, role: 'group', 'aria-label': 'Code', dir: 'ltr' });
     parent.append(el('div', { class: 'code' }, el('div', { class: 'codebar' }, el('span'), button), pre));
     return pre;

@@ -1,5 +1,5 @@
 // The chat's box: header, messages, suggestions, the field. It draws what chat.js says, and tells it what the visitor does.
-import { copyText, el, icon } from './dom.js';
+import { copyButton, el, icon, smallButton } from './dom.js';
 import { Markdown } from './markdown.js';
 
 const NEAR_END_PX = 60;
@@ -147,17 +147,11 @@ export class Panel {
 
   #foot(message) {
     const { words } = this;
-    const small = (name, onclick) => el('button', { type: 'button', class: 'small', onclick }, icon(name), words[name]);
     const parts = [];
     if (message.problem || message.status === 'error') parts.push(el('span', { class: 'problem' }, this.wordsOf(message.problem ?? { kind: 'failed' })));
     else if (words[message.status]) parts.push(el('span', {}, words[message.status]));
-    if (message.status === 'error' || message.status === 'unsent') parts.push(small('retry', () => this.does.retry(message)));
-    if (message.role === 'assistant' && message.text) {
-      const copy = small('copy', async () => {
-        if (await copyText(message.text, this.node.getRootNode())) copy.replaceChildren(icon('done'), words.copied);
-      });
-      parts.push(copy);
-    }
+    if (message.status === 'error' || message.status === 'unsent') parts.push(smallButton('retry', words.retry, () => this.does.retry(message)));
+    if (message.role === 'assistant' && message.text) parts.push(copyButton(words.copy, () => message.text));
     return parts;
   }
 

@@ -43,5 +43,5 @@ export function attributesOf(node) {
 }
 
 export function settingsOf({ name, widget } = {}, element) {
-  return { title: name || '', suggestions: [], theme: 'auto', ...readable(widget), ...readable(window.AerieSettings), ...readable(attributesOf(element)) };
+  return { title: name || 'Chat', suggestions: [], theme: 'auto', ...readable(widget), ...readable(window.AerieSettings), ...readable(attributesOf(element)) };
 }

@@ -119,10 +119,9 @@ export class AerieChat extends HTMLElement {
   // ---- how it looks ----
 
   #draw() {
-    const { lang, dir, words } = wordsIn(settingsOf(this.#config, this).language);
     const settings = settingsOf(this.#config, this);
+    const { lang, dir, words } = wordsIn(settings.language);
     const draft = this.panel?.draft ?? '';
-    settings.title ||= words.title;
     settings.greeting ||= words.greeting;
     settings.placeholder ||= words.placeholder;
     Object.assign(this, { settings, words });
