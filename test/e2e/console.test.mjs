@@ -329,6 +329,16 @@ for (const [name, options] of [
   });
 }
 
+test('the_overview_says_whether_replies_stream_to_this_browser', async () => {
+  await inConsole({}, async ({ page }) => {
+    await button(page, 'Check that replies stream to here').click();
+    await page.getByText('Replies come to this browser while they are written.').waitFor();
+    await page.route('**/health/stream', async (route) => route.fulfill({ response: await route.fetch() })); // as a proxy that collects
+    await button(page, 'Check that replies stream to here').click();
+    await page.getByText('a proxy that buffers').waitFor();
+  });
+});
+
 test('the_keyboard_alone_is_enough', async () => {
   await inConsole({ viewport: { width: 360, height: 740 } }, async ({ page }) => {
     await page.evaluate(() => document.activeElement.blur());

@@ -1,20 +1,20 @@
 // The pages of the console: a file and a row each. icon: those with one stand in the menu, under their group.
+import { Account } from './pages/account.jsx';
 import { Agent } from './pages/agent.jsx';
 import { AgentNew } from './pages/agent_new.jsx';
 import { Agents } from './pages/agents.jsx';
-import { N8n } from './pages/n8n.jsx';
-import { Widget } from './pages/widget.jsx';
-import { Overview } from './pages/overview.jsx';
-import { Account } from './pages/account.jsx';
 import { ApiKeys } from './pages/api_keys.jsx';
 import { Chat } from './pages/chat.jsx';
 import { Chats } from './pages/chats.jsx';
 import { Documents } from './pages/documents.jsx';
+import { N8n } from './pages/n8n.jsx';
+import { Overview } from './pages/overview.jsx';
 import { ProviderKeys } from './pages/provider_keys.jsx';
 import { Team } from './pages/team.jsx';
 import { Usage } from './pages/usage.jsx';
 import { User } from './pages/user.jsx';
 import { Users } from './pages/users.jsx';
+import { Widget } from './pages/widget.jsx';
 
 export const pages = [
   { path: '/', title: 'Overview', component: Overview, icon: 'home', group: '' },

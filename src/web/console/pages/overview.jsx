@@ -8,6 +8,7 @@ import { session } from '../session.js';
 import { useStore } from '../store.js';
 import { Face } from './agents.jsx';
 import { labelOf } from './providers.js';
+import { StreamCheck } from './stream_check.jsx';
 
 async function load() {
   const [health, ready, status, agents] = await Promise.all([
@@ -70,6 +71,7 @@ function Server({ data: { health, ready, status } }) {
         <a href="/docs" target="_blank" rel="noreferrer">API, to try out</a>
         <a href="/redoc" target="_blank" rel="noreferrer">API, to read</a>
       </p>
+      <StreamCheck />
     </Card>
   );
 }
