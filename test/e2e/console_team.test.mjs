@@ -368,15 +368,15 @@ test('usage_shows_what_the_api_counts_by_day_and_agent', () => inConsole(async (
   assert.deepEqual(await numbersOf(page, 'Time to the first token'), [[today, `${waits[0]} ms`, '–', `${waits[2]} ms`]]);
   await check('usage with its numbers');
 
-  await page.getByLabel('Agent').selectOption('Sales');
+  await page.getByLabel('Agent', { exact: true }).selectOption('Sales');
   await page.getByRole('img', { name: /^Messages by day: 1 in all/ }).waitFor();
-  await page.getByLabel('Days').selectOption('From and to …');
+  await page.getByLabel('Days', { exact: true }).selectOption('From and to …');
   await page.getByLabel('From').fill('2020-01-01');
   await page.getByLabel('To', { exact: true }).fill('2020-01-31');
   await page.getByText('Nothing happened in these days').waitFor();
   await page.goBack();
   await page.getByRole('alert').getByText('366 days').waitFor();
-  await page.getByLabel('Days').selectOption('Last 7 days');
+  await page.getByLabel('Days', { exact: true }).selectOption('Last 7 days');
   await page.getByRole('img', { name: /^Messages by day: 1 in all/ }).waitFor();
 }, { expected: [422] }));
 
