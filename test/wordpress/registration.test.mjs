@@ -8,7 +8,6 @@ import { makeStand } from './stand.mjs';
 
 const VERIFY = '/wp-json/eaglechat-plugin/v1/verify';
 const stand = makeStand();
-const { connect, get, register, settingsPage } = stand;
 
 /** One call of the server to the site. */
 const call = (token) => fetch(stand.site.base + VERIFY, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ callback_token: token }) })
@@ -39,8 +38,7 @@ async function fresh(env, act) {
 // ---- registration ----
 
 test('a_site_with_pretty_permalinks_registers_through_the_settings_page', async () => {
-  const text = await register();
-  stand.connection = { site: get('site'), key: get('key') };
+  const text = await stand.register();
   assert.match(text, /This site is registered/);
   assert.match(text, /Connected: the server accepts this site/);
   const { server, tenant_id: tenant, chatbot_id: chatbot, key_start: start } = stand.connection.site;
@@ -51,7 +49,7 @@ test('a_site_with_pretty_permalinks_registers_through_the_settings_page', async 
   assert.equal((await stand.aerie.request('POST', '/api/v1/validate', { json: { tenant_id: tenant, api_key: stand.connection.key } })).status, 200);
   assert.match(stand.site.database.sql("select autoload from wp_options where option_name = 'aerie_chat_key'", 'wordpress'), /^(no|off)$/);
   assert.deepEqual(stand.site.kept().filter((name) => /callback|stranger/.test(name)), [], 'the token is gone');
-  assert.doesNotMatch(await settingsPage(), /This site is registered/, 'it is told once');
+  assert.doesNotMatch(await stand.settingsPage(), /This site is registered/, 'it is told once');
 });
 
 for (const [way, isRewriting] of [['whose_web_server_knows_only_files', false], ['whose_web_server_hands_on_every_address', true]])
@@ -60,8 +58,8 @@ for (const [way, isRewriting] of [['whose_web_server_knows_only_files', false], 
     stand.site.set('no-rewriting', !isRewriting);
     try {
       assert.equal((await fetch(`${stand.site.base}/wp-json/`)).status, isRewriting ? 200 : 404);
-      assert.match(await register({ server: `${other.base}/` }), /This site is registered.*Connected: /s);
-      assert.equal(get('site').server, other.base);
+      assert.match(await stand.register({ server: `${other.base}/` }), /This site is registered.*Connected: /s);
+      assert.equal(stand.get('site').server, other.base);
     } finally {
       stand.site.permalinks('/%postname%/');
     }
@@ -82,7 +80,7 @@ test('only_the_token_of_the_registration_confirms_it_and_only_once', async () =>
     return { status: 200, json: credentials };
   });
   try {
-    assert.match(await register({ server: server.base, email: 'boss@site.test' }), /This site is registered/);
+    assert.match(await stand.register({ server: server.base, email: 'boss@site.test' }), /This site is registered/);
   } finally {
     server.stop();
   }
@@ -107,8 +105,8 @@ test('nobody_confirms_where_nobody_registers', async () => {
 // ---- what the owner is told when it fails ----
 
 test('a_site_that_is_registered_already_is_told_how_to_connect_and_connects', async () => {
-  await connect();
-  assert.match(await register(), /knows a site at http:\/\/127\.0\.0\.1:\d+ already.*make an API key/s);
+  await stand.connect();
+  assert.match(await stand.register(), /knows a site at http:\/\/127\.0\.0\.1:\d+ already.*make an API key/s);
   assert.deepEqual(stand.site.kept(), [], 'nothing is kept');
   const fields = { 'Id of the team': stand.connection.site.tenant_id, 'Id of the agent': stand.connection.site.chatbot_id, 'API key': `eck_${'x'.repeat(44)}` };
   const fill = async () => {
@@ -123,7 +121,7 @@ test('a_site_that_is_registered_already_is_told_how_to_connect_and_connects', as
   assert.deepEqual(stand.site.kept(), []);
   fields['API key'] = stand.connection.key;
   assert.match(await fill(), /This site is connected.*Connected: /s);
-  assert.equal(get('key'), stand.connection.key);
+  assert.equal(stand.get('key'), stand.connection.key);
 });
 
 test('an_address_that_is_the_admin_of_another_site_is_told', () => fresh({}, async (other) => {
@@ -131,7 +129,7 @@ test('an_address_that_is_the_admin_of_another_site_is_told', () => fresh({}, asy
   try {
     const { url, email } = wordpress.site(verifies);
     assert.equal((await other.request('POST', '/api/v1/register', { json: { site_url: url, admin_email: email, callback_token: TOKEN } })).status, 200);
-    assert.match(await register({ server: other.base, email }), /admin of another site.*use another address/s);
+    assert.match(await stand.register({ server: other.base, email }), /admin of another site.*use another address/s);
     assert.equal(await stand.owner.getByLabel('Your e-mail address').inputValue(), email, 'what was typed is there');
   } finally {
     wordpress.stop();
@@ -140,12 +138,12 @@ test('an_address_that_is_the_admin_of_another_site_is_told', () => fresh({}, asy
 
 test('a_call_back_that_did_not_arrive_is_told_with_what_may_have_stopped_it', () => fresh({}, async (other) => {
   stand.site.set('password', true);
-  assert.match(await register({ server: other.base }), /the call did not arrive here.*firewall.*basic auth.*EGRESS__ALLOW/s);
+  assert.match(await stand.register({ server: other.base }), /the call did not arrive here.*firewall.*basic auth.*EGRESS__ALLOW/s);
   assert.deepEqual(stand.site.kept(), []);
 }));
 
 test('a_server_that_may_not_call_its_own_machine_is_told_with_the_remedy', () => fresh({ EGRESS__ALLOW: undefined }, async (other) => {
-  assert.match(await register({ server: other.base }), /does not accept what was sent.*site_url.*EGRESS__ALLOW=127\.0\.0\.0\/8/s);
+  assert.match(await stand.register({ server: other.base }), /does not accept what was sent.*site_url.*EGRESS__ALLOW=127\.0\.0\.0\/8/s);
 }));
 
 for (const [name, answer, told] of [
@@ -160,7 +158,7 @@ for (const [name, answer, told] of [
   test(`${name}_is_told_in_plain_words`, async () => {
     const server = await standIn(answer);
     try {
-      assert.match(await register({ server: server.base }), told);
+      assert.match(await stand.register({ server: server.base }), told);
       assert.deepEqual(stand.site.kept(), []);
     } finally {
       server.stop();
@@ -168,7 +166,7 @@ for (const [name, answer, told] of [
   });
 
 test('a_server_that_is_away_is_told', async () => {
-  assert.match(await register({ server: 'http://127.0.0.1:9' }), /http:\/\/127\.0\.0\.1:9 could not be reached.*hoster/s);
-  assert.match(await register({ server: 'http://elsewhere.example' }), /WP_HTTP_BLOCK_EXTERNAL.*WP_ACCESSIBLE_HOSTS/s);
+  assert.match(await stand.register({ server: 'http://127.0.0.1:9' }), /http:\/\/127\.0\.0\.1:9 could not be reached.*hoster/s);
+  assert.match(await stand.register({ server: 'http://elsewhere.example' }), /WP_HTTP_BLOCK_EXTERNAL.*WP_ACCESSIBLE_HOSTS/s);
 });
 

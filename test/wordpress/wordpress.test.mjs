@@ -7,17 +7,17 @@ import { test } from 'node:test';
 import { makeStand, PAGE, root } from './stand.mjs';
 
 const stand = makeStand();
-const { connect, get, newPage, settingsPage } = stand;
 
 const html = async (path = '/', init) => (await fetch(stand.site.base + path, init)).text();
 const scriptIn = (text) => /<script[^>]*\/widget\.js[^>]*>/.exec(text)?.[0];
+
 // ---- status ----
 
 test('a_key_that_was_revoked_and_a_server_that_is_away_show_in_the_status', async () => {
-  await connect();
-  assert.match(await settingsPage(), /Connected: the server accepts/);
+  await stand.connect();
+  assert.match(await stand.settingsPage(), /Connected: the server accepts/);
   stand.site.ask(`update_option( 'aerie_chat_key', 'eck_${'z'.repeat(44)}' )`);
-  assert.match(await settingsPage(), /Connected: the server accepts/, 'it is asked once a minute');
+  assert.match(await stand.settingsPage(), /Connected: the server accepts/, 'it is asked once a minute');
   await stand.owner.getByRole('button', { name: 'Check again' }).click();
   assert.match(await stand.owner.locator('.wrap').innerText(), /Refused: .*/s);
   assert.match(await stand.owner.getByRole('alert').innerText(), /does not accept the credentials.*new key/s);
@@ -27,8 +27,8 @@ test('a_key_that_was_revoked_and_a_server_that_is_away_show_in_the_status', asyn
 });
 
 test('disconnecting_forgets_the_key_and_takes_the_widget_off', async () => {
-  await connect({ title: 'Stay' });
-  await settingsPage();
+  await stand.connect({ title: 'Stay' });
+  await stand.settingsPage();
   stand.owner.once('dialog', (dialog) => dialog.accept());
   await stand.owner.getByRole('button', { name: 'Disconnect' }).click();
   await stand.owner.getByText('This site is disconnected').waitFor();
@@ -39,13 +39,13 @@ test('disconnecting_forgets_the_key_and_takes_the_widget_off', async () => {
 // ---- where the widget is ----
 
 test('the_front_page_has_the_script_with_what_the_owner_chose', async () => {
-  await connect();
+  await stand.connect();
   const plain = scriptIn(await html());
   assert.match(plain, new RegExp(`src=['"]${stand.aerie.base}/widget\\.js['"]`));
   assert.match(plain, new RegExp(`data-chatbot-id=['"]${stand.connection.site.chatbot_id}['"]`));
   assert.match(plain, / async\b/);
   assert.doesNotMatch(plain, /data-title|data-color|data-position|data-language/);
-  await settingsPage();
+  await stand.settingsPage();
   await stand.owner.getByLabel('Title').fill('Ask "us" <now>');
   await stand.owner.getByRole('button', { name: 'Select Color' }).click();
   await stand.owner.locator('#aerie-chat-color').fill('#2456A6');
@@ -53,7 +53,7 @@ test('the_front_page_has_the_script_with_what_the_owner_chose', async () => {
   await stand.owner.getByLabel('Language').fill('site');
   await stand.owner.getByRole('button', { name: 'Save Changes' }).click();
   await stand.owner.getByText('Settings saved.').waitFor();
-  const page = await newPage();
+  const page = await stand.newPage();
   await page.goto(`${stand.site.base}/`);
   const { chatbotId: _, ...shown } = await page.evaluate(() => ({ ...document.querySelector('script[data-chatbot-id]').dataset }));
   assert.deepEqual(shown, { title: 'Ask "us"', color: '#2456a6', position: 'left', language: 'en-US' });
@@ -61,8 +61,8 @@ test('the_front_page_has_the_script_with_what_the_owner_chose', async () => {
 });
 
 test('what_is_no_colour_or_language_is_left_out_and_told', async () => {
-  await connect();
-  await settingsPage();
+  await stand.connect();
+  await stand.settingsPage();
   await stand.owner.evaluate(() => {
     document.querySelector('#aerie-chat-color').value = 'red;background:url(x)';
     document.querySelector('#aerie-chat-language').value = '"><script>';
@@ -70,7 +70,7 @@ test('what_is_no_colour_or_language_is_left_out_and_told', async () => {
   await stand.owner.getByRole('button', { name: 'Save Changes' }).click();
   await stand.owner.getByText('The colour must be six hexadecimal digits').waitFor();
   await stand.owner.getByText('The language must be empty').waitFor();
-  const { color, language } = get('settings');
+  const { color, language } = stand.get('settings');
   assert.deepEqual({ color, language }, { color: '', language: '' });
 });
 
@@ -78,7 +78,7 @@ test('the_widget_is_where_the_owner_wants_it', async () => {
   const page = stand.site.addPage('About', 'About us.');
   const post = stand.site.addPage('News', 'News.', 'post');
   const seen = async (settings) => {
-    await connect(settings);
+    await stand.connect(settings);
     return Promise.all(['/', page, post, '/?s=news'].map(async (path) => Boolean(scriptIn(await html(path)))));
   };
   assert.deepEqual(await seen({}), [true, true, true, true]);
@@ -87,7 +87,7 @@ test('the_widget_is_where_the_owner_wants_it', async () => {
   assert.deepEqual(await seen({ show: 'chosen', front_page: true, post_types: ['post'] }), [true, false, true, false]);
   assert.deepEqual(await seen({ show: 'chosen', front_page: false, other_pages: true }), [false, false, false, true]);
   const ownerSees = async (settings) => {
-    await connect(settings);
+    await stand.connect(settings);
     const sees = scriptIn(await (await stand.owner.request.get(`${stand.site.base}/`)).text());
     return [Boolean(sees), Boolean(scriptIn(await html()))];
   };
@@ -101,12 +101,12 @@ async function asks(page, text) {
   const field = chatIn(page).getByRole('textbox');
   await field.fill(text);
   await field.press('Enter');
-  await chatIn(page).getByText(`Echo: ${text}`).waitFor();
+  await chatIn(page).getByText(`Echo: ${text}`, { exact: true }).waitFor();
 }
 
 test('a_visitor_of_the_front_page_is_answered_in_the_widget', async () => {
-  await connect({ title: 'Ask the shop' });
-  const page = await newPage();
+  await stand.connect({ title: 'Ask the shop' });
+  const page = await stand.newPage();
   await page.goto(`${stand.site.base}/`);
   await chatIn(page).getByRole('button', { name: /Ask the shop/ }).click();
   await asks(page, 'Do you ship to Norway?');
@@ -115,9 +115,9 @@ test('a_visitor_of_the_front_page_is_answered_in_the_widget', async () => {
 });
 
 test('the_shortcode_puts_the_chat_into_the_text_without_a_second_one', async () => {
-  await connect({ enabled: false });
+  await stand.connect({ enabled: false });
   const path = stand.site.addPage('Contact', '<!-- wp:shortcode -->[aerie_chat]<!-- /wp:shortcode -->');
-  const page = await newPage();
+  const page = await stand.newPage();
   await page.goto(stand.site.base + path);
   await asks(page, 'Inline?');
   assert.equal(await chatIn(page).count(), 1);
@@ -132,7 +132,7 @@ test('the_shortcode_puts_the_chat_into_the_text_without_a_second_one', async () 
 const ACTIONS = ['register', 'connect', 'check', 'disconnect'].map((name) => `aerie_chat_${name}`);
 
 test('a_request_without_a_nonce_changes_nothing', async () => {
-  await connect();
+  await stand.connect();
   const before = stand.site.database.sql("select * from wp_options where option_name like '%aerie%' order by option_name", 'wordpress');
   for (const nonce of ['', 'x', '0123456789'])
     for (const action of ACTIONS) {
@@ -145,9 +145,9 @@ test('a_request_without_a_nonce_changes_nothing', async () => {
 });
 
 test('a_subscriber_and_a_guest_have_no_part_in_the_settings', async () => {
-  await connect();
+  await stand.connect();
   stand.site.addUser('reader', 'subscriber');
-  const page = await newPage();
+  const page = await stand.newPage();
   await stand.site.signIn(page, 'reader');
   assert.equal((await page.goto(stand.site.base + PAGE)).status(), 403);
   const before = stand.site.kept();
@@ -158,7 +158,7 @@ test('a_subscriber_and_a_guest_have_no_part_in_the_settings', async () => {
     await fetch(`${stand.site.base}/wp-admin/admin-post.php`, { method: 'POST', body: new URLSearchParams({ action }) });
   }
   assert.deepEqual(stand.site.kept(), before);
-  assert.equal(get('key'), stand.connection.key);
+  assert.equal(stand.get('key'), stand.connection.key);
   await page.context().close();
 });
 
@@ -184,10 +184,10 @@ test('the_plugin_asks_for_no_newer_php_than_it_says_and_opens_no_file_directly',
 
 test('the_translations_are_those_of_the_texts', async () => {
   execFileSync(join(root, 'etc/wordpress/translate'), ['--check']);
-  await connect();
+  await stand.connect();
   stand.site.keep('WPLANG', 'de_DE'); // WordPress takes no language whose own translation is not there
   try {
-    assert.match(await settingsPage(), /Verbunden: /);
+    assert.match(await stand.settingsPage(), /Verbunden: /);
   } finally {
     stand.site.keep('WPLANG', '');
   }
@@ -196,8 +196,8 @@ test('the_translations_are_those_of_the_texts', async () => {
 // ---- the end ----
 
 test('deleting_the_plugin_leaves_nothing_behind', async () => {
-  await connect({ title: 'x' });
-  await settingsPage();
+  await stand.connect({ title: 'x' });
+  await stand.settingsPage();
   stand.site.ask("array( set_transient( 'aerie_chat_callback', 'x', 300 ), set_transient( 'aerie_chat_stranger', '1', 300 ), set_transient( 'aerie_chat_outcome', array( 'user' => 0 ), 60 ) )");
   assert.equal(stand.site.kept().length, 3 + 4 * 2, stand.site.kept().join(' '));
   await stand.owner.goto(`${stand.site.base}/wp-admin/plugins.php`);
