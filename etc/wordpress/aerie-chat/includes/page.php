@@ -130,8 +130,7 @@ function aerie_chat_show_forms( array $typed ) {
 	?>
 	<p><?php esc_html_e( 'Connect this site with your Aerie server. It calls this site back to make sure that it is yours, and makes a team and an agent for it.', 'aerie-chat' ); ?></p>
 	<form method="post" action="<?php echo esc_url( admin_url( 'admin-post.php' ) ); ?>">
-		<input type="hidden" name="action" value="aerie_chat_register">
-		<?php wp_nonce_field( 'aerie_chat_register' ); ?>
+		<?php aerie_chat_show_action( 'aerie_chat_register' ); ?>
 		<table class="form-table" role="presentation">
 			<?php
 			aerie_chat_show_field( 'server', __( 'Address of the server', 'aerie-chat' ), $server, 'url', __( 'Such as https://chat.example.com', 'aerie-chat' ) );
@@ -144,8 +143,7 @@ function aerie_chat_show_forms( array $typed ) {
 		<summary><?php esc_html_e( 'Connect with credentials that you have', 'aerie-chat' ); ?></summary>
 		<p><?php esc_html_e( 'For a site that is registered already, or an agent that somebody made for it. The agent must allow this site as an origin.', 'aerie-chat' ); ?></p>
 		<form method="post" action="<?php echo esc_url( admin_url( 'admin-post.php' ) ); ?>">
-			<input type="hidden" name="action" value="aerie_chat_connect">
-			<?php wp_nonce_field( 'aerie_chat_connect' ); ?>
+				<?php aerie_chat_show_action( 'aerie_chat_connect' ); ?>
 			<table class="form-table" role="presentation">
 				<?php
 				aerie_chat_show_field( 'server', __( 'Address of the server', 'aerie-chat' ), $server, 'url', '', 'known-server' );
@@ -158,6 +156,15 @@ function aerie_chat_show_forms( array $typed ) {
 		</form>
 	</details>
 	<?php
+}
+
+/**
+ * What a form does, and its nonce. wp_nonce_field() would give each on the page the same id.
+ *
+ * @param string $action Also the name of the nonce.
+ */
+function aerie_chat_show_action( $action ) {
+	printf( '<input type="hidden" name="action" value="%s"><input type="hidden" name="_wpnonce" value="%s">', esc_attr( $action ), esc_attr( wp_create_nonce( $action ) ) );
 }
 
 /**
@@ -215,7 +222,6 @@ function aerie_chat_show_connection( array $site ) {
 	);
 	$state  = isset( $states[ $status['code'] ] ) ? $states[ $status['code'] ] : __( 'Unknown: the server did not say.', 'aerie-chat' );
 	$rows   = array(
-		__( 'Status', 'aerie-chat' )  => $state,
 		__( 'Server', 'aerie-chat' )  => $site['server'],
 		__( 'Team', 'aerie-chat' )    => $site['tenant_id'],
 		__( 'Agent', 'aerie-chat' )   => $site['chatbot_id'],
@@ -223,14 +229,15 @@ function aerie_chat_show_connection( array $site ) {
 		__( 'Admin', 'aerie-chat' )   => $site['admin_email'],
 	);
 	echo '<h2>' . esc_html__( 'Connection', 'aerie-chat' ) . '</h2><table class="form-table" id="aerie-chat-connection">';
+	echo '<tr><th scope="row">' . esc_html__( 'Status', 'aerie-chat' ) . '</th><td><strong>' . esc_html( $state ) . '</strong></td></tr>';
 	foreach ( array_filter( $rows, 'strlen' ) as $label => $value ) {
 		echo '<tr><th scope="row">' . esc_html( $label ) . '</th><td><code>' . esc_html( $value ) . '</code></td></tr>';
 	}
-	echo '</table><p>';
+	echo '</table><div>';
 	echo '<a class="button" target="_blank" rel="noopener" href="' . esc_url( $site['server'] . '/console' ) . '">' . esc_html__( 'Open the console', 'aerie-chat' ) . '</a> ';
 	aerie_chat_show_button( 'aerie_chat_check', __( 'Check again', 'aerie-chat' ) );
 	aerie_chat_show_button( 'aerie_chat_disconnect', __( 'Disconnect', 'aerie-chat' ), __( 'The key is forgotten here, and the widget leaves the pages. To connect again you need a new key from the console.', 'aerie-chat' ) );
-	echo '</p>';
+	echo '</div>';
 }
 
 /**
@@ -244,8 +251,7 @@ function aerie_chat_show_button( $action, $label, $ask = '' ) {
 	?>
 	<form method="post" action="<?php echo esc_url( admin_url( 'admin-post.php' ) ); ?>" style="display: inline"
 		<?php echo '' === $ask ? '' : 'onsubmit="return confirm( this.dataset.ask )" data-ask="' . esc_attr( $ask ) . '"'; ?>>
-		<input type="hidden" name="action" value="<?php echo esc_attr( $action ); ?>">
-		<?php wp_nonce_field( $action, '_wpnonce', true ); ?>
+		<?php aerie_chat_show_action( $action ); ?>
 		<button type="submit" class="button"><?php echo esc_html( $label ); ?></button>
 	</form>
 	<?php
