@@ -137,9 +137,11 @@ export class Site {
     return existsSync(this.log) ? readFileSync(this.log, 'utf8') : '';
   }
 
-  /** What PHP has to say of the plugin: of what goes wrong in it, or in WordPress when the plugin has called it; and whatever ends a request. */
+  /** What PHP has to say of the plugin since this was asked last: of what goes wrong in it, or in WordPress when the plugin has called it; and whatever ends a request. */
   complaints() {
-    return this.readLog().split('\n').filter((line) => /\[aerie-chat\]|Fatal error|Parse error|WordPress database error/.test(line));
+    const log = this.readLog();
+    rmSync(this.log, { force: true });
+    return log.split('\n').filter((line) => /\[aerie-chat\]|Fatal error|Parse error|WordPress database error/.test(line));
   }
 
   async signIn(page, name = OWNER.name) {
