@@ -282,8 +282,10 @@ static void judge_address(struct doctor *d, const struct remote *r, const struct
         doctor_say(d, MARK_PROBLEM, "client address", untrusted,
                    "a proxy tells it, and is not believed: it is not in trusted_proxies");
     else if (strcmp(t->proxy, "silent") == 0)
-        doctor_say(d, MARK_PROBLEM, "client address", silent,
-                   "the proxy is trusted, but does not tell it");
+        doctor_say(d, has_proxy ? MARK_PROBLEM : MARK_WARNING, "client address",
+                   has_proxy ? silent : "All is well if there is no proxy between.",
+                   has_proxy ? "the proxy is trusted, but does not tell it"
+                             : "is not told, though you come from one of trusted_proxies");
     else if (strcmp(t->proxy, "none") == 0 && has_proxy)
         doctor_say(d, MARK_PROBLEM, "client address", silent,
                    "there is a proxy, which does not tell it");
