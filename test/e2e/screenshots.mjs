@@ -4,12 +4,12 @@ import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Aerie, PASSWORD } from '../tools/aerie.mjs';
 import { openBrowser } from './browser.mjs';
-import { TODAY, arabicTalk, openShop, talk } from './shop.mjs';
+import { TODAY, arabicTalk, openShop, talk, widgetTalk } from './shop.mjs';
 
 const MAX_BYTES = 150_000;
 const looks = [
-  ['light', { colorScheme: 'light', viewport: { width: 960, height: 640 } }],
-  ['dark', { colorScheme: 'dark', viewport: { width: 960, height: 640 } }],
+  ['light', { colorScheme: 'light', viewport: { width: 1080, height: 680 } }],
+  ['dark', { colorScheme: 'dark', viewport: { width: 1080, height: 680 } }],
   ['phone', { colorScheme: 'light', viewport: { width: 360, height: 720 }, hasTouch: true, isMobile: true }],
 ];
 
@@ -54,12 +54,13 @@ async function askWidget(shot, lang, [question, answer], part) {
     (await shot.page.evaluate(() => document.querySelector('aerie-chat').shadowRoot.textContent.length)) + question.length + answer.length * part);
 }
 
-async function signIn({ page, aerie }, path, name) {
+async function signIn({ page, aerie, shop }, path, name) {
   await page.goto(`${aerie.base}/console`);
   await page.getByLabel('E-mail').fill(aerie.adminEmail);
   await page.getByLabel('Password').fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await heading(page, /Welcome/);
+  shop.setDates(); // of this very login, too
   if (path !== '/') await page.goto(`${aerie.base}/console#${path}`);
   await heading(page, name);
   await page.waitForLoadState('networkidle');
@@ -78,7 +79,7 @@ const pictures = [
   ['chat', chatOnFront],
   ['widget-closed', (shot) => openSite(shot, 'en')],
   ['widget-open', (shot) => openWidget(shot)],
-  ['widget-streaming', (shot) => askWidget(shot, 'en', talk[0], 0.7)],
+  ['widget-streaming', (shot) => askWidget(shot, 'en', widgetTalk, 0.7)],
   ['widget-rtl', (shot) => askWidget(shot, 'ar', arabicTalk, 0.95)],
   ['console-sign-in', ({ page, aerie }) => page.goto(`${aerie.base}/console`).then(() => page.getByRole('button', { name: 'Sign in' }).waitFor())],
   ['console-overview', (shot) => signIn(shot, '/', /Welcome/)],

@@ -7,19 +7,21 @@ const DAY_MS = 86_400_000;
 /** Where n8n listens by itself; pictures show the address. */
 const N8N_PORT = 5678;
 
+/** For the page at /, which shows replies as they are, and for widgets, which show their Markdown. */
 export const talk = [
-  ['Do you ship to Norway, and how long does it take?',
-    'Yes. Parcels to Norway leave **every weekday** and take three to five days.\n\nCustoms are included in the price you see, so nothing is due at the door.'],
-  ['And if the jacket does not fit?',
-    'Send it back within **30 days**:\n\n1. Print the label from your order page.\n2. Drop the parcel at any post office.\n3. The money is back two days after it reaches us.'],
+  ['Which jacket keeps me dry on a bike?', 'The Storm parka: it is cut longer at the back, and its seams are taped.\n\nThe Fjell jacket is lighter, and holds for an hour of rain.'],
+  ['And if it does not fit?',
+    'Send it back within 30 days:\n\n1. Print the label from your order page.\n2. Drop the parcel at any post office.\n3. The money is back two days after it reaches us.'],
 ];
+export const widgetTalk = ['Do you ship to Norway, and how long does it take?',
+  'Yes. Parcels to Norway leave **every weekday** and take three to five days.\n\nCustoms are included in the price you see, so nothing is due at the door.'];
 export const arabicTalk = ['هل تشحنون إلى دبي؟', 'نعم، نشحن إلى دبي **كل يوم عمل**، ويصل الطرد خلال خمسة أيام.\n\n- الشحن مجاني فوق 100 يورو.\n- الإرجاع مجاني خلال 30 يومًا.'];
 const earlier = [
   ['Which boots for wet ground?', 'The Fjell GTX: a waterproof lining, and a sole that holds on wet rock.'],
   ['Can I change my address?', 'Yes, until the parcel leaves: open the order and press Change address.'],
   ['Do you repair zippers?', 'We do, free in the first two years. Send the jacket with the repair form.'],
 ];
-const answers = new Map([...talk, arabicTalk, ...earlier]);
+const answers = new Map([...talk, widgetTalk, arabicTalk, ...earlier]);
 const people = [['Ingrid Solberg', 'admin'], ['Jonas Weber', 'user'], ['Amina Haddad', 'user'], ['Tom Fletcher', 'user']];
 const documents = [
   ['Shipping and customs', 'Parcels leave every weekday before noon. Norway and Switzerland: three to five days, customs included. '],
@@ -77,7 +79,7 @@ const shopPage = (lang, script) => {
 
 const widget = {
   title: 'Ask Nordwind', greeting: 'Hello! Ask me about **orders, shipping and returns**.', color: '#0b6b69',
-  suggestions: [talk[0][0], earlier[0][0]], placeholder: 'Ask about your order',
+  suggestions: [widgetTalk[0], earlier[0][0]], placeholder: 'Ask about your order',
 };
 
 async function must(promise) {
@@ -107,6 +109,7 @@ function setDates(aerie) {
   const at = (days) => (TODAY - days * DAY_MS) * 1000;
   const older = (table, column, days) => `UPDATE ${table} SET ${column} = ${at(days)} + 3600000000 * (SELECT count(*) FROM ${table} o WHERE o.id < ${table}.id)`;
   const statements = [
+    `UPDATE teams SET created_at = ${at(42)}, updated_at = ${at(42)}`,
     older('users', 'created_at', 41), 'UPDATE users SET updated_at = created_at', older('users', 'last_login_at', 1),
     older('agents', 'created_at', 40), 'UPDATE agents SET updated_at = created_at',
     older('api_keys', 'created_at', 20), older('documents', 'created_at', 12), 'UPDATE documents SET updated_at = created_at',
@@ -116,7 +119,7 @@ function setDates(aerie) {
   for (const statement of statements) aerie.database.query(statement);
 }
 
-/** Fills the server's default team: {origin, agent, broken, addUsage(), close()}. aerie: on SQLite, just made. */
+/** Fills the server's default team: {origin, agent, broken, addUsage(), setDates(), close()}. aerie: on SQLite, just made. */
 export async function openShop(aerie) {
   const webhook = await startWebhook();
   const n8n = `http://127.0.0.1:${webhook.address().port}/webhook`;
@@ -134,12 +137,13 @@ export async function openShop(aerie) {
   for (const [name, scopes] of [['Website', ['chat']], ['Nightly report', ['admin:read']], ['Warehouse', ['chat', 'documents']]])
     await must(admin.post(`/api/agents/${agent.id}/api-keys`, { name, scopes }));
   for (const [title, content] of documents) await must(admin.post('/api/v1/documents', { title, content: content.repeat(20) }));
-  for (const [question] of [...earlier, talk[0]]) await admin.ask(await admin.chat(agent, { title: question }), question);
+  for (const [question] of [...earlier, widgetTalk]) await admin.ask(await admin.chat(agent, { title: question }), question);
   setDates(aerie);
   for (const [lang, more] of [['en', ''], ['ar', ' data-language="ar" data-title="اسأل نوردويند" data-greeting="أهلًا! اسألني عن **الطلبات والشحن**." data-placeholder="اكتب سؤالك" data-suggestions="[]"']])
     pages.set(`/${lang}`, shopPage(lang, `<script src="${aerie.base}/widget.js" data-chatbot-id="${agent.id}"${more} async></script>`));
   return {
     origin, agent, broken,
+    setDates: () => setDates(aerie),
     addUsage: () => addUsage(aerie, [agent, broken]),
     close() {
       for (const one of [webhook, server]) {
