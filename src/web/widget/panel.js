@@ -21,7 +21,7 @@ export class Panel {
     this.node = el('section', { class: 'panel', part: 'panel', role: isInline ? 'region' : 'dialog', 'aria-labelledby': 'title', tabindex: -1 },
       el('header', { part: 'header' },
         el('span', { class: 'mark' }, icon('chat')),
-        el('h2', { id: 'title', dir: 'auto' }, settings.title),
+        el('h2', { id: 'title' }, el('bdi', {}, settings.title)),
         this.fresh,
         isInline ? null : el('button', { type: 'button', class: 'tool', 'aria-label': words.close, title: words.close, onclick: () => does.close() }, icon('close'))),
       el('div', { class: 'middle' }, this.log, this.end),
