@@ -14,7 +14,7 @@ import { htmlOf, linesOf, widgetOf, widgetValues, wordpressOf } from './widget_v
 
 const THEMES = [['', 'As the visitor’s device'], ['light', 'Light'], ['dark', 'Dark']];
 const POSITIONS = [['', 'As the language reads'], ['right', 'Right'], ['left', 'Left']];
-const LANGUAGES = [['', 'As the page or the browser'], ...['ar', 'de', 'en', 'es', 'fr', 'he', 'it', 'ja', 'nl', 'pl', 'pt', 'ru', 'tr', 'uk', 'zh'].map((tag) => [tag, nameOf(tag)])];
+const LANGUAGES = [['', 'As the page or the browser'], ...['ar', 'de', 'en', 'es', 'fr', 'it', 'ja', 'nl', 'pl', 'pt', 'tr', 'zh'].map((tag) => [tag, nameOf(tag)])];
 
 function nameOf(tag) {
   return `${new Intl.DisplayNames(['en'], { type: 'language' }).of(tag)} (${tag})`;
