@@ -1,4 +1,5 @@
-/* A datagram to the socket that NOTIFY_SOCKET names; without one, nothing. What is lost is lost: the server does not wait for it. */
+/* A datagram to the socket that NOTIFY_SOCKET names; without one, nothing. What is lost is lost:
+ * the server does not wait for it. */
 #include "notify.h"
 
 #include <stdarg.h>

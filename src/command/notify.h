@@ -1,4 +1,5 @@
-/* Words to whoever started the server and waits for them: systemd, for a unit of Type=notify. See sd_notify(3). */
+/* Words to whoever started the server and waits for them: systemd, for a unit of Type=notify. See
+ * sd_notify(3). */
 #ifndef AERIE_COMMAND_NOTIFY_H
 #define AERIE_COMMAND_NOTIFY_H
 

@@ -84,8 +84,7 @@ static struct str named_by_file(struct str name)
     const struct str suffix = STR("_FILE");
     struct str key = {name.ptr, name.len > suffix.len ? name.len - suffix.len : 0};
 
-    return key.len > 0 && str_ends_with(name, suffix) && !loader_knows(name) &&
-                   loader_knows(key)
+    return key.len > 0 && str_ends_with(name, suffix) && !loader_knows(name) && loader_knows(key)
                ? key
                : STR_NONE;
 }

@@ -1,5 +1,5 @@
 // etc/container, as far as can be told without an image: compose.yaml has keys that compose knows and settings that Aerie takes, the Containerfile installs what
-// etc/setup does, and its health check tells a server that answers from one that does not. test/packaging/container.test.mjs builds the image.
+// etc/setup does, and its health check tells a server that answers from one that does not.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

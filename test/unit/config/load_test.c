@@ -57,7 +57,8 @@ static void a_value_may_stand_in_a_file_of_its_own(void **state)
     assert_false(is_error(load(NULL, "SECRET_KEY_FILE=secret.txt\n", "X=", &c)));
     assert_str(c.security.secret, secret);
     config_free(&c);
-    assert_false(is_error(load(NULL, "SECRET_KEY=other\n", "SECURITY__SECRET_FILE=secret.txt", &c)));
+    assert_false(
+        is_error(load(NULL, "SECRET_KEY=other\n", "SECURITY__SECRET_FILE=secret.txt", &c)));
     assert_str(c.security.secret, secret);
     config_free(&c);
     assert_false(is_error(load(NULL, NULL, "SECRET_KEY_FILE=", &c)));
