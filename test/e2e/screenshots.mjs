@@ -88,10 +88,7 @@ const pictures = [
   ['console-widget', (shot) => signIn(shot, `/agents/${shot.shop.agent.id}/widget`, 'Shop assistant')],
   ['console-documents', (shot) => signIn(shot, '/documents', 'Documents')],
   ['console-chats', (shot) => signIn(shot, '/chats', 'Your chats')],
-  ['console-usage', async (shot) => {
-    shot.shop.addUsage();
-    await signIn(shot, '/usage', 'Usage');
-  }],
+  ['console-usage', (shot) => signIn(shot, '/usage', 'Usage')],
   ['console-keys', (shot) => signIn(shot, '/api-keys', 'API keys')],
   ['console-users', (shot) => signIn(shot, '/users', 'Users')],
   ['console-team', (shot) => signIn(shot, '/team', 'Team settings')],

@@ -39,12 +39,15 @@ async function startWebhook() {
       res.end('{"code":404,"message":"The requested webhook \\"POST returns\\" is not registered.","hint":"The workflow must be active for a production URL to run successfully."}');
       return;
     }
-    const answer = answers.get(JSON.parse(body).chatInput) ?? 'Yes, I am here. Ask me about orders, shipping and returns.';
+    const asked = JSON.parse(body).chatInput;
+    const answer = answers.get(asked) ?? 'Yes, I am here. Ask me about orders, shipping and returns.';
     res.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8' });
     res.write('{"type":"begin","metadata":{}}\n');
-    for (const content of answer.match(/\S*\s*/g)) {
+    const pieces = answer.match(/\S*\s*/g);
+    const isPictured = [talk.at(-1)[0], widgetTalk[0]].includes(asked); // its end is slow enough to be caught
+    for (const [n, content] of pieces.entries()) {
       res.write(`${JSON.stringify({ type: 'item', content, metadata: {} })}\n`);
-      await sleep(40);
+      await sleep(isPictured && n > pieces.length * 0.75 ? 1200 : 40);
     }
     res.end('{"type":"end","metadata":{}}\n');
   });
@@ -119,7 +122,7 @@ function setDates(aerie) {
   for (const statement of statements) aerie.database.query(statement);
 }
 
-/** Fills the server's default team: {origin, agent, broken, addUsage(), setDates(), close()}. aerie: on SQLite, just made. */
+/** Fills the server's default team: {origin, agent, broken, setDates(), close()}. aerie: on SQLite, just made. */
 export async function openShop(aerie) {
   const webhook = await startWebhook();
   const n8n = `http://127.0.0.1:${webhook.address().port}/webhook`;
@@ -139,12 +142,12 @@ export async function openShop(aerie) {
   for (const [title, content] of documents) await must(admin.post('/api/v1/documents', { title, content: content.repeat(20) }));
   for (const [question] of [...earlier, widgetTalk]) await admin.ask(await admin.chat(agent, { title: question }), question);
   setDates(aerie);
+  addUsage(aerie, [agent, broken]);
   for (const [lang, more] of [['en', ''], ['ar', ' data-language="ar" data-title="اسأل نوردويند" data-greeting="أهلًا! اسألني عن **الطلبات والشحن**." data-placeholder="اكتب سؤالك" data-suggestions="[]"']])
     pages.set(`/${lang}`, shopPage(lang, `<script src="${aerie.base}/widget.js" data-chatbot-id="${agent.id}"${more} async></script>`));
   return {
     origin, agent, broken,
     setDates: () => setDates(aerie),
-    addUsage: () => addUsage(aerie, [agent, broken]),
     close() {
       for (const one of [webhook, server]) {
         one.closeAllConnections();
