@@ -137,7 +137,8 @@ const struct step page_widget_steps[] = {
 };
 const struct route_doc page_widget_doc = {
     TAG_WIDGETS,
-    ANSWERS({200, .type = "text/javascript"}, {304}, {404}),
+    ANSWERS({200, .type = "text/javascript"}, {304}),
+    DOC_ERRORS(404),
 };
 
 static void send_asset(struct flow *f)

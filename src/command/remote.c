@@ -162,7 +162,7 @@ static bool set_options(struct remote *c, struct remote_call *call, const char *
     CURL *easy = c->easy;
     bool ok = true;
 
-#define SET(option, value) (ok = curl_easy_setopt(easy, option, value) == CURLE_OK && ok)
+#define SET(option, value) (ok = (curl_easy_setopt(easy, option, value) == CURLE_OK) && ok)
     SET(CURLOPT_URL, url);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
