@@ -168,7 +168,7 @@ test('a_reply_that_cannot_be_stored_ends_with_not_saved_and_is_settled_when_the_
 
 test('a_frozen_database_is_given_up_after_the_statements_time', { skip }, async () => {
   const chat = await aerie.admin.chat(agent);
-  const running = await aerie.admin.send(await aerie.admin.chat(agent), '!tokens=120&delay=50');
+  const running = await aerie.admin.send(await aerie.admin.chat(agent), '!tokens=300&delay=50'); // longer than it is frozen
   await running.until((s) => s.of('message').length > 2);
   const asked = upstream.requests.length;
   signalAll('SIGSTOP');
@@ -177,11 +177,12 @@ test('a_frozen_database_is_given_up_after_the_statements_time', { skip }, async 
     const answers = await Promise.all([timed(() => aerie.admin.send(chat, 'hello')), timed(() => aerie.admin.get('/api/chats'))]);
     for (const answer of answers) refused(answer, STATEMENT_MS + WAIT_MS);
     // Each loop finds it out with a connection of its own; then it knows.
-    const later = [];
-    for (let i = 0; i < 4; i++) later.push(await timed(() => aerie.admin.get('/api/chats')));
-    for (const answer of later) refused(answer, STATEMENT_MS + WAIT_MS);
-    const late = later.filter(({ ms }) => ms >= AWAY_MS + SLACK_MS).length;
-    assert.ok(late < LOOPS, `${late} of 4 waited for the statement's time`);
+    let later;
+    for (let i = 0; i < LOOPS && !(later?.ms < AWAY_MS + SLACK_MS); i++) {
+      later = await timed(() => aerie.admin.get('/api/chats'));
+      refused(later, STATEMENT_MS + WAIT_MS);
+    }
+    refused(later);
     assert.ok(running.text.length > told, 'text flows on');
     assert.equal(upstream.requests.length, asked);
   } finally {
