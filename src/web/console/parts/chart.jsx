@@ -116,14 +116,15 @@ export function Chart({ title, lead, kind = 'bars', days, series, summary, forma
         {series.map(({ key, name, color }) => <li key={key}><span class={`swatch swatch-${color}`} aria-hidden="true" />{name}</li>)}
       </ul>
       {extra}
-      <Numbers title={title} days={days} series={series} format={format} />
+      <Numbers title={title} kind={kind} days={days} series={series} format={format} />
     </Card>
   );
 }
 
-/** The chart's numbers: only the days that have some, so that it can be read. */
-function Numbers({ title, days, series, format }) {
-  const rows = days.map((day, i) => ({ id: day, i })).filter(({ i }) => series.some(({ values }) => values[i]));
+/** The chart's numbers: only the days that have some, so that it can be read. A mean of 0 is one, a sum of 0 is none. */
+function Numbers({ title, kind, days, series, format }) {
+  const isThere = (value) => (kind === 'lines' ? value !== null : value > 0);
+  const rows = days.map((day, i) => ({ id: day, i })).filter(({ i }) => series.some(({ values }) => isThere(values[i])));
   const text = [['Day', ...series.map(({ name }) => name)], ...rows.map(({ id, i }) => [id, ...series.map(({ values }) => values[i] ?? '')])].map((row) => row.join('\t')).join('\n');
   const columns = [
     { title: 'Day', cell: ({ id }) => <time dateTime={id}>{id}</time> },
