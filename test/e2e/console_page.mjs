@@ -1,7 +1,7 @@
 // The console in a browser, watched: nothing may be asked from another host, be refused by the page's policy, or go wrong unseen.
 import assert from 'node:assert/strict';
-import axe from 'axe-core';
 import { PASSWORD } from '../tools/aerie.mjs';
+import { assertAccessible } from './axe.mjs';
 
 /** An admin's page: {page, to(path), fits(what), check(what), close()}. expected: statuses of answers that the test provokes. */
 export async function openConsole(browser, aerie, email, { expected = [], ...options } = {}) {
@@ -32,7 +32,7 @@ export async function openConsole(browser, aerie, email, { expected = [], ...opt
     fits: (what) => fits(page, what),
     /** Nothing serious for axe, and no sideways scrolling. */
     async check(what) {
-      assert.deepEqual(await seriousFindings(page), [], what);
+      await assertAccessible(page, what);
       await fits(page, what);
     },
     async close() {
@@ -45,13 +45,4 @@ export async function openConsole(browser, aerie, email, { expected = [], ...opt
 async function fits(page, what) {
   const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(tooWide <= 0, `${what} is ${tooWide} px too wide`);
-}
-
-/** What axe calls serious or critical: one line each. */
-async function seriousFindings(page) {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(' | ')}`);
 }

@@ -1,5 +1,5 @@
 // Addresses behind the #, so that back, forward, reload and bookmarks work. A page with unsaved changes is not left without a word.
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 import { makeStore, useStore } from './store.js';
 
 const here = () => location.hash.slice(1) || '/';
@@ -50,9 +50,9 @@ export function setQuery(change, { replace = true } = {}) {
   go(query.size > 0 ? `${path}?${query}` : path, { replace });
 }
 
-/** Asks before this page is left, while isDirty. */
+/** Asks before this page is left, while isDirty. A layout effect: an effect waits for the next picture, and who is quick is gone by then. */
 export function useGuard(isDirty) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isDirty) return undefined;
     const guard = () => true;
     guards.add(guard);
