@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { linksOf, MailServer, makeCertificate, SECRET, USER } from '../fake/smtp.mjs';
+import { linksOf, SECRET, startMail, USER } from '../fake/smtp.mjs';
 import { TOKEN, verifies, WordPress } from '../fake/wordpress.mjs';
 import { Aerie, makeFolder, PASSWORD, unique } from '../tools/aerie.mjs';
 
@@ -13,12 +13,11 @@ let mail;
 let aerie;
 before(async () => {
   folder = makeFolder();
-  const certificate = makeCertificate(folder);
-  mail = await MailServer.start({ cert: certificate.cert, key: certificate.key });
+  const started = await startMail(folder);
+  mail = started.mail;
   aerie = await Aerie.start({
     env: {
-      EMAIL__URL: `smtp://localhost:${mail.port}`, EMAIL__USER: USER, EMAIL__PASSWORD: SECRET, EMAIL__FROM: 'noreply@aerie.test',
-      EMAIL__FROM_NAME: 'Ærie "Support"', EMAIL__CA_FILE: certificate.path, EMAIL__RETRY_SECONDS: 1, SERVER__PUBLIC_URL: BASE,
+      ...started.env, EMAIL__FROM_NAME: 'Ærie "Support"', EMAIL__RETRY_SECONDS: 1, SERVER__PUBLIC_URL: BASE,
       SITES__PROVIDER: 'echo', LIMITS__MAIL_PER_MINUTE: 0, LIMITS__MAIL_PER_ACCOUNT: 0, LOG__LEVEL: 'debug',
     },
   });

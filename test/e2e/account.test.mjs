@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { linksOf, MailServer, makeCertificate, SECRET, USER } from '../fake/smtp.mjs';
+import { linksOf, startMail } from '../fake/smtp.mjs';
 import { Aerie, makeFolder, PASSWORD } from '../tools/aerie.mjs';
 import { openBrowser } from './browser.mjs';
 
@@ -12,12 +12,11 @@ let aerie;
 let browser;
 before(async () => {
   folder = makeFolder();
-  const certificate = makeCertificate(folder);
-  mail = await MailServer.start({ cert: certificate.cert, key: certificate.key });
+  const started = await startMail(folder);
+  mail = started.mail;
   aerie = await Aerie.start({
     env: {
-      EMAIL__URL: `smtp://localhost:${mail.port}`, EMAIL__USER: USER, EMAIL__PASSWORD: SECRET, EMAIL__FROM: 'noreply@aerie.test',
-      EMAIL__CA_FILE: certificate.path, LIMITS__MAIL_PER_MINUTE: 0, LOG__LEVEL: 'debug', SERVER__PUBLIC_URL: 'http://links.test',
+      ...started.env, LIMITS__MAIL_PER_MINUTE: 0, LOG__LEVEL: 'debug', SERVER__PUBLIC_URL: 'http://links.test',
     },
   });
   browser = await openBrowser();

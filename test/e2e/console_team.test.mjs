@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { makeCertificate, MailServer, SECRET, USER } from '../fake/smtp.mjs';
+import { startMail } from '../fake/smtp.mjs';
 import { Aerie, makeFolder, PASSWORD, unique } from '../tools/aerie.mjs';
 import { openBrowser } from './browser.mjs';
 import { openConsole } from './console_page.mjs';
@@ -14,12 +14,11 @@ let aerie;
 let browser;
 before(async () => {
   folder = makeFolder();
-  const certificate = makeCertificate(folder);
-  mail = await MailServer.start({ cert: certificate.cert, key: certificate.key });
+  const started = await startMail(folder);
+  mail = started.mail;
   aerie = await Aerie.start({
     env: {
-      EMAIL__URL: `smtp://localhost:${mail.port}`, EMAIL__USER: USER, EMAIL__PASSWORD: SECRET, EMAIL__FROM: 'noreply@aerie.test',
-      EMAIL__CA_FILE: certificate.path, SERVER__PUBLIC_URL: 'https://chat.example.com',
+      ...started.env, SERVER__PUBLIC_URL: 'https://chat.example.com',
     },
   });
   browser = await openBrowser();

@@ -351,8 +351,12 @@ test('two_widgets_stand_beside_each_other_and_each_has_its_own_chat', async () =
   const second = await newAgent({ name: 'Other', webhook_url: upstream.url({ text: 'from the other' }) });
   await page.goto(site.page(snippet() + snippet({ chatbot: second })));
   await launcher().nth(1).waitFor();
-  const [a, b] = [await launcher().nth(0).boundingBox(), await launcher().nth(1).boundingBox()];
-  assert.ok(a.x + a.width <= b.x || b.x + b.width <= a.x, JSON.stringify([a, b]));
+  const areBeside = async () => {
+    const [a, b] = [await launcher().nth(0).boundingBox(), await launcher().nth(1).boundingBox()];
+    return a.x + a.width <= b.x || b.x + b.width <= a.x;
+  };
+  for (let tries = 0; tries < 50 && !(await areBeside()); tries++) await sleep(100); // each finds its place once its settings are there
+  assert.ok(await areBeside());
   await page.locator(`aerie-chat[chatbot-id="${second.id}"] .launcher`).click();
   const own = page.locator(`aerie-chat[chatbot-id="${second.id}"]`);
   await own.locator('textarea').fill('hello');

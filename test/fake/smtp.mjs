@@ -10,6 +10,14 @@ import { SMTPServer } from 'smtp-server';
 export const USER = 'mailer@aerie.test';
 export const SECRET = 'app password';
 
+/** A server with a certificate of its own in the folder: {mail, env}, env being what Aerie needs to send its mail there. */
+export async function startMail(folder) {
+  const { cert, key, path } = makeCertificate(folder);
+  const mail = await MailServer.start({ cert, key });
+  const env = { EMAIL__URL: `smtp://localhost:${mail.port}`, EMAIL__USER: USER, EMAIL__PASSWORD: SECRET, EMAIL__FROM: 'noreply@aerie.test', EMAIL__CA_FILE: path };
+  return { mail, env };
+}
+
 /** A certificate for localhost and 127.0.0.1 that signs itself: {cert, key, path}. */
 export function makeCertificate(folder, name = 'mail') {
   const key = join(folder, `${name}.key`);

@@ -1,9 +1,7 @@
 // An agent as its form holds it, and back: only what was changed is sent.
+import { linesOf } from '../lines.js';
+
 export const STORED = '********'; // the server's word for a secret that it keeps and never shows
-
-const lines = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean);
-
-export const originsOf = (text) => lines(text);
 
 export const EMPTY = {
   name: '', description: '', provider: 'n8n', webhook_url: '', webhook_token: '', model: '', system_prompt: '', allowed_origins: '', config: '', is_active: true,
@@ -41,7 +39,7 @@ export function bodyOf(values, agent = null) {
     webhook_token: orNull(values.webhook_token),
     model: orNull(values.model),
     system_prompt: values.system_prompt.trim() === '' ? null : values.system_prompt,
-    allowed_origins: originsOf(values.allowed_origins),
+    allowed_origins: linesOf(values.allowed_origins),
     config: readConfig(values.config, agent),
     is_active: values.is_active,
   };

@@ -3,9 +3,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { agentOptions, allAgents } from '../agents.js';
 import { list, post, remove } from '../api.js';
 import { useForm, useLoad } from '../hooks.js';
+import { linesOf } from '../lines.js';
 import { Button, ConfirmButton } from '../parts/button.jsx';
-import { Dialog } from '../parts/dialog.jsx';
-import { Check, Field, FormProblem } from '../parts/field.jsx';
+import { FormDialog } from '../parts/dialog.jsx';
+import { Check, Field } from '../parts/field.jsx';
 import { NeedAgent } from '../parts/need_agent.jsx';
 import { Badge, Card, Page } from '../parts/page.jsx';
 import { Pager } from '../parts/pager.jsx';
@@ -28,8 +29,6 @@ const SCOPES = [
 ];
 const ALL_OFF = Object.fromEntries(SCOPES.map(([scope]) => [scope, false]));
 
-const lines = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean);
-
 function NewKey({ agents, agentId, onDone, onClose }) {
   const form = useForm({ agent: agentId, name: '', days: '', origins: '', ...ALL_OFF, chat: true }, { isGuarded: false });
   const send = async (event) => {
@@ -37,33 +36,26 @@ function NewKey({ agents, agentId, onDone, onClose }) {
     const key = await form.submit(({ agent, name, days, origins, ...given }) => post(`/api/agents/${agent}/api-keys`, {
       name: name.trim(),
       scopes: SCOPES.map(([scope]) => scope).filter((scope) => given[scope]),
-      allowed_origins: lines(origins),
+      allowed_origins: linesOf(origins),
       ...(days ? { expires_at: new Date(Date.now() + days * DAY_MS).toISOString() } : {}),
     }));
     if (key) onDone(key);
   };
   return (
-    <Dialog title="Make an API key" onClose={onClose}>
-      <form onSubmit={send}>
-        <Field label="Agent" as="select" options={agentOptions(agents)} hint="The key speaks to this agent." {...form.bind('agent')} />
-        <Field label="Name" isOptional maxLength={100} hint="What it is for, so that you know which one to revoke." {...form.bind('name')} />
-        <fieldset class={`choices ${form.errors.scopes ? 'wrong' : ''}`}>
-          <legend>What it may do</legend>
-          {SCOPES.map(([scope, label, hint]) => <Check key={scope} label={label} hint={hint} {...form.bind(scope)} />)}
-          {form.errors.scopes && <p class="error" role="alert">Choose at least one: the list {form.errors.scopes}.</p>}
-        </fieldset>
-        <Field label="Expires" as="select" options={LIVES} {...form.bind('days')} error={form.errors.expires_at} />
-        <details open={Boolean(form.errors.allowed_origins)}>
-          <summary>For a web page’s own script?</summary>
-          <Field label="Only for these web pages" isOptional as="textarea" rows={2} placeholder="https://shop.example" hint="One origin a line. Empty: for programs, and for no page of another site." {...form.bind('origins')} error={form.errors.allowed_origins} />
-        </details>
-        <FormProblem form={form} />
-        <div class="actions">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="main" type="submit" isBusy={form.isBusy}>Make key</Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title="Make an API key" form={form} action="Make key" onSend={send} onClose={onClose}>
+      <Field label="Agent" as="select" options={agentOptions(agents)} hint="The key speaks to this agent." {...form.bind('agent')} />
+      <Field label="Name" isOptional maxLength={100} hint="What it is for, so that you know which one to revoke." {...form.bind('name')} />
+      <fieldset class={`choices ${form.errors.scopes ? 'wrong' : ''}`}>
+        <legend>What it may do</legend>
+        {SCOPES.map(([scope, label, hint]) => <Check key={scope} label={label} hint={hint} {...form.bind(scope)} />)}
+        {form.errors.scopes && <p class="error" role="alert">Choose at least one: the list {form.errors.scopes}.</p>}
+      </fieldset>
+      <Field label="Expires" as="select" options={LIVES} {...form.bind('days')} error={form.errors.expires_at} />
+      <details open={Boolean(form.errors.allowed_origins)}>
+        <summary>For a web page’s own script?</summary>
+        <Field label="Only for these web pages" isOptional as="textarea" rows={2} placeholder="https://shop.example" hint="One origin a line. Empty: for programs, and for no page of another site." {...form.bind('origins')} error={form.errors.allowed_origins} />
+      </details>
+    </FormDialog>
   );
 }
 

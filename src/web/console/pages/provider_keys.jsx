@@ -3,8 +3,8 @@ import { useState } from 'preact/hooks';
 import { get, list, post, remove } from '../api.js';
 import { useForm, useLoad } from '../hooks.js';
 import { Button, ConfirmButton } from '../parts/button.jsx';
-import { Dialog } from '../parts/dialog.jsx';
-import { Field, FormProblem } from '../parts/field.jsx';
+import { FormDialog } from '../parts/dialog.jsx';
+import { Field } from '../parts/field.jsx';
 import { Page } from '../parts/page.jsx';
 import { EmptyState, Loaded } from '../parts/state.jsx';
 import { Table } from '../parts/table.jsx';
@@ -27,18 +27,11 @@ function NewKey({ providers, onDone, onClose }) {
     if (key) onDone();
   };
   return (
-    <Dialog title="Add a provider’s key" onClose={onClose}>
-      <form onSubmit={send} autocomplete="off">
-        <Field label="Provider" as="select" options={providers.map((name) => [name, labelOf(name)])} {...form.bind('provider')} />
-        <Field label="Key" type="password" autocomplete="off" spellcheck={false} required hint="From the provider’s own page. It is stored encrypted; only its last four characters are shown again." {...form.bind('key')} />
-        <Field label="Name" isOptional maxLength={100} hint="Such as whose bill it is on." {...form.bind('name')} />
-        <FormProblem form={form} />
-        <div class="actions">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="main" type="submit" isBusy={form.isBusy}>Add key</Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title="Add a provider’s key" form={form} action="Add key" onSend={send} onClose={onClose}>
+      <Field label="Provider" as="select" options={providers.map((name) => [name, labelOf(name)])} {...form.bind('provider')} />
+      <Field label="Key" type="password" autocomplete="off" spellcheck={false} required hint="From the provider’s own page. It is stored encrypted; only its last four characters are shown again." {...form.bind('key')} />
+      <Field label="Name" isOptional maxLength={100} hint="Such as whose bill it is on." {...form.bind('name')} />
+    </FormDialog>
   );
 }
 

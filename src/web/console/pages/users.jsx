@@ -3,8 +3,8 @@ import { useState } from 'preact/hooks';
 import { list, post, randomText } from '../api.js';
 import { useForm, useLoad } from '../hooks.js';
 import { Button } from '../parts/button.jsx';
-import { Dialog } from '../parts/dialog.jsx';
-import { Field, FormProblem } from '../parts/field.jsx';
+import { Dialog, FormDialog } from '../parts/dialog.jsx';
+import { Field } from '../parts/field.jsx';
 import { Badge, Page } from '../parts/page.jsx';
 import { Pager } from '../parts/pager.jsx';
 import { Secret } from '../parts/secret.jsx';
@@ -27,19 +27,12 @@ function NewUser({ onDone, onClose }) {
     if (user) onDone({ ...user, password: form.values.password });
   };
   return (
-    <Dialog title="Add a user" onClose={onClose}>
-      <form onSubmit={send} autocomplete="off">
-        <Field label="E-mail" type="email" autocomplete="off" required {...form.bind('email')} />
-        <Field label="Name" isOptional autocomplete="off" maxLength={200} {...form.bind('full_name')} />
-        <Field label="Role" as="select" options={ROLES} {...form.bind('role')} />
-        <Field label="First password" autocomplete="off" spellcheck={false} required minLength={8} maxLength={128} hint="Made by chance; 8 to 128 characters. You see it once more, to hand it over; the user changes it after signing in." {...form.bind('password')} />
-        <FormProblem form={form} />
-        <div class="actions">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="main" type="submit" isBusy={form.isBusy}>Add user</Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title="Add a user" form={form} action="Add user" onSend={send} onClose={onClose}>
+      <Field label="E-mail" type="email" autocomplete="off" required {...form.bind('email')} />
+      <Field label="Name" isOptional autocomplete="off" maxLength={200} {...form.bind('full_name')} />
+      <Field label="Role" as="select" options={ROLES} {...form.bind('role')} />
+      <Field label="First password" autocomplete="off" spellcheck={false} required minLength={8} maxLength={128} hint="Made by chance; 8 to 128 characters. You see it once more, to hand it over; the user changes it after signing in." {...form.bind('password')} />
+    </FormDialog>
   );
 }
 

@@ -2,19 +2,21 @@
 import { useState } from 'preact/hooks';
 import { ApiError, get, put } from '../api.js';
 import { useForm, useLoad } from '../hooks.js';
+import { linesOf } from '../lines.js';
 import { Button, CopyButton } from '../parts/button.jsx';
 import { Field } from '../parts/field.jsx';
 import { Card, Code } from '../parts/page.jsx';
 import { Loaded, Notice } from '../parts/state.jsx';
 import { toast } from '../parts/toast.jsx';
+import { LANGUAGES } from '../../widget/words.js';
 import { AgentPage, SaveBar } from './agent.jsx';
 import { OriginsField } from './agent_form.jsx';
 import { WidgetPreview } from './widget_preview.jsx';
-import { htmlOf, linesOf, widgetOf, widgetValues, wordpressOf } from './widget_values.js';
+import { htmlOf, widgetOf, widgetValues, wordpressOf } from './widget_values.js';
 
 const THEMES = [['', 'As the visitor’s device'], ['light', 'Light'], ['dark', 'Dark']];
 const POSITIONS = [['', 'As the language reads'], ['right', 'Right'], ['left', 'Left']];
-const LANGUAGES = [['', 'As the page or the browser'], ...['ar', 'de', 'en', 'es', 'fr', 'it', 'ja', 'nl', 'pl', 'pt', 'tr', 'zh'].map((tag) => [tag, nameOf(tag)])];
+const LANGUAGE_OPTIONS = [['', 'As the page or the browser'], ...LANGUAGES.toSorted().map((tag) => [tag, nameOf(tag)])];
 
 function nameOf(tag) {
   return `${new Intl.DisplayNames(['en'], { type: 'language' }).of(tag)} (${tag})`;
@@ -38,7 +40,7 @@ function ColorField({ form }) {
 
 function Looks({ form, agent }) {
   const language = form.values.language;
-  const languages = LANGUAGES.some(([tag]) => tag === language) ? LANGUAGES : [...LANGUAGES, [language, language]];
+  const languages = language === '' || LANGUAGES.includes(language) ? LANGUAGE_OPTIONS : [...LANGUAGE_OPTIONS, [language, language]];
   return (
     <Card title="How it looks">
       <div class="fields">

@@ -1,7 +1,7 @@
 // The real widget, as the form says it would look. It stands in a box that is a page to it: what is fixed to a page's corner is
 // fixed to the box's.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { linesOf } from './widget_values.js';
+import { linesOf } from '../lines.js';
 
 const ATTRIBUTES = ['title', 'greeting', 'placeholder', 'color', 'theme', 'position', 'language'];
 

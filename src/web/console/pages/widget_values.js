@@ -1,4 +1,6 @@
 // What a widget shows, as its form holds it: an empty field is the widget's own choice, and is not stored.
+import { linesOf } from '../lines.js';
+
 const NAMES = ['title', 'greeting', 'placeholder', 'color', 'theme', 'position', 'language'];
 
 export function widgetValues(agent) {
@@ -9,8 +11,6 @@ export function widgetValues(agent) {
     allowed_origins: agent.allowed_origins.join('\n'),
   };
 }
-
-export const linesOf = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean);
 
 export function widgetOf(values) {
   const widget = Object.fromEntries(NAMES.filter((name) => values[name].trim() !== '').map((name) => [name, values[name].trim()]));

@@ -1,5 +1,7 @@
-// A modal dialog: the browser keeps the focus inside, Escape closes it, and the focus goes back to where it was.
+// A modal dialog, and one with a form: the browser keeps the focus inside, Escape closes it, and the focus goes back to where it was.
 import { useEffect, useId, useRef } from 'preact/hooks';
+import { Button } from './button.jsx';
+import { FormProblem } from './field.jsx';
 
 export function Dialog({ title, onClose, actions, children }) {
   const element = useRef(null);
@@ -19,5 +21,21 @@ export function Dialog({ title, onClose, actions, children }) {
       {children}
       {actions && <div class="actions">{actions}</div>}
     </dialog>
+  );
+}
+
+/** The fields are the children; action is what the button that sends them says. */
+export function FormDialog({ title, form, action, onSend, onClose, children }) {
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form onSubmit={onSend} autocomplete="off">
+        {children}
+        <FormProblem form={form} />
+        <div class="actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="main" type="submit" isBusy={form.isBusy}>{action}</Button>
+        </div>
+      </form>
+    </Dialog>
   );
 }
