@@ -76,11 +76,15 @@ export function unique(prefix = 'x') {
 export class Aerie {
   log = '';
 
-  /** under: a program and its arguments that the server runs under, such as valgrind. database: its kind, AERIE_TEST_DB's unless said. */
-  constructor({ env = {}, under = [], database } = {}) {
+  /**
+   * under: a program and its arguments that the server runs under, such as valgrind. database: its kind, AERIE_TEST_DB's unless said.
+   * beside: the server whose database is this one's as well.
+   */
+  constructor({ env = {}, under = [], database, beside } = {}) {
     this.under = under;
     this.folder = makeFolder();
-    this.database = freshDatabase(this.folder, database);
+    this.isGuest = Boolean(beside);
+    this.database = beside?.database ?? freshDatabase(this.folder, database);
     this.env = { DATA_DIR: join(this.folder, 'data'), ...this.database.env, ...env };
   }
 
@@ -96,6 +100,21 @@ export class Aerie {
       throw error;
     }
     return aerie;
+  }
+
+  /** Another node, on the same database and with the same settings: listening, with the same admin. */
+  async beside({ env = {} } = {}) {
+    const { DATA_DIR: _, ...same } = this.env;
+    const node = new Aerie({ beside: this, env: { ...same, ...env } });
+    try {
+      await node.listen();
+    } catch (error) {
+      node.drop();
+      throw error;
+    }
+    const { team, adminEmail } = this;
+    Object.assign(node, { team, adminEmail, admin: node.client(this.admin.token, { email: adminEmail, me: this.admin.me }) });
+    return node;
   }
 
   /** Runs `aerie ARGS` beside the server, on the same database; fails unless it ends with 0. */
@@ -201,7 +220,7 @@ export class Aerie {
 
   drop() {
     if (this.child) this.kill();
-    this.database.drop();
+    if (!this.isGuest) this.database.drop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
