@@ -31,12 +31,14 @@ struct config_ai_services {
 };
 
 struct config_server {
-    struct str host;        /* an address to listen on */
-    uint64_t port;          /* 0: any free one, printed at start */
-    uint64_t workers;       /* loops; 0: the cores */
-    uint64_t drain_seconds; /* how long SIGTERM waits for streams */
-    struct str public_url;  /* where people find this server, without a slash at its end; "" : host
-                               and port */
+    struct config_list listen; /* "host:port", "tls://host:port", "unix:/path", "systemd"; none:
+                                  host and port */
+    struct str host;           /* an address to listen on */
+    uint64_t port;             /* 0: any free one, printed at start */
+    uint64_t workers;          /* loops; 0: the cores */
+    uint64_t drain_seconds;    /* how long SIGTERM waits for streams */
+    struct str public_url; /* where people find this server, without a slash at its end; "" : host
+                              and port */
 };
 
 struct config_log {

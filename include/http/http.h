@@ -35,6 +35,13 @@ enum body_kind {
 /* What a page from another origin may do with an answer. */
 enum cors { CORS_UNDECIDED, CORS_REFUSED, CORS_WITHOUT_CREDENTIALS, CORS_WITH_CREDENTIALS };
 
+/* What speaks at a listening socket. */
+enum listener_kind {
+    LISTENER_PLAIN, /* clients, in clear: proxies mostly */
+    LISTENER_TLS,   /* clients, over TLS */
+    LISTENER_PEER   /* the other nodes; the last to close */
+};
+
 struct route_doc;
 
 /* One row of the route table. */
@@ -65,6 +72,7 @@ struct request {
     struct flow flow; /* runs route->steps; flow.state is the request itself */
     struct loop *loop;
     struct conn *conn;
+    enum listener_kind listener; /* where it came in */
     struct arena arena;
     const struct route *route; /* NULL: none matched; of a preflight: the one it asks about */
     enum http_method method;   /* HEAD is routed as GET; is_head tells */
@@ -166,18 +174,31 @@ struct http_hooks {
     enum cors (*cors)(struct request *req, struct str origin);
 };
 struct http_server;
-/* Main thread. Binds nothing yet, checks the address. */
+/* Main thread. Reads server.listen, or server.host and server.port; binds nothing yet. The detail
+ * of an error lives until the next call. */
 struct error http_open(const struct http_hooks *hooks, struct http_server **out) MUST_CHECK;
+/* Main thread, before the first loop attaches, at most once: where peers reach this node,
+ * "host:port" or "unix:/path". named_by: the key that says so, for people; static. */
+struct error http_listen_to_peers(struct http_server *s, struct str at,
+                                  const char *named_by) MUST_CHECK;
 void http_close(struct http_server *s); /* after all loops have left */
-/* Binds and listens for this loop (SO_REUSEPORT). The first loop resolves port 0; the others take
- * its port. */
+/* Binds and listens for this loop: with sockets of its own (SO_REUSEPORT), where the address is no
+ * file. The first loop resolves port 0; the others take its port. */
 struct error http_attach(struct http_server *s, struct loop *l) MUST_CHECK;
-/* Stops accepting; idle connections close, busy ones at the end of their answer. on_drained once
- * none is left. */
+/* Stops accepting clients; idle connections close, busy ones at the end of their answer. Peers stay
+ * served until http_drain_peers(). on_drained once neither listener nor connection is left. */
 void http_drain(struct loop *l, void (*on_drained)(struct loop *l));
+/* The same for peers: no loop of the process has a turn any more. After http_drain(). */
+void http_drain_peers(struct loop *l);
 /* Closes all that is left at once. */
 void http_abort(struct loop *l);
+/* Of the first place that has a port; 0: none has. */
 unsigned http_port(const struct http_server *s);
+/* Where clients reach it: "http://127.0.0.1:8000, unix:/run/aerie/aerie.sock". Once loops listen.
+ */
+void http_describe(const struct http_server *s, struct buf *out);
+/* Where peers do, in the form that http_listen_to_peers() takes, with the port that was settled. */
+void http_describe_peers(const struct http_server *s, struct buf *out);
 struct http_stats {
     size_t connections; /* open now, on all loops */
 };

@@ -35,7 +35,7 @@ struct server_loop {
     struct server *server;
     uv_thread_t thread;
     struct error err; /* of the start */
-    struct mail drain_mail, close_mail;
+    struct mail drain_mail, drain_peers_mail, close_mail;
     struct timer drain_timer;
     unsigned n_attached, n_draining; /* parts */
     bool is_draining, is_loop_there;
@@ -49,6 +49,7 @@ struct server {
     size_t n_rooms;   /* opened */
     sem_t ready;      /* posted by each loop once it listens or failed */
     atomic_uint n_running;
+    atomic_uint n_with_turns; /* loops, once they drain */
     pthread_t main_thread;
 };
 
@@ -153,6 +154,27 @@ static void on_part_drained(struct loop *l)
     close_next(l);
 }
 
+static void on_drain_peers(struct mail *m)
+{
+    http_drain_peers(&container_of(m, struct server_loop, drain_peers_mail)->loop);
+}
+
+/* Peers may ask any loop for any turn: all serve them until the last turn has ended. */
+static void on_chat_drained(struct loop *l)
+{
+    struct server *server = container_of(l, struct server_loop, loop)->server;
+    bool is_last = atomic_fetch_sub(&server->n_with_turns, 1) == 1;
+
+    for (unsigned i = 0; is_last && i < server->n_loops; i++) {
+        struct server_loop *sl = &server->loops[i];
+
+        sl->drain_peers_mail.run = on_drain_peers;
+        if (!is_error(sl->err))
+            (void)loop_post(&sl->loop, &sl->drain_peers_mail);
+    }
+    on_part_drained(l);
+}
+
 /* Whoever has not read how it ended by now is cut. */
 static void on_cut(struct timer *t)
 {
@@ -180,7 +202,7 @@ static void on_drain(struct mail *m)
     sl->is_draining = true;
     sl->n_draining = 2;
     timer_start(&sl->drain_timer, config()->server.drain_seconds * 1000, on_drain_over);
-    chat_drain(&sl->loop, on_part_drained);
+    chat_drain(&sl->loop, on_chat_drained);
     http_drain(&sl->loop, on_part_drained);
 }
 
@@ -411,6 +433,9 @@ static struct error start_loops(struct server *server)
 
 static void drain_loops(struct server *server)
 {
+    for (unsigned i = 0; i < server->n_loops; i++)
+        if (!is_error(server->loops[i].err))
+            atomic_fetch_add(&server->n_with_turns, 1);
     for (unsigned i = 0; i < server->n_loops; i++) {
         struct server_loop *sl = &server->loops[i];
 
@@ -423,6 +448,20 @@ static void drain_loops(struct server *server)
 static bool has_log_file(void)
 {
     return config()->log.file.len > 0;
+}
+
+/* What scripts wait for. */
+static void say_listening(const struct server *server)
+{
+    struct buf places = {0};
+
+    http_describe(server->http, &places);
+    log_info("listening on %.*s with %u loops on %s", STR_ARG(buf_str(&places)), server->n_loops,
+             db_name(server->db));
+    if (has_log_file())
+        fprintf(stderr, "aerie: listening on %.*s; the log goes to %.*s\n",
+                STR_ARG(buf_str(&places)), STR_ARG(config()->log.file));
+    buf_deinit(&places);
 }
 
 static bool open_log_file(void)
@@ -514,12 +553,7 @@ int command_serve(int argc, char **argv)
         fprintf(stderr, "aerie: %s\n", err.detail ? err.detail : status_row(err.status)->detail);
         drain_loops(&server);
     } else {
-        log_info("listening on http://%.*s:%u with %u loops on %s", STR_ARG(config()->server.host),
-                 http_port(server.http), server.n_loops, db_name(server.db));
-        if (has_log_file())
-            fprintf(stderr, "aerie: listening on http://%.*s:%u; the log goes to %.*s\n",
-                    STR_ARG(config()->server.host), http_port(server.http),
-                    STR_ARG(config()->log.file));
+        say_listening(&server);
         memory_release_start();
         notify_ready();
     }

@@ -1,5 +1,6 @@
 /* What the texts among the values must look like, and their normal forms. */
 #include "base/cidr.h"
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "internal.h"
 
@@ -59,6 +60,24 @@ static bool accept_host(struct arena *a, struct str value, struct str *out)
 
     *out = lower(a, value);
     return ip_parse(value, &ip) || str_eq_nocase(value, STR("localhost"));
+}
+
+/* As it is written, but for the words. */
+static bool accept_listen(struct arena *a, struct str value, struct str *out)
+{
+    bool is_tls = str_starts_with_nocase(value, STR("tls://"));
+    struct endpoint endpoint;
+
+    *out = value;
+    if (str_eq_nocase(value, STR("systemd"))) {
+        *out = STR("systemd");
+        return true;
+    }
+    if (!endpoint_parse(str_skip(value, is_tls ? 6 : 0), &endpoint))
+        return false;
+    if (!endpoint.is_unix)
+        *out = lower(a, value);
+    return !is_tls || !endpoint.is_unix;
 }
 
 /* host[:port], the host perhaps a bracketed IPv6 address, and a slash at the end at most. *port: 0
@@ -283,6 +302,10 @@ const struct config_format format_host = {"an IP address or localhost", accept_h
 const struct config_format format_inside = {"a network like 10.0.0.0/8, or a host name",
                                             accept_inside};
 const struct config_format format_level = {"error, warn, info, debug or trace", accept_level};
+const struct config_format format_listen = {
+    "an address with a port like 127.0.0.1:8000 or [::1]:8000, tls:// before one, unix:/path, or "
+    "systemd",
+    accept_listen};
 const struct config_format format_origin = {"an origin like https://example.com or "
                                             "http://localhost:3000",
                                             accept_origin};

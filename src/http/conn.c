@@ -583,9 +583,10 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 
 /* ---- opening ---- */
 
-struct conn *conn_open(struct http_loop *h, int fd, const struct ip *peer,
+struct conn *conn_open(const struct listener *l, int fd, const struct ip *peer,
                        struct address_count *count)
 {
+    struct http_loop *h = l->http;
     struct conn *c = calloc(1, sizeof(*c));
 
     if (!c || uv_poll_init(&h->loop->uv, &c->poll, fd) != 0) {
@@ -598,6 +599,7 @@ struct conn *conn_open(struct http_loop *h, int fd, const struct ip *peer,
     c->poll.data = c;
     c->is_handle_open = true;
     c->http = h;
+    c->listener = l;
     c->fd = fd;
     c->peer = *peer;
     c->address_count = count;

@@ -3,6 +3,7 @@
 #define AERIE_SRC_HTTP_INTERNAL_H
 
 #include "base/cidr.h"
+#include "base/endpoint.h"
 #include "base/map.h"
 #include "base/metrics.h"
 #include "frames.h"
@@ -20,25 +21,57 @@ struct address_count {
     char text[IP_TEXT_BYTES];
 };
 
+/* Where the server listens. Each loop has a listener there: with a socket of its own, or, as a file
+ * can be bound only once, with one that all loops share. */
+struct place {
+    struct list link; /* in server->places */
+    enum listener_kind kind;
+    struct endpoint at;   /* port 0: the first socket settles it */
+    const char *named_by; /* the keys, for people */
+    struct list sockets;  /* of listen_socket, under the server's lock */
+    bool is_settled;      /* it has had a socket */
+    dev_t device;         /* of the file that we bound: no other is removed at the end */
+    ino_t inode;
+};
+
+/* A bound socket that listens. Freed by http_close(). */
+struct listen_socket {
+    struct list link; /* in place->sockets */
+    struct place *place;
+    int fd;           /* -1: closed */
+    unsigned n_users; /* listeners */
+};
+
 /* Shared by the loops; what changes after start is atomic or under the lock. */
 struct http_server {
     struct http_hooks hooks;
     struct router router;
-    struct ip host;
+    struct list places;  /* in the order of server.listen; fixed before the first loop attaches */
+    struct place *named; /* whose port is http_port(): the first with one; or NULL */
     size_t max_by_files; /* connections that the descriptors are enough for */
     atomic_uint port, n_loops;
     atomic_size_t n_conns;
-    uv_mutex_t lock; /* loops, and addresses */
+    uv_mutex_t lock; /* loops, addresses, and the sockets of places */
     struct list loops;
-    struct map addresses;   /* of address_count */
-    char listen_error[256]; /* why a loop could not listen: at the start, one loop at a time */
+    struct map addresses; /* of address_count */
 };
 
 enum listener_state {
     LISTENER_OPEN,    /* accepting */
     LISTENER_PAUSED,  /* no room for one more: until a connection closes, or the timer */
-    LISTENER_CLOSING, /* the socket is closed, its poll handle not yet */
+    LISTENER_CLOSING, /* the socket is given up, its poll handle not yet closed */
     LISTENER_CLOSED
+};
+
+/* A loop's share of a place. Freed by http_close(). */
+struct listener {
+    struct list link; /* in http->listeners */
+    struct http_loop *http;
+    struct listen_socket *socket;
+    enum listener_kind kind; /* its place's */
+    enum listener_state state;
+    uv_poll_t poll;
+    struct timer resume;
 };
 
 #define OUT_BYTES   4096
@@ -49,11 +82,9 @@ struct http_loop {
     struct list link; /* in server->loops */
     struct http_server *server;
     struct loop *loop;
-    enum listener_state listener;
-    int listen_fd;
-    uv_poll_t listen_poll;
-    struct timer resume;
-    struct list conns; /* all whose memory is not freed yet */
+    struct list listeners; /* of listener */
+    size_t n_listeners;    /* of them not closed */
+    struct list conns;     /* all whose memory is not freed yet */
     size_t n_conns;
     size_t excess_bytes; /* of what waits in them, beyond limits.output_bytes in each */
     bool is_draining;
@@ -89,15 +120,30 @@ size_t server_max_conns(const struct http_server *s);
  * limit. */
 bool server_count_address(struct http_server *s, const struct ip *ip, struct address_count **out);
 void server_uncount_address(struct http_server *s, struct address_count *count);
-/* The last connection of a draining loop is gone: tells, once. */
+/* The last connection, or listener, of a draining loop is gone: tells, once. */
 void server_check_drained(struct http_loop *h);
 
+/* ---- place.c ---- */
+/* Reads one entry of server.listen, or what another key holds of the same form. Binds nothing yet.
+ * named_by: static. */
+struct error place_add(struct http_server *s, enum listener_kind kind, struct str text,
+                       const char *named_by) MUST_CHECK;
+/* A socket for one more loop, bound and listening; the lock is held. */
+struct error place_take_socket(struct http_server *s, struct place *p,
+                               struct listen_socket **out) MUST_CHECK;
+/* The listener has no use for it any more: the last user closes it. */
+void place_drop_socket(struct http_server *s, struct listen_socket *socket);
+/* "http://127.0.0.1:8000", "unix:/run/aerie.sock". */
+void place_describe(const struct place *p, struct buf *out);
+void place_free(struct place *p);
+
 /* ---- listener.c ---- */
-struct error listener_open(struct http_loop *h) MUST_CHECK;
+/* Begins to accept at p; the lock is held. */
+struct error listener_open(struct http_loop *h, struct place *p) MUST_CHECK;
 /* A connection closed: there may be room again. */
 void listener_resume(struct http_loop *h);
-/* Refuses those who wait, then closes. */
-void listener_close(struct http_loop *h, bool refuse_waiting);
+/* Refuses those who wait if asked to, then closes. */
+void listener_close(struct listener *l, bool refuse_waiting);
 
 /* ---- conn.c ---- */
 enum conn_state {
@@ -117,6 +163,7 @@ struct conn {
     uv_poll_t poll; /* smaller than a uv_tcp_t, and reading can be told from writing */
     struct list link;
     struct http_loop *http;
+    const struct listener *listener; /* that accepted it: tells its kind */
     struct address_count *address_count;
     struct request *req;         /* CONN_BODY and CONN_ANSWERING */
     struct parser *parser;       /* CONN_HEAD and CONN_BODY */
@@ -144,7 +191,7 @@ struct conn {
 };
 
 /* Takes over fd, closes it when it fails. */
-struct conn *conn_open(struct http_loop *h, int fd, const struct ip *peer,
+struct conn *conn_open(const struct listener *l, int fd, const struct ip *peer,
                        struct address_count *count);
 /* Answers 503 without reading a request, then closes. */
 void conn_refuse(struct conn *c);

@@ -82,6 +82,7 @@ struct request *request_new(struct conn *c, const struct parser *p)
     e->req.response = &e->response;
     e->req.loop = c->http->loop;
     e->req.conn = c;
+    e->req.listener = c->listener->kind;
     e->response.started_ms = loop_now_ms(c->http->loop);
     if (p && !copy_head(&e->req, p)) {
         arena_free(&e->req.arena);
@@ -99,6 +100,7 @@ void request_init_within(struct request *inner, const struct request *outer, str
     *inner = (struct request){
         .loop = outer->loop,
         .conn = outer->conn,
+        .listener = outer->listener,
         .route = outer->route,
         .method = outer->method,
         .body = body,

@@ -11,17 +11,26 @@
 /* Descriptors that connections leave to files, databases and the loops themselves. */
 #define SPARE_DESCRIPTORS 64
 
-static struct error read_host(struct http_server *s)
+/* server.listen, or the one place that server.host and server.port are. */
+static struct error read_places(struct http_server *s)
 {
-    struct str host = config()->server.host;
+    const struct config_server *settings = &config()->server;
+    struct error err = NO_ERROR;
+    struct buf text = {0};
+    bool is_v6 = str_contains(settings->host, STR(":"));
 
-    if (host.len == 0 || str_eq(host, STR("*")))
-        host = STR("0.0.0.0");
-    else if (str_eq(host, STR("localhost")))
-        host = STR("127.0.0.1");
-    if (!ip_parse(host, &s->host))
-        return ERROR(ERR_INVALID, 0, "server.host is not an address to listen on");
-    return NO_ERROR;
+    for (size_t i = 0; i < settings->listen.n && !is_error(err); i++)
+        err = place_add(s, LISTENER_PLAIN, settings->listen.items[i], "key server.listen");
+    if (settings->listen.n > 0)
+        return err;
+    buf_printf(&text, is_v6 ? "[%.*s]:%u" : "%.*s:%u",
+               STR_ARG(settings->host.len > 0 ? settings->host : STR("*")),
+               (unsigned)settings->port);
+    err = text.failed
+              ? ERROR(ERR_NO_MEMORY, 0, NULL)
+              : place_add(s, LISTENER_PLAIN, buf_str(&text), "keys server.host and server.port");
+    buf_deinit(&text);
+    return err;
 }
 
 static void read_file_limit(struct http_server *s)
@@ -43,6 +52,10 @@ size_t server_max_conns(const struct http_server *s)
 
 static void free_server(struct http_server *s)
 {
+    struct list *link;
+
+    while ((link = list_pop(&s->places)))
+        place_free(container_of(link, struct place, link));
     uv_mutex_destroy(&s->lock);
     map_deinit(&s->addresses);
     router_deinit(&s->router);
@@ -59,13 +72,13 @@ struct error http_open(const struct http_hooks *hooks, struct http_server **out)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     s->hooks = *hooks;
     list_init(&s->loops);
+    list_init(&s->places);
     if (uv_mutex_init(&s->lock) != 0) {
         free(s);
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     }
-    atomic_init(&s->port, (unsigned)config()->server.port);
     read_file_limit(s);
-    err = read_host(s);
+    err = read_places(s);
     if (!is_error(err))
         err = router_init(&s->router, hooks->routes, hooks->n_routes);
     if (!is_error(err) && !map_init(&s->addresses, 256))
@@ -87,33 +100,47 @@ void http_close(struct http_server *s)
 
         for (unsigned i = 0; i < h->n_spare_out; i++)
             free(h->spare_out[i]);
+        while ((link = list_pop(&h->listeners)))
+            free(container_of(link, struct listener, link));
         free(h);
     }
     free_server(s);
 }
 
+struct error http_listen_to_peers(struct http_server *s, struct str at, const char *named_by)
+{
+    return place_add(s, LISTENER_PEER, at, named_by);
+}
+
+static void close_listeners(struct http_loop *h, bool refuse_waiting)
+{
+    for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next)
+        listener_close(container_of(it, struct listener, link), refuse_waiting);
+}
+
+/* One that fails leaves what it opened to the loop, which closes it, and to http_close(). */
 struct error http_attach(struct http_server *s, struct loop *l)
 {
     struct http_loop *h = calloc(1, sizeof(*h));
-    struct error err;
+    struct error err = NO_ERROR;
 
     loop_assert_current(l);
     if (!h)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     h->server = s;
     h->loop = l;
-    h->listener = LISTENER_CLOSED;
     h->date_s = -1;
     list_init(&h->conns);
-    uv_mutex_lock(&s->lock); /* the first one settles the port */
-    err = listener_open(h);
-    if (!is_error(err)) {
-        list_push(&s->loops, &h->link);
+    list_init(&h->listeners);
+    uv_mutex_lock(&s->lock); /* the first one settles the ports */
+    list_push(&s->loops, &h->link);
+    for (struct list *it = s->places.next; it != &s->places && !is_error(err); it = it->next)
+        err = listener_open(h, container_of(it, struct place, link));
+    if (!is_error(err))
         atomic_fetch_add(&s->n_loops, 1);
-    }
     uv_mutex_unlock(&s->lock);
     if (is_error(err))
-        free(h);
+        close_listeners(h, false);
     else
         l->rooms[ROOM_HTTP] = h;
     return err;
@@ -122,6 +149,32 @@ struct error http_attach(struct http_server *s, struct loop *l)
 unsigned http_port(const struct http_server *s)
 {
     return atomic_load(&s->port);
+}
+
+static void describe(const struct http_server *s, bool is_for_peers, struct buf *out)
+{
+    bool is_first = true;
+
+    for (const struct list *it = s->places.next; it != &s->places; it = it->next) {
+        const struct place *p = container_of(it, const struct place, link);
+
+        if ((p->kind == LISTENER_PEER) != is_for_peers)
+            continue;
+        if (!is_first)
+            buf_append_str(out, STR(", "));
+        place_describe(p, out);
+        is_first = false;
+    }
+}
+
+void http_describe(const struct http_server *s, struct buf *out)
+{
+    describe(s, false, out);
+}
+
+void http_describe_peers(const struct http_server *s, struct buf *out)
+{
+    describe(s, true, out);
 }
 
 struct http_stats http_stats(const struct http_server *s)
@@ -140,10 +193,28 @@ void server_check_drained(struct http_loop *h)
 {
     void (*on_drained)(struct loop * l) = h->on_drained;
 
-    if (!h->is_draining || h->n_conns > 0 || h->listener != LISTENER_CLOSED || !on_drained)
+    if (!h->is_draining || h->n_conns > 0 || h->n_listeners > 0 || !on_drained)
         return;
     h->on_drained = NULL;
     on_drained(h->loop);
+}
+
+/* Connections and listeners are freed by callbacks only, never below us: the lists stay as they
+ * are. */
+static void drain(struct http_loop *h, bool is_for_peers)
+{
+    for (struct list *it = h->conns.next; it != &h->conns; it = it->next) {
+        struct conn *c = container_of(it, struct conn, link);
+
+        if ((c->listener->kind == LISTENER_PEER) == is_for_peers)
+            conn_drain(c);
+    }
+    for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next) {
+        struct listener *l = container_of(it, struct listener, link);
+
+        if ((l->kind == LISTENER_PEER) == is_for_peers)
+            listener_close(l, true);
+    }
 }
 
 void http_drain(struct loop *l, void (*on_drained)(struct loop *l))
@@ -153,13 +224,17 @@ void http_drain(struct loop *l, void (*on_drained)(struct loop *l))
     loop_assert_current(l);
     h->is_draining = true;
     h->on_drained = on_drained;
-    /* Connections are freed by callbacks only, never below us: the list stays as it is. */
-    for (struct list *it = h->conns.next; it != &h->conns; it = it->next)
-        conn_drain(container_of(it, struct conn, link));
-    if (h->listener == LISTENER_CLOSED)
-        server_check_drained(h);
-    else
-        listener_close(h, true);
+    drain(h, false);
+    server_check_drained(h);
+}
+
+void http_drain_peers(struct loop *l)
+{
+    struct http_loop *h = http_loop_of(l);
+
+    loop_assert_current(l);
+    drain(h, true);
+    server_check_drained(h);
 }
 
 void http_abort(struct loop *l)
@@ -167,7 +242,7 @@ void http_abort(struct loop *l)
     struct http_loop *h = http_loop_of(l);
 
     loop_assert_current(l);
-    listener_close(h, false);
+    close_listeners(h, false);
     for (struct list *it = h->conns.next; it != &h->conns; it = it->next)
         conn_close(container_of(it, struct conn, link));
 }

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 struct config test_config;
+struct config_list test_listen;
+const char *test_peers;
 struct test_server ts;
 
 /* ---- routes ---- */
@@ -331,7 +333,7 @@ void server_start(const char *trusted_proxies)
     static struct str trusted;
 
     test_config = (struct config){
-        .server = {.host = STR("127.0.0.1"), .port = 0},
+        .server = {.listen = test_listen, .host = STR("127.0.0.1"), .port = 0},
         .limits = {.request_line_bytes = 8192,
                    .head_bytes = 16384,
                    .header_lines = 100,
@@ -358,6 +360,9 @@ void server_start(const char *trusted_proxies)
     assert_non_null(ts.loop);
     assert_int_equal(loop_init(ts.loop, 0).status, OK);
     assert_int_equal(http_open(&hooks, &ts.server).status, OK);
+    if (test_peers)
+        assert_int_equal(
+            http_listen_to_peers(ts.server, str_from(test_peers), "key nodes.listen").status, OK);
     assert_int_equal(http_attach(ts.server, ts.loop).status, OK);
 }
 
@@ -369,6 +374,8 @@ static void on_drained(struct loop *l)
 
 void server_stop(void)
 {
+    test_listen = (struct config_list){.n = 0};
+    test_peers = NULL;
     if (!ts.is_drained) {
         http_drain(ts.loop, on_drained);
         http_abort(ts.loop);

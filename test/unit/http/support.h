@@ -19,6 +19,9 @@
 /* In force while a server runs; a test may change it between server_start() and the first
  * connection. */
 extern struct config test_config;
+/* Where the next server_start() listens, instead of a free port; of which server_stop() forgets. */
+extern struct config_list test_listen;
+extern const char *test_peers; /* where peers reach it, or NULL */
 
 struct test_server {
     struct loop *loop;
