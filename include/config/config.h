@@ -116,6 +116,12 @@ struct config_metrics {
     struct config_list allow; /* CIDRs that may read GET /metrics */
 };
 
+/* What nodes that share one PostgreSQL know of each other. */
+struct config_nodes {
+    struct str listen, address; /* "" : a socket in data_dir; listen */
+    uint64_t dead_seconds;
+};
+
 struct config_egress {
     struct config_list allow; /* CIDRs and host names inside that may be reached */
 };
@@ -205,6 +211,7 @@ struct config {
     struct config_turn turn;
     struct config_usage usage;
     struct config_metrics metrics;
+    struct config_nodes nodes;
     struct config_callback callback;
     struct config_sites sites;
     struct arena arena;                      /* what the texts and lists live in */

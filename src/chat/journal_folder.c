@@ -1,7 +1,7 @@
 /* The folder of the journals: found, locked, and left. */
 #include "journal_folder.h"
 
-#include "base/str.h"
+#include "base/log.h"
 #include "config/config.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_SERVERS 256 /* on one DATA_DIR */
+#define MAX_SERVERS CLUSTER_ROLL_MAX /* on one DATA_DIR */
 
 struct folder {
     int fd, lock_fd;
@@ -49,8 +49,19 @@ static void leave(struct folder *f)
     *f = none;
 }
 
+/* Whom the locked file names: as dead where nobody held the lock, and then nobody asks again. */
+static void call_roll(const struct folder *f, bool is_alive, struct cluster_roll *roll)
+{
+    char text[ID_LEN];
+    struct id *node = is_alive ? &roll->living[roll->n_living] : &roll->dead[roll->n_dead];
+
+    if (pread(f->lock_fd, text, ID_LEN, 0) == ID_LEN &&
+        id_parse((struct str){text, ID_LEN}, node))
+        *(is_alive ? &roll->n_living : &roll->n_dead) += 1;
+}
+
 /* Not held afterwards: another server has it. */
-static struct error enter(const char *path, struct folder *out)
+static struct error enter(const char *path, struct folder *out, struct cluster_roll *roll)
 {
     struct error err = NO_ERROR;
 
@@ -58,10 +69,14 @@ static struct error enter(const char *path, struct folder *out)
     if (out->fd < 0)
         return fail("open", path);
     out->lock_fd = openat(out->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (out->lock_fd >= 0 && flock(out->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    if (out->lock_fd >= 0 && flock(out->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+        call_roll(out, false, roll);
         return NO_ERROR;
+    }
     if (out->lock_fd < 0 || errno != EWOULDBLOCK)
         err = fail("lock", path);
+    else
+        call_roll(out, true, roll);
     leave(out);
     return err;
 }
@@ -71,16 +86,27 @@ static struct error make_directory(const char *path)
     return mkdir(path, 0700) != 0 && errno != EEXIST ? fail("make the directory", path) : NO_ERROR;
 }
 
+/* The name of its last node is not wanted any more, or ours takes its place. Without it, on a full
+ * disk, others learn of our end a little later. */
+static void sign(const struct folder *f, const char *path, struct str node)
+{
+    if (ftruncate(f->lock_fd, 0) != 0 ||
+        pwrite(f->lock_fd, node.ptr, node.len, 0) != (ssize_t)node.len)
+        log_warn("chat: cannot write to the lock of %s: %s", path, errno_text(errno));
+}
+
 /* Looks into the folder of this number, and keeps the first that is free. */
 static struct error visit(const char *path, struct error (*recover)(int folder_fd, void *state),
-                          void *state)
+                          void *state, struct cluster_roll *roll)
 {
     struct folder f = none;
-    struct error err = enter(path, &f);
+    struct error err = enter(path, &f, roll);
 
     if (f.fd < 0)
         return err;
     err = recover(f.fd, state);
+    if (!is_error(err))
+        sign(&f, path, held.fd < 0 ? id_str(cluster_node_id()) : STR(""));
     if (!is_error(err) && held.fd < 0)
         held = f;
     else
@@ -88,7 +114,8 @@ static struct error visit(const char *path, struct error (*recover)(int folder_f
     return err;
 }
 
-struct error journal_folder_open(struct error (*recover)(int folder_fd, void *state), void *state)
+struct error journal_folder_open(struct error (*recover)(int folder_fd, void *state), void *state,
+                                 struct cluster_roll *roll)
 {
     struct str data_dir = config()->data_dir;
     char path[PATH_MAX];
@@ -107,7 +134,7 @@ struct error journal_folder_open(struct error (*recover)(int folder_fd, void *st
             return NO_ERROR;
         err = make_directory(path);
         if (!is_error(err))
-            err = visit(path, recover, state);
+            err = visit(path, recover, state, roll);
     }
     if (!is_error(err) && held.fd < 0)
         err = ERROR(ERR_CONFLICT, 0, "too many servers run on this data_dir");

@@ -236,20 +236,25 @@ static struct error mark_interrupted(struct db *db)
 struct error recover_replies(struct db *db)
 {
     struct recovery r = {.db = db};
+    struct cluster_roll *roll = calloc(1, sizeof(*roll));
     struct error err;
 
     list_init(&r.replies);
-    if (!map_init(&r.by_reply, 1024))
+    if (!roll || !map_init(&r.by_reply, 1024)) {
+        free(roll);
         return no_memory();
-    err = journal_folder_open(recover_folder, &r);
+    }
+    err = journal_folder_open(recover_folder, &r, roll);
     forget_replies(&r);
     map_deinit(&r.by_reply);
     if (r.n_stored > 0)
         log_info("chat: the text of %lld replies was read from journals", (long long)r.n_stored);
-    if (is_error(err))
-        return err;
-    err = mark_interrupted(db);
+    if (!is_error(err))
+        err = cluster_bury(db, roll);
+    if (!is_error(err))
+        err = mark_interrupted(db);
     if (is_error(err))
         journal_folder_close();
+    free(roll);
     return err;
 }

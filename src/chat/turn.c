@@ -51,10 +51,7 @@ static void open_log(struct flow *f)
         return;
     }
     if (!turn_was_added(t)) {
-        flow_fail(f,
-                  t->log->idempotency_key.len > 0
-                      ? ERROR(ERR_INVALID, 0, "This Idempotency-Key was used for another message")
-                      : ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
+        flow_fail(f, turn_not_added(t));
         return;
     }
     turn_log_open(t->log);
@@ -227,6 +224,7 @@ static const struct step turn_steps[] = {
     STEP(take_slot),           /* in turn with other teams; 429 */
     STEP(turn_add_messages), /* committed before anyone sees an event, and before anyone is asked */
     STEP(turn_add_again_if_needed),
+    STEP(turn_look_elsewhere), /* only where nothing was added */
     STEP(open_log),
     STEP(find_knowledge),
     STEP(take_knowledge), /* into the prompt; the turn goes on without if need be */

@@ -1,5 +1,6 @@
 /* The start of a turn, until the user's message is stored. */
 #include "base/clock.h"
+#include "cluster/cluster.h"
 #include "turn_state.h"
 
 #define TITLE_CHARS 60
@@ -167,7 +168,8 @@ static void write_messages(struct flow *f)
                                 db_time(now_us),
                                 has_key ? turn_reply_arg(t) : db_null(),
                                 turn_owner_arg(t),
-                                key};
+                                key,
+                                db_uuid(id_str(cluster_node_id()))};
     struct db_arg drop[] = {turn_team_arg(t), turn_chat_arg(t)};
     struct db_arg chat[] = {
         turn_team_arg(t),
@@ -184,7 +186,7 @@ static void write_messages(struct flow *f)
         calls[n++] = (struct db_call){SQL_CHAT_ADD, chat, 7};
     if (has_key)
         calls[n++] = (struct db_call){SQL_IDEMPOTENCY_CLAIM, claim, 9};
-    calls[n++] = (struct db_call){SQL_TURN_ADD, messages, 9};
+    calls[n++] = (struct db_call){SQL_TURN_ADD, messages, 10};
     t->n_adds = (unsigned)n;
     if (t->request->is_new_chat)
         calls[n++] = (struct db_call){SQL_CHAT_DROP_EMPTY, drop, 2};
@@ -201,6 +203,26 @@ bool turn_was_added(const struct turn *t)
     const struct db_result *last = t->n_adds > 0 ? db_result_at(&t->write, t->n_adds - 1) : NULL;
 
     return last && last->n_rows + (size_t)last->n_changed > 0;
+}
+
+void turn_look_elsewhere(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+    struct db_arg chat[] = {turn_team_arg(t), turn_owner_arg(t), turn_chat_arg(t)};
+
+    if (!is_error(t->part.flow.err) && !turn_was_added(t))
+        db_query(&t->load->elsewhere, f, &t->arena, SQL_TURN_WHERE, chat, 3);
+}
+
+struct error turn_not_added(const struct turn *t)
+{
+    const struct db_result *elsewhere = t->load->elsewhere.result;
+
+    if (elsewhere && elsewhere->n_rows > 0)
+        return ERROR(ERR_CONFLICT, 0, "A turn is already running in this chat");
+    if (t->log->idempotency_key.len > 0)
+        return ERROR(ERR_INVALID, 0, "This Idempotency-Key was used for another message");
+    return ERROR(ERR_NOT_FOUND, 0, "Chat not found");
 }
 
 void turn_add_messages(struct flow *f)

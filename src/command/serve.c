@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "chat/turn.h"
+#include "cluster/cluster.h"
 #include "command.h"
 #include "config/config.h"
 #include "db/db.h"
@@ -68,6 +69,11 @@ static struct error attach_upstream(struct server_loop *sl)
     return upstream_attach(&sl->loop);
 }
 
+static struct error attach_cluster(struct server_loop *sl)
+{
+    return cluster_attach(&sl->loop);
+}
+
 static struct error attach_account(struct server_loop *sl)
 {
     return account_attach(&sl->loop);
@@ -103,6 +109,11 @@ static void detach_account(struct server_loop *sl)
     account_detach(&sl->loop, close_next);
 }
 
+static void detach_cluster(struct server_loop *sl)
+{
+    cluster_detach(&sl->loop, close_next);
+}
+
 static void detach_upstream(struct server_loop *sl)
 {
     upstream_detach(&sl->loop, close_next);
@@ -119,8 +130,8 @@ static const struct part {
     void (*detach)(struct server_loop *sl);
 } parts[] = {
     {attach_db, detach_db},           {attach_upstream, detach_upstream},
-    {attach_account, detach_account}, {attach_chat, detach_chat},
-    {attach_http, detach_http},
+    {attach_cluster, detach_cluster}, {attach_account, detach_account},
+    {attach_chat, detach_chat},       {attach_http, detach_http},
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
 
@@ -202,6 +213,7 @@ static void on_drain(struct mail *m)
     sl->is_draining = true;
     sl->n_draining = 2;
     timer_start(&sl->drain_timer, config()->server.drain_seconds * 1000, on_drain_over);
+    cluster_drain(&sl->loop);
     chat_drain(&sl->loop, on_chat_drained);
     http_drain(&sl->loop, on_part_drained);
 }
@@ -283,6 +295,17 @@ static void close_db(struct server *server)
     db_close(server->db);
 }
 
+static struct error open_cluster(struct server *server)
+{
+    return cluster_open(server->db);
+}
+
+static void close_cluster(struct server *server)
+{
+    (void)server;
+    cluster_close();
+}
+
 static struct error open_upstream(struct server *server)
 {
     (void)server;
@@ -357,8 +380,13 @@ static const struct room {
     struct error (*open)(struct server *server);
     void (*close)(struct server *server);
 } rooms[] = {
-    {open_db, close_db},           {open_upstream, close_upstream}, {open_document, close_document},
-    {open_account, close_account}, {open_chat, close_chat},         {open_api, close_api},
+    {open_db, close_db},
+    {open_cluster, close_cluster},
+    {open_upstream, close_upstream},
+    {open_document, close_document},
+    {open_account, close_account},
+    {open_chat, close_chat},
+    {open_api, close_api},
     {open_http, close_http},
 };
 #define N_ROOMS (sizeof(rooms) / sizeof(rooms[0]))

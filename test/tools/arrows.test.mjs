@@ -15,13 +15,14 @@ const below = {
   db: ['loop', 'config', 'base'],
   http: ['loop', 'config', 'base'],
   upstream: ['loop', 'config', 'base'],
-  document: ['db', 'upstream', 'loop', 'config', 'base'],
-  account: ['http', 'db', 'upstream', 'loop', 'config', 'base'],
-  chat: ['document', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
-  api: ['account', 'chat', 'document', 'http', 'db', 'upstream', 'loop', 'config', 'base', 'web'],
-  command: ['api', 'account', 'chat', 'document', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
+  cluster: ['http', 'db', 'upstream', 'loop', 'config', 'base'],
+  document: ['cluster', 'db', 'upstream', 'loop', 'config', 'base'],
+  account: ['cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
+  chat: ['document', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
+  api: ['account', 'chat', 'document', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base', 'web'],
+  command: ['api', 'account', 'chat', 'document', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
   web: [],
-  main: ['command', 'api', 'account', 'chat', 'document', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
+  main: ['command', 'api', 'account', 'chat', 'document', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
 };
 
 function* sources(folder) {

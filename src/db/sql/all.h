@@ -7,6 +7,7 @@
 #include "db/sql/mail_tokens.h"
 #include "db/sql/mails.h"
 #include "db/sql/messages.h"
+#include "db/sql/nodes.h"
 #include "db/sql/provider_keys.h"
 #include "db/sql/refresh_tokens.h"
 #include "db/sql/revoked_tokens.h"

@@ -26,17 +26,21 @@ STATEMENT(MESSAGE_ADD, SQL_WRITE, NULL,
           " WHERE c.team_id = $1 AND c.id = $2")
 /* The user's message, the place of its reply, and the chat comes to the top of the list. $1 team, $2 chat, $3 the message or
  * NULL (an answer anew), $4 its content, $5 the reply, $6 time, $7 NULL or the reply's id that the idempotency row must
- * name, $8 owner and $9 key of that row. Twice with these ids is once. Answers or changes a row where the reply is stored. */
+ * name, $8 owner and $9 key of that row, $10 the node that writes the reply. Twice with these ids is once. Nothing is added while
+ * another living node writes a reply in the chat (TURN_WHERE). Answers or changes a row where the reply is stored. */
 STATEMENT(TURN_ADD, SQL_WRITE, NULL,
-          "WITH chat AS (UPDATE chats SET updated_at = $6::timestamptz WHERE team_id = $1::uuid AND id = $2::uuid"
+          "WITH last AS (SELECT m.seq, m.status, m.node_id FROM messages m WHERE m.chat_id = $2::uuid ORDER BY m.seq DESC LIMIT 1),"
+          " chat AS (UPDATE chats SET updated_at = $6::timestamptz WHERE team_id = $1::uuid AND id = $2::uuid"
           " AND ($7::uuid IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1::uuid"
-          "  AND i.owner_id = $8::uuid AND i.key = $9::text AND i.reply_id = $7::uuid)) RETURNING id, team_id),"
-          " added AS (INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at)"
-          " SELECT v.id, chat.team_id, chat.id,"
-          " v.n + (SELECT coalesce(max(m.seq), 0) FROM messages m WHERE m.chat_id = $2::uuid),"
-          " v.role, v.content, v.status, $6::timestamptz"
-          " FROM chat, (VALUES ($3::uuid, 1, 'user', $4::text, 'complete'), ($5::uuid, 2, 'assistant', '', 'streaming'))"
-          "  v (id, n, role, content, status) WHERE v.id IS NOT NULL ON CONFLICT (id) DO NOTHING RETURNING id)"
+          "  AND i.owner_id = $8::uuid AND i.key = $9::text AND i.reply_id = $7::uuid))"
+          " AND NOT EXISTS (SELECT 1 FROM last JOIN nodes n ON n.id = last.node_id"
+          "  WHERE last.status = 'streaming' AND last.node_id <> $10::uuid) RETURNING id, team_id),"
+          " added AS (INSERT INTO messages (id, team_id, chat_id, seq, role, content, status, created_at, node_id)"
+          " SELECT v.id, chat.team_id, chat.id, v.n + coalesce((SELECT last.seq FROM last), 0),"
+          " v.role, v.content, v.status, $6::timestamptz, v.node_id"
+          " FROM chat, (VALUES ($3::uuid, 1, 'user', $4::text, 'complete', NULL::uuid),"
+          "  ($5::uuid, 2, 'assistant', '', 'streaming', $10::uuid))"
+          "  v (id, n, role, content, status, node_id) WHERE v.id IS NOT NULL ON CONFLICT (id) DO NOTHING RETURNING id)"
           " SELECT 1 WHERE EXISTS (SELECT 1 FROM added WHERE id = $5::uuid)"
           " OR EXISTS (SELECT 1 FROM messages m WHERE m.team_id = $1::uuid AND m.id = $5::uuid)",
           /* OR IGNORE: without an id or a chat there is a NULL. With a SELECT, SQLite would copy each row into a table of
@@ -44,17 +48,29 @@ STATEMENT(TURN_ADD, SQL_WRITE, NULL,
           "INSERT OR IGNORE INTO messages (id, team_id, chat_id, seq, role, content, status, created_at, is_indexed)"
           " VALUES ($3, $1, (SELECT c.id FROM chats c WHERE c.team_id = $1 AND c.id = $2"
           "  AND ($7 IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1"
-          "   AND i.owner_id = $8 AND i.key = $9 AND i.reply_id = $7))),"
+          "   AND i.owner_id = $8 AND i.key = $9 AND i.reply_id = $7))"
+          "  AND NOT EXISTS (SELECT 1 FROM messages l INDEXED BY messages_streaming CROSS JOIN nodes n ON n.id = l.node_id"
+          "   WHERE l.chat_id = $2 AND l.status = 'streaming' AND l.node_id <> $10)),"
           " (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = $2), 'user', $4, 'complete', $6,"
           " (SELECT CASE WHEN c.user_id IS NULL THEN 2 ELSE 0 END FROM chats c WHERE c.id = $2));"
-          "INSERT OR IGNORE INTO messages (id, team_id, chat_id, seq, role, content, status, created_at, is_indexed)"
+          "INSERT OR IGNORE INTO messages (id, team_id, chat_id, seq, role, content, status, created_at, is_indexed, node_id)"
           " VALUES ($5, $1, (SELECT c.id FROM chats c WHERE c.team_id = $1 AND c.id = $2"
           "  AND ($7 IS NULL OR EXISTS (SELECT 1 FROM idempotency i WHERE i.team_id = $1"
-          "   AND i.owner_id = $8 AND i.key = $9 AND i.reply_id = $7))),"
+          "   AND i.owner_id = $8 AND i.key = $9 AND i.reply_id = $7))"
+          "  AND NOT EXISTS (SELECT 1 FROM messages l INDEXED BY messages_streaming CROSS JOIN nodes n ON n.id = l.node_id"
+          "   WHERE l.chat_id = $2 AND l.status = 'streaming' AND l.node_id <> $10)),"
           " (SELECT coalesce(max(m.seq), 0) + 1 FROM messages m WHERE m.chat_id = $2), 'assistant', '', 'streaming', $6,"
-          " (SELECT CASE WHEN c.user_id IS NULL THEN 2 ELSE 0 END FROM chats c WHERE c.id = $2));"
+          " (SELECT CASE WHEN c.user_id IS NULL THEN 2 ELSE 0 END FROM chats c WHERE c.id = $2), $10);"
           "UPDATE chats SET updated_at = $6 WHERE team_id = $1 AND id = $2"
           " AND EXISTS (SELECT 1 FROM messages m WHERE m.team_id = $1 AND m.id = $5)")
+/* Who writes a reply in the chat: $1 team, $2 owner, $3 chat. The reply's id, its node's, where that node is reached (NULL:
+ * nowhere), and does it live? No row: no turn runs. */
+STATEMENT(TURN_WHERE, SQL_READ, NULL,
+          "SELECT m.id, m.node_id, n.address, n.id IS NOT NULL FROM chats c JOIN messages m ON m.chat_id = c.id"
+          " LEFT JOIN nodes n ON n.id = m.node_id"
+          " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3 AND m.status = 'streaming'"
+          " AND m.seq = (SELECT max(l.seq) FROM messages l WHERE l.chat_id = $3)",
+          NULL)
 STATEMENT(MESSAGE_GET, SQL_READ, NULL,
           "SELECT m.chat_id, m.id, m.role, m.content, m.status, m.created_at, m.model, m.usage, m.metadata"
           " FROM messages m JOIN chats c ON c.id = m.chat_id"
@@ -96,6 +112,9 @@ STATEMENT(REPLY_REPLACE, SQL_WRITE, NULL,
           " AND seq > (SELECT max(u.seq) FROM messages u WHERE u.chat_id = $2 AND u.role = 'user')",
           NULL)
 STATEMENT(REPLY_DROP, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1 AND id = $2", NULL)
-STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "start-up: what an earlier process left running, in every team",
-          "UPDATE messages SET status = 'interrupted' WHERE NOT is_indexed AND status = 'streaming'",
-          "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'")
+/* At start, and now and then: what no living node writes any more. */
+STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "what an earlier process left running, in every team",
+          "UPDATE messages SET status = 'interrupted' WHERE NOT is_indexed AND status = 'streaming'"
+          " AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = messages.node_id)",
+          "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'"
+          " AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = messages.node_id)")

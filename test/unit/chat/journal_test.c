@@ -506,7 +506,7 @@ static int open_journal(void **state)
     team = id_v4();
     assert_non_null(mkdtemp(directory));
     test_config.data_dir = str_from(directory);
-    assert_false(is_error(journal_folder_open(recover_nothing, NULL)));
+    assert_false(is_error(journal_folder_open(recover_nothing, NULL, &(struct cluster_roll){.n_dead = 0})));
     assert_true(journal_open());
     assert_false(is_error(loop_init(&loop, 0)));
     loop.rooms[ROOM_CHAT] = &room;

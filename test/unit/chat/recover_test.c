@@ -51,7 +51,7 @@ static struct id add_reply(void)
     run(SQL_CHAT_ADD, DB_ARGS(uuid(&team_id), uuid(&user_id), uuid(&chat), uuid(&agent_id), db_text(STR("C")),
                               db_json(STR("{}")), db_time(now)));
     run(SQL_TURN_ADD, DB_ARGS(uuid(&team_id), uuid(&chat), uuid(&message), db_text(STR("hi")), uuid(&reply), db_time(now),
-                              db_null(), db_null(), db_null()));
+                              db_null(), db_null(), db_null(), db_null()));
     return reply;
 }
 

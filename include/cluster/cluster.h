@@ -1,0 +1,49 @@
+/* What nodes that share one database know of each other. A node is one serving process. It has a row in the table nodes from
+ * its start to its clean end; with a row it is alive, without one it is not. On PostgreSQL the first loop writes seen_at each
+ * second, by the database's clock, and any other node removes the row of one that was not seen for nodes.dead_seconds and marks
+ * its running replies interrupted. On SQLite nobody writes regularly: there the lock of a node's folder of journals tells its
+ * life (chat/journal_folder.h), and the next start removes the rows of the dead. A node that lives and finds its row gone puts
+ * it back. */
+#ifndef AERIE_CLUSTER_CLUSTER_H
+#define AERIE_CLUSTER_CLUSTER_H
+
+#include "base/id.h"
+#include "db/db.h"
+#include "loop/loop.h"
+
+/* Main thread, after db_open() and the migrations, before anything that runs turns: makes the id and writes the row. The
+ * detail lives until the thread's next call. */
+struct error cluster_open(struct db *db) MUST_CHECK;
+/* Main thread, after all loops have left, before db_close(): removes the row. */
+void cluster_close(void);
+/* Loop's thread, after db_attach(). */
+struct error cluster_attach(struct loop *l) MUST_CHECK;
+/* Loop's thread, before db_detach(). The first loop's part stays, and the node alive, until every loop has come here: on_detached
+ * runs when nothing of the room runs on this loop any more, perhaps before this returns. */
+void cluster_detach(struct loop *l, void (*on_detached)(struct loop *l));
+/* Loop's thread, any loop: the row says so from now on. */
+void cluster_drain(struct loop *l);
+
+/* This node's, random, made by cluster_open(); "" before it. Any thread. */
+const struct id *cluster_node_id(void);
+/* As the row says: the host's name and the process. Any thread. */
+struct str cluster_node_name(void);
+
+/* ---- the peer address: where other nodes reach this one ---- */
+/* What the peer listener listens on: "unix:/abs/path" or "host:port". "": its path would be too long. Any thread. */
+struct str cluster_peer_listen(void);
+/* What the row says, for others to dial; "": nowhere. Any thread. */
+struct str cluster_peer_address(void);
+
+/* ---- the dead of this data directory ---- */
+#define CLUSTER_ROLL_MAX 256
+/* The nodes whose folders were looked into: those nobody holds, and those that another process holds. */
+struct cluster_roll {
+    struct id dead[CLUSTER_ROLL_MAX], living[CLUSTER_ROLL_MAX];
+    size_t n_dead, n_living;
+};
+/* Main thread, after cluster_open(), before the loops run: removes the rows of the dead, on SQLite all but those of the living
+ * and our own, and the sockets that the dead left. */
+struct error cluster_bury(struct db *db, const struct cluster_roll *roll) MUST_CHECK;
+
+#endif

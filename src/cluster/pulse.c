@@ -1,0 +1,182 @@
+/* One beat a second: the row, then whatever has not been seen for too long. See pulse.h. */
+#include "pulse.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cluster/cluster.h"
+#include "config/config.h"
+
+#define BEAT_MS    1000
+#define ORPHANS_MS 60000
+/* A pause between two beats after which we wait for the others' beats before we judge them: the database, or this machine, may
+ * have stood still for all of us. */
+#define PAUSE_MS 2000
+
+static struct pulse *pulse_of(struct flow *f)
+{
+    return f->state;
+}
+
+static uint64_t dead_ms(void)
+{
+    return config()->nodes.dead_seconds * 1000;
+}
+
+void pulse_args(struct db_arg args[PULSE_ARGS], bool is_draining)
+{
+    struct str address = cluster_peer_address();
+
+    args[0] = db_uuid(id_str(cluster_node_id()));
+    args[1] = db_text(cluster_node_name());
+    args[2] = db_text(address.len > 0 ? address : STR_NONE);
+    args[3] = db_text(STR(AERIE_VERSION));
+    args[4] = db_time(clock_wall_us());
+    args[5] = db_bool(is_draining);
+    args[6] = db_int((int64_t)config()->nodes.dead_seconds);
+}
+
+/* ---- one beat ---- */
+
+static void beat(struct flow *f)
+{
+    struct pulse *p = pulse_of(f);
+    struct db_arg args[PULSE_ARGS];
+
+    pulse_args(args, p->is_draining);
+    db_query(&p->beat, f, &p->arena, SQL_NODE_BEAT, args, PULSE_ARGS);
+}
+
+/* Columns of NODE_BEAT. */
+enum { BEAT_WAS_GONE, BEAT_OTHERS, BEAT_SILENT };
+
+static bool has_silent(const struct pulse *p)
+{
+    return p->beat.result->n_rows > 0 && db_get_int(p->beat.result, 0, BEAT_SILENT) > 0;
+}
+
+static void note_beat(struct flow *f)
+{
+    struct pulse *p = pulse_of(f);
+    uint64_t now_ms = loop_now_ms(loop_current());
+
+    if (p->steady_ms == 0 || now_ms - p->beaten_ms > PAUSE_MS)
+        p->steady_ms = now_ms;
+    p->beaten_ms = now_ms;
+    if (p->beat.result->n_rows > 0 && db_get_bool(p->beat.result, 0, BEAT_WAS_GONE))
+        log_warn("cluster: this node's row was gone, and is there again");
+}
+
+/* After a pause the others may be late as we were: they get the time that makes a node dead. */
+static bool may_judge(const struct pulse *p)
+{
+    return p->is_regular && p->beaten_ms - p->steady_ms >= dead_ms();
+}
+
+static void sweep(struct flow *f)
+{
+    struct pulse *p = pulse_of(f);
+
+    p->sweep.result = p->orphans.result = NULL;
+    if (!may_judge(p))
+        return;
+    if (has_silent(p))
+        db_query(&p->sweep, f, &p->arena, SQL_NODES_SWEEP,
+                 DB_ARGS(db_uuid(id_str(cluster_node_id())),
+                         db_int((int64_t)config()->nodes.dead_seconds)));
+    /* Whose node died while its row was not there. */
+    if (p->beaten_ms - p->orphans_ms >= ORPHANS_MS) {
+        p->orphans_ms = p->beaten_ms;
+        db_query(&p->orphans, f, &p->arena, SQL_REPLIES_INTERRUPTED, NULL, 0);
+    }
+}
+
+static void note_sweep(struct flow *f)
+{
+    struct pulse *p = pulse_of(f);
+    const struct db_result *row = p->sweep.result;
+
+    if (row && row->n_rows > 0 && db_get_int(row, 0, 0) > 0)
+        log_warn("cluster: %lld nodes were not seen for %llu s and are taken for dead; %lld of "
+                 "their replies are marked interrupted",
+                 (long long)db_get_int(row, 0, 0),
+                 (unsigned long long)config()->nodes.dead_seconds,
+                 (long long)db_get_int(row, 0, 1));
+    if (p->orphans.result && p->orphans.result->n_changed > 0)
+        log_warn("cluster: %lld replies that no node writes are marked interrupted",
+                 (long long)p->orphans.result->n_changed);
+}
+
+static const struct step steps[] = {
+    STEP(beat),
+    STEP(note_beat),
+    STEP(sweep),
+    STEP(note_sweep),
+    STEP_END,
+};
+
+static void on_due(struct timer *t);
+
+static void on_beaten(struct flow *f)
+{
+    struct pulse *p = pulse_of(f);
+    void (*on_stopped)(struct pulse * p) = p->on_stopped;
+    bool is_failing = is_error(f->err);
+
+    p->is_running = false;
+    arena_free(&p->arena);
+    if (is_failing)
+        p->steady_ms = 0;
+    if (is_failing && !p->was_failing && !on_stopped)
+        log_warn("cluster: this node's row could not be written: %s; trying again",
+                 status_row(f->err.status)->name);
+    p->was_failing = is_failing;
+    if (on_stopped) {
+        timer_stop(&p->timer);
+        on_stopped(p); /* may free p */
+    }
+}
+
+static void start_beat(struct pulse *p)
+{
+    p->is_running = true;
+    p->beat = p->sweep = p->orphans = (struct db_query){0};
+    flow_start(&p->flow, steps, p, on_beaten);
+}
+
+static void on_due(struct timer *t)
+{
+    struct pulse *p = container_of(t, struct pulse, timer);
+
+    if (p->is_regular)
+        timer_start(t, BEAT_MS, on_due);
+    if (!p->is_running)
+        start_beat(p);
+}
+
+/* ---- its life ---- */
+
+void pulse_start(struct pulse *p, bool is_regular)
+{
+    p->is_regular = is_regular;
+    p->orphans_ms = loop_now_ms(loop_current());
+    if (is_regular)
+        timer_start(&p->timer, 0, on_due);
+}
+
+void pulse_drain(struct pulse *p)
+{
+    if (p->is_draining || p->on_stopped)
+        return;
+    p->is_draining = true;
+    timer_start(&p->timer, 0, on_due);
+}
+
+void pulse_stop(struct pulse *p, void (*on_stopped)(struct pulse *p))
+{
+    timer_stop(&p->timer);
+    p->on_stopped = on_stopped;
+    if (p->is_running)
+        flow_fail(&p->flow, ERROR(ERR_CANCELED, 0, NULL));
+    else
+        on_stopped(p); /* may free p */
+}

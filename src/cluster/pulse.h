@@ -1,0 +1,32 @@
+/* A node's sign of life, on the first loop: its row, written each second on PostgreSQL; and the end of others that give none. */
+#ifndef AERIE_CLUSTER_PULSE_H
+#define AERIE_CLUSTER_PULSE_H
+
+#include "db/db.h"
+#include "loop/flow.h"
+#include "loop/loop.h"
+
+/* All-zero: not started. */
+struct pulse {
+    struct timer timer;
+    struct flow flow; /* of a beat */
+    struct arena arena;
+    struct db_query beat, sweep, orphans;
+    uint64_t beaten_ms; /* when the last beat went well */
+    uint64_t steady_ms; /* since when each has, without a pause; 0: the last one has not */
+    uint64_t orphans_ms; /* when replies of nobody were last looked for */
+    bool is_regular, is_running, is_draining, was_failing;
+    void (*on_stopped)(struct pulse *p);
+};
+
+/* First loop's thread. is_regular: each second; otherwise only when draining begins. */
+void pulse_start(struct pulse *p, bool is_regular);
+/* Writes the row at once, with is_draining. */
+void pulse_drain(struct pulse *p);
+/* on_stopped: nothing of it runs any more, perhaps before this returns. */
+void pulse_stop(struct pulse *p, void (*on_stopped)(struct pulse *p));
+/* What a beat writes, and NODE_ADD with it: id, name, address, version, now, is_draining. */
+#define PULSE_ARGS 7
+void pulse_args(struct db_arg args[PULSE_ARGS], bool is_draining);
+
+#endif

@@ -1,0 +1,32 @@
+/* Statements over nodes. See db/sql.h for what a row says. Node rows are no team's. PostgreSQL's clock counts, not the nodes';
+ * on SQLite, where seen_at decides nothing, the node's own. */
+
+/* $1 id, $2 name, $3 address or NULL, $4 version, $5 the node's time, $6 is_draining. */
+STATEMENT(NODE_ADD, SQL_WRITE, "a node serves every team",
+          "INSERT INTO nodes (id, name, address, version, started_at, seen_at, is_draining)"
+          " VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6)",
+          "INSERT INTO nodes (id, name, address, version, started_at, seen_at, is_draining)"
+          " VALUES ($1, $2, $3, $4, $5, $5, $6)")
+/* The same, each second: was the row gone, how many others there are, and how many of them were not seen for $7 seconds. */
+STATEMENT(NODE_BEAT, SQL_WRITE, "a node serves every team",
+          "INSERT INTO nodes (id, name, address, version, started_at, seen_at, is_draining)"
+          " VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6)"
+          " ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), is_draining = excluded.is_draining"
+          " RETURNING xmax::text = '0', (SELECT count(*) FROM nodes o WHERE o.id <> $1),"
+          " (SELECT count(*) FROM nodes o WHERE o.id <> $1 AND o.seen_at < clock_timestamp() - make_interval(secs => $7::bigint))",
+          "UPDATE nodes SET seen_at = $5, is_draining = $6 WHERE id = $1")
+/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, and what they were writing is interrupted. Of
+ * several nodes that do this at once, one finds the row. */
+STATEMENT(NODES_SWEEP, SQL_WRITE, "the replies of a dead node, in every team",
+          "WITH gone AS (DELETE FROM nodes WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2::bigint)"
+          "  RETURNING id),"
+          " marked AS (UPDATE messages SET status = 'interrupted' WHERE NOT is_indexed AND status = 'streaming'"
+          "  AND node_id IN (SELECT id FROM gone) RETURNING 1)"
+          " SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM marked)",
+          "SELECT 0, 0")
+/* What the locks of a data directory told at start. $1 this node, $2 the dead, $3 the living: JSON arrays of ids. */
+STATEMENT(NODES_BURY, SQL_WRITE, "a node serves every team",
+          "DELETE FROM nodes WHERE id <> $1 AND id IN (SELECT v::uuid FROM json_array_elements_text($2::json) v)",
+          "DELETE FROM nodes WHERE id <> $1 AND (id IN (SELECT value FROM json_each($2))"
+          " OR id NOT IN (SELECT value FROM json_each($3)))")
+STATEMENT(NODE_REMOVE, SQL_WRITE, "a node serves every team", "DELETE FROM nodes WHERE id = $1", NULL)
