@@ -86,8 +86,8 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
 
 /* ---- the whole ---- */
 struct db;
-/* A server holds its SQLite file alone, for life; a command may look in beside it, with db_run()
- * and migrations only. */
+/* A server holds its SQLite file alone, for life; a command may look in beside it, with db_run(),
+ * db_run_batch() and migrations only. */
 enum db_open_as { DB_OPEN_SERVER, DB_OPEN_COMMAND };
 /* Opens what url says (config database.*), on the main thread, before the loops run: connects once,
  * checks, and so tells a wrong address with a clear sentence. The detail of this and the other
@@ -112,6 +112,9 @@ bool db_is_sqlite_here(void);
  */
 struct error db_run(struct db *db, struct arena *arena, enum sql sql, const struct db_arg *args,
                     size_t n_args, struct db_result *out) MUST_CHECK;
+/* The same for several, all or none. out: one each. */
+struct error db_run_batch(struct db *db, struct arena *arena, const struct db_call *calls,
+                          size_t n_calls, struct db_result *out) MUST_CHECK;
 
 /* ---- migrations: migrations/NNNN_name.{pg,sqlite}.sql, compiled in ---- */
 struct db_migration {

@@ -330,6 +330,7 @@ static void save_me(struct flow *f)
     };
     const struct db_arg revoke[] = {team, me, family, db_time(expires_us), db_time(expires_us)};
     const struct db_arg drop[] = {team, me, db_text(mail_kind_name(MAIL_RESET))};
+    struct audit audit = audit_of(req, "user.password", &caller_of(req)->user_id, now_us);
     const struct db_call calls[] = {
         {SQL_USER_UPDATE_ME, profile, COUNT(profile)},
         {SQL_USER_SET_PASSWORD, password, COUNT(password)},
@@ -337,6 +338,7 @@ static void save_me(struct flow *f)
         {SQL_REFRESH_DROP_USER, revoke, 3},
         {SQL_REFRESH_DROP_USER, revoke, 3},
         {SQL_MAIL_TOKEN_DROP_USER, drop, COUNT(drop)}, /* a link that resets it is spent too */
+        audit_call(&audit, &req->arena),
     };
 
     db_batch(&s->query, f, &req->arena, calls, changes_password(s) ? COUNT(calls) : 1);

@@ -2,6 +2,7 @@
  * or, with other words for the same rows, under /chatbots. */
 #include "agents.h"
 
+#include "agent_audit.h"
 #include "agent_check.h"
 #include "agent_json.h"
 #include "answer.h"
@@ -356,20 +357,35 @@ static void add_agent(struct flow *f)
 {
     struct request *req = request_of(f);
     struct agents *s = req->state;
+    int64_t now_us = clock_wall_us();
+    struct audit audit;
     struct str sealed;
 
     s->id = id_v7();
     if (!seal_token(req, s, &sealed))
         return;
-    db_query(&s->query, f, &req->arena, SQL_AGENT_ADD,
-             DB_ARGS(team_arg(req), db_uuid(id_str(&s->id)), user_arg(req), db_text(s->name.text),
-                     db_text(text_or_none(&s->description)), db_text(s->provider.text),
-                     db_text(text_or_none(&s->webhook_url)), db_text(sealed),
-                     db_text(text_or_none(&s->model)), db_text(text_or_none(&s->system_prompt)),
-                     db_json(s->config.is_given ? s->config.text : STR("{}")),
-                     db_json(s->allowed_origins.is_given ? s->allowed_origins.text : STR("[]")),
-                     db_bool(!s->is_active.is_given || s->is_active.number),
-                     db_time(clock_wall_us())));
+    audit = agent_audit_create(req, s, now_us);
+
+    const struct db_arg add[] = {
+        team_arg(req),
+        db_uuid(id_str(&s->id)),
+        user_arg(req),
+        db_text(s->name.text),
+        db_text(text_or_none(&s->description)),
+        db_text(s->provider.text),
+        db_text(text_or_none(&s->webhook_url)),
+        db_text(sealed),
+        db_text(text_or_none(&s->model)),
+        db_text(text_or_none(&s->system_prompt)),
+        db_json(s->config.is_given ? s->config.text : STR("{}")),
+        db_json(s->allowed_origins.is_given ? s->allowed_origins.text : STR("[]")),
+        db_bool(!s->is_active.is_given || s->is_active.number),
+        db_time(now_us),
+    };
+    const struct db_call calls[] = {{SQL_AGENT_ADD, add, COUNT(add)},
+                                    audit_call(&audit, &req->arena)};
+
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
 
 static void answer_create(struct flow *f)
@@ -444,10 +460,12 @@ static void save_update(struct flow *f)
     struct request *req = request_of(f);
     struct agents *s = req->state;
     struct str sealed;
-    int64_t changes = 0;
+    int64_t changes = 0, now_us = clock_wall_us();
+    struct audit audit;
 
     if (!seal_token(req, s, &sealed))
         return;
+    audit = agent_audit_update(req, s, s->query.result, now_us);
     changes |= s->description.is_given ? CHANGE_DESCRIPTION : 0;
     changes |= s->webhook_url.is_given ? CHANGE_WEBHOOK_URL : 0;
     changes |=
@@ -456,14 +474,27 @@ static void save_update(struct flow *f)
     changes |= s->system_prompt.is_given ? CHANGE_SYSTEM_PROMPT : 0;
     /* Another one is uploaded, not put: a client that puts back what it got changes nothing. */
     changes |= s->avatar.is_null ? CLEAR_AVATAR : 0;
-    db_query(&s->query, f, &req->arena, SQL_AGENT_UPDATE,
-             DB_ARGS(team_arg(req), db_uuid(id_str(&s->id)), db_int(changes), db_text(s->name.text),
-                     db_text(text_or_none(&s->description)), db_text(s->provider.text),
-                     db_text(text_or_none(&s->webhook_url)), db_text(sealed),
-                     db_text(text_or_none(&s->model)), db_text(text_or_none(&s->system_prompt)),
-                     db_json(s->config.text), db_json(s->allowed_origins.text),
-                     s->is_active.is_given ? db_bool(s->is_active.number != 0) : db_null(),
-                     db_time(clock_wall_us())));
+
+    const struct db_arg update[] = {
+        team_arg(req),
+        db_uuid(id_str(&s->id)),
+        db_int(changes),
+        db_text(s->name.text),
+        db_text(text_or_none(&s->description)),
+        db_text(s->provider.text),
+        db_text(text_or_none(&s->webhook_url)),
+        db_text(sealed),
+        db_text(text_or_none(&s->model)),
+        db_text(text_or_none(&s->system_prompt)),
+        db_json(s->config.text),
+        db_json(s->allowed_origins.text),
+        s->is_active.is_given ? db_bool(s->is_active.number != 0) : db_null(),
+        db_time(now_us),
+    };
+    const struct db_call calls[] = {{SQL_AGENT_UPDATE, update, COUNT(update)},
+                                    audit_call(&audit, &req->arena)};
+
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
 
 const struct step agents_update_steps[] = {
@@ -504,10 +535,15 @@ static void delete_agent(struct flow *f)
 {
     struct request *req = request_of(f);
     struct agents *s = req->state;
+    struct audit audit = audit_of(req, "agent.delete", &s->id, clock_wall_us());
+    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->id))};
 
-    if (read_id(req))
-        db_query(&s->query, f, &req->arena, SQL_AGENT_DELETE,
-                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
+    audit_values(&audit, "name", db_get_text(s->query.result, 0, AGENT_NAME), STR_NONE);
+
+    const struct db_call calls[] = {audit_call(&audit, &req->arena),
+                                    {SQL_AGENT_DELETE, args, COUNT(args)}};
+
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
 
 static void answer_delete(struct flow *f)
@@ -515,17 +551,15 @@ static void answer_delete(struct flow *f)
     struct request *req = request_of(f);
     struct agents *s = req->state;
 
-    if (s->query.result->n_changed == 0)
+    if (db_result_at(&s->query, 1)->n_changed == 0)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, view_of(req)->not_found));
     else
         response_empty(req, 204);
 }
 
 const struct step agents_delete_steps[] = {
-    STEP(delete_agent),
-    STEP_ALWAYS(key_auth_forget),
-    STEP(answer_delete), /* 404 */
-    STEP_END,
+    STEP(load_agent),   STEP(require_agent), /* 404 */
+    STEP(delete_agent), STEP_ALWAYS(key_auth_forget), STEP(answer_delete), STEP_END,
 };
 
 const struct route_doc agents_delete_doc = {
@@ -535,11 +569,10 @@ const struct route_doc agents_delete_doc = {
 };
 
 const struct step chatbots_delete_steps[] = {
-    STEP(as_chatbots),
-    STEP(delete_agent),
-    STEP_ALWAYS(key_auth_forget),
-    STEP(answer_delete), /* 404 */
-    STEP_END,
+    STEP(as_chatbots),   STEP(load_agent),
+    STEP(require_agent), /* 404 */
+    STEP(delete_agent),  STEP_ALWAYS(key_auth_forget),
+    STEP(answer_delete), STEP_END,
 };
 
 const struct route_doc chatbots_delete_doc = {TAG_CHATBOTS, ANSWERS({204})};

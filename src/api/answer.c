@@ -22,6 +22,22 @@ struct db_arg user_arg(const struct request *req)
     return db_uuid(id_str(&caller_of(req)->user_id));
 }
 
+struct audit audit_of(const struct request *req, const char *action, const struct id *subject,
+                      int64_t now_us)
+{
+    const struct caller *who = caller_of(req);
+
+    return (struct audit){
+        .action = action,
+        .team_id = who->team_id,
+        .subject_id = *subject,
+        .actor = who->user_id.text[0] != '\0' ? AUDIT_USER : AUDIT_KEY,
+        .user_id = who->user_id,
+        .address = req->address,
+        .now_us = now_us,
+    };
+}
+
 void answer_set_total(struct request *req, int64_t total)
 {
     char text[24];

@@ -241,16 +241,33 @@ static void add_key(struct flow *f)
     struct request *req = request_of(f);
     struct api_keys *s = req->state;
 
+    struct str name = s->name.text.len > 0 ? s->name.text : STR_NONE;
+    struct audit audit;
+
     api_key_new(&s->key);
     s->key_id = id_v7();
-    db_query(&s->agent, f, &req->arena, SQL_AGENT_EXISTS,
-             DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id))));
-    db_query(&s->query, f, &req->arena, SQL_KEY_ADD,
-             DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id)), db_uuid(id_str(&s->key_id)),
-                     db_text(s->name.text.len > 0 ? s->name.text : STR_NONE),
-                     db_text(str_from(s->key.prefix)), db_text(str_from(s->key.hash)),
-                     db_json(scopes_of(s)), db_time(s->expires_us), user_arg(req),
-                     db_time(s->now_us), db_json(origins_of(s))));
+    audit = audit_of(req, "api_key.create", &s->key_id, s->now_us);
+    audit_values(&audit, "agent_id", STR_NONE, id_str(&s->agent_id));
+    if (name.ptr)
+        audit_values(&audit, "name", STR_NONE, name);
+    audit_values(&audit, "scopes", STR_NONE, scopes_of(s));
+
+    const struct db_arg add[] = {team_arg(req),
+                                 db_uuid(id_str(&s->agent_id)),
+                                 db_uuid(id_str(&s->key_id)),
+                                 db_text(name),
+                                 db_text(str_from(s->key.prefix)),
+                                 db_text(str_from(s->key.hash)),
+                                 db_json(scopes_of(s)),
+                                 db_time(s->expires_us),
+                                 user_arg(req),
+                                 db_time(s->now_us),
+                                 db_json(origins_of(s))};
+    const struct db_call calls[] = {{SQL_KEY_ADD, add, COUNT(add)},
+                                    audit_call(&audit, &req->arena)};
+
+    db_query(&s->agent, f, &req->arena, SQL_AGENT_EXISTS, add, 2);
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
 
 static const struct schema new_key_schema = {
@@ -339,12 +356,19 @@ static void revoke_key(struct flow *f)
 {
     struct request *req = request_of(f);
     struct api_keys *s = req->state;
+    int64_t now_us = clock_wall_us();
+    struct audit audit;
 
     if (!input_path_id(req, 0, NO_KEY, &s->agent_id) || !input_path_id(req, 1, NO_KEY, &s->key_id))
         return;
-    db_query(&s->query, f, &req->arena, SQL_KEY_REVOKE,
-             DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id)), db_uuid(id_str(&s->key_id)),
-                     db_time(clock_wall_us())));
+    audit = audit_of(req, "api_key.revoke", &s->key_id, now_us);
+
+    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->agent_id)),
+                                  db_uuid(id_str(&s->key_id)), db_time(now_us)};
+    const struct db_call calls[] = {{SQL_KEY_REVOKE, args, COUNT(args)},
+                                    audit_call(&audit, &req->arena)};
+
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
 
 static void answer_revoke(struct flow *f)

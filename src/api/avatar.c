@@ -83,11 +83,20 @@ static void save_agents(struct flow *f)
 {
     struct request *req = request_of(f);
     struct avatar *s = req->state;
+    int64_t now_us = clock_wall_us();
+    struct audit audit;
 
-    if (input_path_id(req, 0, "Agent not found", &s->agent_id))
-        db_query(&s->query, f, &req->arena, SQL_AGENT_SET_AVATAR,
-                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->agent_id)), db_text(s->uri),
-                         db_time(clock_wall_us())));
+    if (!input_path_id(req, 0, "Agent not found", &s->agent_id))
+        return;
+    audit = audit_of(req, "agent.update", &s->agent_id, now_us);
+    audit_field(&audit, "avatar");
+
+    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->agent_id)), db_text(s->uri),
+                                  db_time(now_us)};
+    const struct db_call calls[] = {{SQL_AGENT_SET_AVATAR, args, sizeof(args) / sizeof(args[0])},
+                                    audit_call(&audit, &req->arena)};
+
+    db_batch(&s->query, f, &req->arena, calls, sizeof(calls) / sizeof(calls[0]));
 }
 
 static void answer_agents(struct flow *f)

@@ -1,12 +1,14 @@
 /* Logging in, going on with a refresh token, logging out. */
 #include "login.h"
 
+#include "account/audit.h"
 #include "account/rate.h"
 #include "account/revocation.h"
 #include "api/auth.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "doc.h"
+#include "login_failed.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -107,6 +109,18 @@ static void check_password(struct flow *f)
     flow_repeat(f);
 }
 
+/* The trail tells an admin's team, but not the one who tries. */
+static void note_failure(const struct request *req, const struct db_result *accounts)
+{
+    struct id team_id, user_id;
+
+    for (size_t i = 0; i < accounts->n_rows; i++)
+        if (str_eq(db_get_text(accounts, i, ACCOUNT_ROLE), STR("admin")) &&
+            id_parse(db_get_text(accounts, i, ACCOUNT_TEAM_ID), &team_id) &&
+            id_parse(db_get_text(accounts, i, ACCOUNT_ID), &user_id))
+            login_failed_note(&team_id, &user_id, req->address);
+}
+
 static void store_login(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -115,6 +129,7 @@ static void store_login(struct flow *f)
     struct id row_id = id_v7();
 
     if (s->n_matches == 0) {
+        note_failure(req, &s->accounts);
         flow_fail(f, ERROR(ERR_UNAUTHORIZED, 0, WRONG_LOGIN));
         return;
     }
@@ -150,12 +165,20 @@ static void store_login(struct flow *f)
         db_text(db_get_text(&s->accounts, s->match, ACCOUNT_PASSWORD_HASH)),
     };
     const struct db_arg touch[] = {team, user, db_time(s->now_us)};
+    struct audit audit = {.action = "user.login",
+                          .team_id = who->team_id,
+                          .subject_id = who->user_id,
+                          .actor = AUDIT_USER,
+                          .user_id = who->user_id,
+                          .address = req->address,
+                          .now_us = s->now_us};
     const struct db_call calls[] = {
         {SQL_REFRESH_ADD, add, sizeof(add) / sizeof(add[0])},
         {SQL_USER_SET_LAST_LOGIN, touch, sizeof(touch) / sizeof(touch[0])},
+        audit_call(&audit, &req->arena), /* of admins */
     };
 
-    db_batch(&s->query, f, &req->arena, calls, sizeof(calls) / sizeof(calls[0]));
+    db_batch(&s->query, f, &req->arena, calls, who->is_admin ? 3 : 2);
 }
 
 static void answer_login(struct flow *f)

@@ -313,6 +313,13 @@ static void reset(struct flow *f)
                                     db_time(revocation_expiry(now_us))};
     const struct db_arg logins[] = {team, user, db_time(now_us)};
     const struct db_arg links[] = {team, user, db_text(mail_kind_name(MAIL_RESET))};
+    struct audit audit = {.action = "user.password",
+                          .team_id = s->team_id,
+                          .subject_id = s->user_id,
+                          .actor = AUDIT_USER,
+                          .user_id = s->user_id,
+                          .address = req->address,
+                          .now_us = now_us};
     const struct db_call calls[] = {
         {SQL_MAIL_TOKEN_SPEND, spend, COUNT(spend)},
         {SQL_USER_SET_PASSWORD, password, COUNT(password)},
@@ -321,6 +328,7 @@ static void reset(struct flow *f)
         {SQL_REFRESH_DROP_CHANGED, logins, COUNT(logins)},
         {SQL_REFRESH_DROP_CHANGED, logins, COUNT(logins)},
         {SQL_MAIL_TOKEN_DROP_USER, links, COUNT(links)},
+        audit_call(&audit, &req->arena),
     };
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));

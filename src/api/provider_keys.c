@@ -123,6 +123,7 @@ static void add_key(struct flow *f)
 {
     struct request *req = request_of(f);
     struct provider_keys *s = req->state;
+    struct audit audit;
     struct str sealed;
 
     s->id = id_v7();
@@ -134,6 +135,10 @@ static void add_key(struct flow *f)
     }
     s->hint = s->key.text.len >= HINT_LEAST ? str_skip(s->key.text, s->key.text.len - HINT_BYTES)
                                             : STR("");
+    audit = audit_of(req, "provider_key.create", &s->id, s->now_us);
+    audit_values(&audit, "provider", STR_NONE, s->provider.text);
+    if (s->name.text.len > 0)
+        audit_values(&audit, "name", STR_NONE, s->name.text);
 
     const struct db_arg add[] = {team_arg(req),
                                  db_uuid(id_str(&s->id)),
@@ -145,7 +150,8 @@ static void add_key(struct flow *f)
                                  db_time(s->now_us)};
     const struct db_arg count[] = {team_arg(req), db_text(s->provider.text)};
     const struct db_call calls[] = {{SQL_PROVIDER_KEY_ADD, add, COUNT(add)},
-                                    {SQL_PROVIDER_KEY_COUNT, count, COUNT(count)}};
+                                    {SQL_PROVIDER_KEY_COUNT, count, COUNT(count)},
+                                    audit_call(&audit, &req->arena)};
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
@@ -190,10 +196,17 @@ static void delete_key(struct flow *f)
 {
     struct request *req = request_of(f);
     struct provider_keys *s = req->state;
+    struct audit audit;
 
-    if (input_path_id(req, 0, "Provider key not found", &s->id))
-        db_query(&s->query, f, &req->arena, SQL_PROVIDER_KEY_DELETE,
-                 DB_ARGS(team_arg(req), db_uuid(id_str(&s->id))));
+    if (!input_path_id(req, 0, "Provider key not found", &s->id))
+        return;
+    audit = audit_of(req, "provider_key.delete", &s->id, clock_wall_us());
+
+    const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->id))};
+    const struct db_call calls[] = {audit_call(&audit, &req->arena),
+                                    {SQL_PROVIDER_KEY_DELETE, args, COUNT(args)}};
+
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
 
 static void answer_delete(struct flow *f)
@@ -201,7 +214,7 @@ static void answer_delete(struct flow *f)
     struct request *req = request_of(f);
     struct provider_keys *s = req->state;
 
-    if (s->query.result->n_changed == 0)
+    if (db_result_at(&s->query, 1)->n_changed == 0)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Provider key not found"));
     else
         response_empty(req, 204);

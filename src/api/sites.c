@@ -2,6 +2,7 @@
  * an admin, a first agent and that agent's key. */
 #include "sites.h"
 
+#include "account/audit.h"
 #include "account/rate.h"
 #include "answer.h"
 #include "api/origin.h"
@@ -257,7 +258,8 @@ static void add_team(struct flow *f)
     struct request *req = request_of(f);
     struct site_registration *s = req->state;
     const struct config_sites *first = &config()->sites;
-    struct db_arg now = db_time(clock_wall_us());
+    int64_t now_us = clock_wall_us();
+    struct db_arg now = db_time(now_us);
     struct str slug, origins = json_list_of(&req->arena, s->origin);
 
     s->team_id = id_v4();
@@ -296,6 +298,15 @@ static void add_team(struct flow *f)
                                       user,
                                       now,
                                       db_json(STR("[]"))};
+    struct audit audit = {.action = "site.register",
+                          .team_id = s->team_id,
+                          .subject_id = s->team_id,
+                          .actor = AUDIT_ANYONE,
+                          .address = req->address,
+                          .now_us = now_us};
+
+    audit_values(&audit, "site", STR_NONE, s->site);
+
     const struct db_call calls[] = {
         {SQL_TEAM_ADD, team_args, COUNT(team_args)},
         {SQL_SITE_ADD, site_args,
@@ -304,6 +315,7 @@ static void add_team(struct flow *f)
         {SQL_SITE_ADD_ADMIN, user_args, COUNT(user_args)},
         {SQL_SITE_ADD_AGENT, agent_args, COUNT(agent_args)},
         {SQL_KEY_ADD, key_args, COUNT(key_args)},
+        audit_call(&audit, &req->arena),
     };
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));

@@ -4,6 +4,7 @@
 #include "answer.h"
 #include "base/clock.h"
 #include "doc.h"
+#include "team_audit.h"
 #include "team_door.h"
 #include "upstream/upstream.h"
 
@@ -13,16 +14,6 @@
 #define MOST_USERS      1000000000
 #define MOST_DIMENSIONS 16384
 #define COUNT(array)    (sizeof(array) / sizeof((array)[0]))
-
-enum team_column {
-    TEAM_ID,
-    TEAM_NAME,
-    TEAM_SLUG,
-    TEAM_SETTINGS,
-    TEAM_IS_ACTIVE,
-    TEAM_CREATED_AT,
-    TEAM_UPDATED_AT,
-};
 
 static const struct input_field team_fields[] = {
     {"name", INPUT_LINE, false, false, 1, 200, offsetof(struct team, name), NULL},
@@ -153,11 +144,12 @@ static void read_team(struct flow *f)
                            "A team cannot lock itself out: only the operator can disable it"));
 }
 
-static void load_default_agent(struct flow *f)
+static void load_old(struct flow *f)
 {
     struct request *req = request_of(f);
     struct team *s = req->state;
 
+    db_query(&s->old, f, &req->arena, SQL_TEAM_GET, DB_ARGS(team_arg(req)));
     if (s->default_agent.text[0] != '\0')
         db_query(&s->agent, f, &req->arena, SQL_AGENT_EXISTS,
                  DB_ARGS(team_arg(req), db_uuid(id_str(&s->default_agent))));
@@ -178,10 +170,14 @@ static void save_team(struct flow *f)
 {
     struct request *req = request_of(f);
     struct team *s = req->state;
+    int64_t now_us = clock_wall_us();
+    struct audit audit = team_audit(req, s, s->old.result, now_us);
+    const struct db_arg update[] = {team_arg(req), db_text(s->name.text), db_text(s->slug.text),
+                                    db_json(s->settings.text), db_time(now_us)};
+    const struct db_call calls[] = {{SQL_TEAM_UPDATE, update, COUNT(update)},
+                                    audit_call(&audit, &req->arena)};
 
-    db_query(&s->query, f, &req->arena, SQL_TEAM_UPDATE,
-             DB_ARGS(team_arg(req), db_text(s->name.text), db_text(s->slug.text),
-                     db_json(s->settings.text), db_time(clock_wall_us())));
+    db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
 
 static void require_saved(struct flow *f)
@@ -196,10 +192,10 @@ static void require_saved(struct flow *f)
 }
 
 const struct step team_update_steps[] = {
-    STEP(read_team),                                       /* 422, 409 */
-    STEP(load_default_agent), STEP(require_default_agent), /* 422 */
-    STEP(save_team),          STEP(require_saved),         /* 409 */
-    STEP(answer_team),        STEP_END,
+    STEP(read_team),                                /* 422, 409 */
+    STEP(load_old),    STEP(require_default_agent), /* 422 */
+    STEP(save_team),   STEP(require_saved),         /* 409 */
+    STEP(answer_team), STEP_END,
 };
 
 const struct route_doc team_update_doc = {

@@ -8,7 +8,7 @@
 struct team {
     struct input name, slug, settings, is_active;
     struct id default_agent; /* of the settings that are given; "" : none */
-    struct db_query query, agent;
+    struct db_query query, agent, old;
 };
 extern const struct step team_get_steps[];
 extern const struct step team_update_steps[];

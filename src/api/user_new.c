@@ -50,17 +50,20 @@ static void hash_new(struct flow *f)
         password_hash(&s->hash, f, s->password.text);
 }
 
-enum add_result { ADD_LOCK, ADD_USER, ADD_VERIFIED, ADD_ROLE };
+enum add_result { ADD_LOCK, ADD_USER, ADD_VERIFIED, ADD_ROLE, ADD_AUDIT };
 
 static void add_new(struct flow *f)
 {
     struct request *req = request_of(f);
     struct user_new *s = req->state;
 
+    int64_t now_us = clock_wall_us();
+    struct str role_name = s->role.is_given ? s->role.text : STR("user");
+
     s->id = id_v7();
 
-    struct db_arg team = team_arg(req), user = db_uuid(id_str(&s->id));
-    struct db_arg now = db_time(clock_wall_us());
+    struct audit audit = audit_of(req, "user.create", &s->id, now_us);
+    struct db_arg team = team_arg(req), user = db_uuid(id_str(&s->id)), now = db_time(now_us);
     const struct db_arg add[] = {
         team,
         user,
@@ -71,15 +74,17 @@ static void add_new(struct flow *f)
     };
     const struct db_arg verified[] = {team, user, now};
     const struct db_arg role[] = {
-        team,      user,           db_text(s->role.is_given ? s->role.text : STR("user")),
-        db_null(), db_bool(false), db_text(STR_NONE),
-        now,
+        team, user, db_text(role_name), db_null(), db_bool(false), db_text(STR_NONE), now,
     };
+
+    audit_values(&audit, "role", STR_NONE, role_name);
+
     const struct db_call calls[] = {
         [ADD_LOCK] = {SQL_TEAM_LOCK, add, 1}, /* settings.max_users is counted by one at a time */
         [ADD_USER] = {SQL_USER_REGISTER, add, COUNT(add)},
         [ADD_VERIFIED] = {SQL_USER_SET_VERIFIED, verified, COUNT(verified)},
         [ADD_ROLE] = {SQL_USER_UPDATE, role, COUNT(role)},
+        [ADD_AUDIT] = audit_call(&audit, &req->arena),
     };
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));

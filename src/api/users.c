@@ -119,6 +119,19 @@ static void read_change(struct flow *f)
     (void)!input_read(req, user_fields, COUNT(user_fields), req->state);
 }
 
+static void note_change(struct audit *audit, const struct users *s)
+{
+    const struct db_result *r = s->query.result;
+    bool was_active = db_get_bool(r, 0, USER_IS_ACTIVE), is_active = s->is_active.number != 0;
+
+    if (s->role.is_given && !str_eq(s->role.text, db_get_text(r, 0, USER_ROLE)))
+        audit_values(audit, "role", db_get_text(r, 0, USER_ROLE), s->role.text);
+    if (s->is_active.is_given && was_active != is_active)
+        audit_values(audit, "is_active", audit_bool(was_active), audit_bool(is_active));
+    if (s->full_name.is_given && !str_eq(s->full_name.text, db_get_text(r, 0, USER_FULL_NAME)))
+        audit_field(audit, "full_name");
+}
+
 static void save_change(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -129,6 +142,10 @@ static void save_change(struct flow *f)
     s->revokes =
         (s->role.is_given && !str_eq(s->role.text, db_get_text(r, 0, USER_ROLE))) ||
         (s->is_active.is_given && (s->is_active.number != 0) != db_get_bool(r, 0, USER_IS_ACTIVE));
+
+    struct audit audit = audit_of(req, "user.update", &s->id, s->now_us);
+
+    note_change(&audit, s);
 
     struct db_arg team = team_arg(req), user = db_uuid(id_str(&s->id));
     const struct db_arg change[] = {
@@ -146,12 +163,13 @@ static void save_change(struct flow *f)
     const struct db_call calls[] = {
         {SQL_TEAM_LOCK, change, 1},
         {SQL_USER_UPDATE, change, COUNT(change)},
+        audit_call(&audit, &req->arena),
         {SQL_REVOKED_ADD_USER_CHANGED, revoke, COUNT(revoke)},
         {SQL_REFRESH_DROP_DISABLED, revoke, 2},
         {SQL_REFRESH_DROP_DISABLED, revoke, 2},
     };
 
-    db_batch(&s->query, f, &req->arena, calls, s->revokes ? COUNT(calls) : 2);
+    db_batch(&s->query, f, &req->arena, calls, s->revokes ? COUNT(calls) : 3);
 }
 
 /* Before the answer, so that the next request of that user is refused. Up to this moment, not to
@@ -203,12 +221,14 @@ static void delete_user(struct flow *f)
 
     s->now_us = clock_wall_us();
 
+    struct audit audit = audit_of(req, "user.delete", &s->id, s->now_us);
     const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->id)), db_time(s->now_us),
                                   db_time(revocation_expiry(s->now_us))};
     const struct db_call calls[] = {
         {SQL_TEAM_LOCK, args, 1},
         {SQL_USER_DELETE, args, 2},
         {SQL_REVOKED_ADD_USER_GONE, args, COUNT(args)},
+        audit_call(&audit, &req->arena),
     };
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));

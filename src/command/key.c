@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/rfc3339.h"
 #include "command.h"
+#include "provision.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +45,9 @@ static struct error add_key(struct db *db, const struct wish *wish, struct str s
 {
     struct str name = wish->name ? str_from(wish->name) : STR_NONE;
     struct arena arena = {0};
-    struct id agent_id;
+    int64_t now_us = clock_wall_us();
+    struct id agent_id, team;
+    struct audit audit;
     struct db_result r;
     struct error err;
 
@@ -53,17 +56,21 @@ static struct error add_key(struct db *db, const struct wish *wish, struct str s
     if (!utf8_is_valid(name) || str_has_control(name))
         return ERROR(ERR_INVALID, 0, "--name must be text without control characters");
     err = db_run(db, &arena, SQL_AGENT_FIND_TEAM, DB_ARGS(db_uuid(id_str(&agent_id))), &r);
-    if (!is_error(err) && r.n_rows == 0)
+    if (!is_error(err) && (r.n_rows == 0 || !id_parse(db_get_text(&r, 0, 0), &team)))
         err = ERROR(ERR_NOT_FOUND, 0, "there is no agent of this id");
     if (!is_error(err)) {
-        struct str team = db_get_text(&r, 0, 0);
-
-        err = db_run(db, &arena, SQL_KEY_ADD,
-                     DB_ARGS(db_uuid(team), db_uuid(id_str(&agent_id)), db_uuid(id_str(id)),
-                             db_text(name), db_text(str_from(key->prefix)),
-                             db_text(str_from(key->hash)), db_json(scopes), db_time(expires_us),
-                             db_null(), db_time(clock_wall_us()), db_json(STR("[]"))),
-                     &r);
+        audit = provision_audit("api_key.create", &team, id, now_us);
+        audit_values(&audit, "agent_id", STR_NONE, id_str(&agent_id));
+        if (name.ptr)
+            audit_values(&audit, "name", STR_NONE, name);
+        audit_values(&audit, "scopes", STR_NONE, scopes);
+        err = provision_change(db, &arena, &audit, SQL_KEY_ADD,
+                               DB_ARGS(db_uuid(id_str(&team)), db_uuid(id_str(&agent_id)),
+                                       db_uuid(id_str(id)), db_text(name),
+                                       db_text(str_from(key->prefix)), db_text(str_from(key->hash)),
+                                       db_json(scopes), db_time(expires_us), db_null(),
+                                       db_time(now_us), db_json(STR("[]"))),
+                               &r);
     }
     if (!is_error(err) && r.n_changed == 0)
         err = ERROR(ERR_CONFLICT, 0, "the key could not be stored, try again");

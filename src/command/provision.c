@@ -6,6 +6,27 @@
 #include "base/crypto.h"
 #include "command.h"
 
+struct audit provision_audit(const char *action, const struct id *team, const struct id *subject,
+                             int64_t now_us)
+{
+    return (struct audit){.action = action,
+                          .team_id = *team,
+                          .subject_id = *subject,
+                          .actor = AUDIT_OPERATOR,
+                          .now_us = now_us};
+}
+
+struct error provision_change(struct db *db, struct arena *arena, struct audit *audit, enum sql sql,
+                              const struct db_arg *args, size_t n_args, struct db_result *out)
+{
+    const struct db_call calls[] = {{sql, args, n_args}, audit_call(audit, arena)};
+    struct db_result results[2];
+    struct error err = db_run_batch(db, arena, calls, 2, results);
+
+    *out = results[0];
+    return err;
+}
+
 struct error provision_find_team(struct db *db, struct str slug, struct id *out)
 {
     struct arena arena = {0};
@@ -37,12 +58,16 @@ struct error provision_team(struct db *db, struct str name, struct str slug, str
 {
     struct arena arena = {0};
     struct id id = id_v4();
+    int64_t now_us = clock_wall_us();
+    struct audit audit = provision_audit("team.create", &id, &id, now_us);
     struct db_result r;
-    struct error err = db_run(db, &arena, SQL_TEAM_ADD,
-                              DB_ARGS(db_uuid(id_str(&id)), db_text(name), db_text(slug),
-                                      db_json(STR("{}")), db_time(clock_wall_us())),
-                              &r);
+    struct error err;
 
+    audit_values(&audit, "name", STR_NONE, name);
+    err = provision_change(db, &arena, &audit, SQL_TEAM_ADD,
+                           DB_ARGS(db_uuid(id_str(&id)), db_text(name), db_text(slug),
+                                   db_json(STR("{}")), db_time(now_us)),
+                           &r);
     *is_new = !is_error(err) && r.n_changed > 0;
     *out = id;
     if (!is_error(err) && !*is_new)
@@ -56,6 +81,8 @@ struct error provision_user(struct db *db, const struct new_user *in, struct id 
     struct arena arena = {0};
     char hash[PASSWORD_HASH_BYTES];
     struct id id = id_v7();
+    int64_t now_us = clock_wall_us();
+    struct audit audit = provision_audit("user.create", &in->team_id, &id, now_us);
     struct db_result r;
     struct error err = provision_find_user(db, &in->team_id, in->email, out);
 
@@ -64,11 +91,12 @@ struct error provision_user(struct db *db, const struct new_user *in, struct id 
         return err;
     if (!password_hash_blocking(in->password, hash))
         return ERROR(ERR_NO_MEMORY, 0, NULL);
-    err = db_run(db, &arena, SQL_USER_ADD,
-                 DB_ARGS(db_uuid(id_str(&in->team_id)), db_uuid(id_str(&id)), db_text(in->email),
-                         db_text(str_from(hash)), db_text(in->full_name), db_text(in->role),
-                         db_time(clock_wall_us())),
-                 &r);
+    audit_values(&audit, "role", STR_NONE, in->role);
+    err = provision_change(db, &arena, &audit, SQL_USER_ADD,
+                           DB_ARGS(db_uuid(id_str(&in->team_id)), db_uuid(id_str(&id)),
+                                   db_text(in->email), db_text(str_from(hash)),
+                                   db_text(in->full_name), db_text(in->role), db_time(now_us)),
+                           &r);
     *is_new = !is_error(err) && r.n_changed > 0;
     *out = id;
     if (!is_error(err) && !*is_new)
@@ -82,6 +110,8 @@ struct error provision_agent(struct db *db, const struct new_agent *in, struct i
 {
     struct arena arena = {0};
     struct id id = id_v7();
+    int64_t now_us = clock_wall_us();
+    struct audit audit = provision_audit("agent.create", &in->team_id, &id, now_us);
     struct db_result r;
     struct error err = db_run(db, &arena, SQL_AGENT_FIND_NAME,
                               DB_ARGS(db_uuid(id_str(&in->team_id)), db_text(in->name)), &r);
@@ -91,14 +121,16 @@ struct error provision_agent(struct db *db, const struct new_agent *in, struct i
         err = ERROR(ERR_INTERNAL, 0, NULL);
     if (*is_new) {
         *out = id;
-        err = db_run(db, &arena, SQL_AGENT_ADD,
-                     DB_ARGS(db_uuid(id_str(&in->team_id)), db_uuid(id_str(&id)),
-                             db_uuid(id_str(&in->created_by)), db_text(in->name),
-                             db_text(in->description), db_text(in->provider),
-                             db_text(in->webhook_url), db_null(), db_null(),
-                             db_text(in->system_prompt), db_json(STR("{}")), db_json(STR("[]")),
-                             db_bool(true), db_time(clock_wall_us())),
-                     &r);
+        audit_values(&audit, "name", STR_NONE, in->name);
+        audit_values(&audit, "provider", STR_NONE, in->provider);
+        err = provision_change(db, &arena, &audit, SQL_AGENT_ADD,
+                               DB_ARGS(db_uuid(id_str(&in->team_id)), db_uuid(id_str(&id)),
+                                       db_uuid(id_str(&in->created_by)), db_text(in->name),
+                                       db_text(in->description), db_text(in->provider),
+                                       db_text(in->webhook_url), db_null(), db_null(),
+                                       db_text(in->system_prompt), db_json(STR("{}")),
+                                       db_json(STR("[]")), db_bool(true), db_time(now_us)),
+                               &r);
     }
     arena_free(&arena);
     return err;

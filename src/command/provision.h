@@ -2,10 +2,20 @@
 #ifndef AERIE_SRC_COMMAND_PROVISION_H
 #define AERIE_SRC_COMMAND_PROVISION_H
 
+#include "account/audit.h"
 #include "base/id.h"
 #include "db/db.h"
 
 #define GENERATED_PASSWORD_BYTES 25
+
+/* A row of the audit trail: the operator does that. action: static; now_us: as the change has it.
+ */
+struct audit provision_audit(const char *action, const struct id *team, const struct id *subject,
+                             int64_t now_us);
+/* The change and its row, both or neither. */
+struct error provision_change(struct db *db, struct arena *arena, struct audit *audit, enum sql sql,
+                              const struct db_arg *args, size_t n_args,
+                              struct db_result *out) MUST_CHECK;
 
 struct new_user {
     struct id team_id;

@@ -89,11 +89,16 @@ static int team_switch(struct db *db, const struct team_options *o, bool is_acti
     struct arena arena = {0};
     struct db_result r;
     struct id id;
+    struct audit audit;
     struct error err = provision_find_team(db, str_from(o->slug), &id);
 
-    if (!is_error(err))
-        err = db_run(db, &arena, SQL_TEAM_SET_ACTIVE,
-                     DB_ARGS(db_uuid(id_str(&id)), db_bool(is_active), db_time(now_us)), &r);
+    if (!is_error(err)) {
+        audit = provision_audit("team.update", &id, &id, now_us);
+        audit_values(&audit, "is_active", STR_NONE, audit_bool(is_active));
+        err = provision_change(db, &arena, &audit, SQL_TEAM_SET_ACTIVE,
+                               DB_ARGS(db_uuid(id_str(&id)), db_bool(is_active), db_time(now_us)),
+                               &r);
+    }
     if (!is_error(err) && !is_active)
         err = db_run(db, &arena, SQL_REVOKED_ADD,
                      DB_ARGS(db_uuid(id_str(&id)), db_text(revoked_kind_name(REVOKED_TEAM)),

@@ -170,13 +170,20 @@ static int change(struct db *db, struct user_options *o, struct db_arg role,
     struct arena arena = {0};
     struct db_result r;
     struct id id;
+    struct audit audit;
     struct error err = provision_find_user(db, &o->team_id, str_from(o->lower_email), &id);
 
-    if (!is_error(err))
-        err = db_run(db, &arena, SQL_USER_UPDATE,
-                     DB_ARGS(db_uuid(id_str(&o->team_id)), db_uuid(id_str(&id)), role, is_active,
-                             db_bool(false), db_null(), db_time(now_us)),
-                     &r);
+    if (!is_error(err)) {
+        audit = provision_audit("user.update", &o->team_id, &id, now_us);
+        if (role.type == DB_TEXT)
+            audit_values(&audit, "role", STR_NONE, role.text);
+        if (is_active.type == DB_BOOL)
+            audit_values(&audit, "is_active", STR_NONE, audit_bool(is_active.number != 0));
+        err = provision_change(db, &arena, &audit, SQL_USER_UPDATE,
+                               DB_ARGS(db_uuid(id_str(&o->team_id)), db_uuid(id_str(&id)), role,
+                                       is_active, db_bool(false), db_null(), db_time(now_us)),
+                               &r);
+    }
     if (!is_error(err) && r.n_rows == 0)
         err = ERROR(ERR_CONFLICT, 0, "this is the team's last active admin");
     if (!is_error(err))
@@ -208,17 +215,20 @@ static int user_password(struct db *db, struct user_options *o)
     struct arena arena = {0};
     struct db_result r;
     struct id id;
+    struct audit audit;
     struct error err = provision_find_user(db, &o->team_id, str_from(o->lower_email), &id);
 
     if (!is_error(err))
         err = secret_input_read(source_of(o), password);
     if (!is_error(err) && !password_hash_blocking(str_from(password), hash))
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
-    if (!is_error(err))
-        err = db_run(db, &arena, SQL_USER_SET_PASSWORD,
-                     DB_ARGS(db_uuid(id_str(&o->team_id)), db_uuid(id_str(&id)),
-                             db_text(str_from(hash)), db_null(), db_time(now_us)),
-                     &r);
+    if (!is_error(err)) {
+        audit = provision_audit("user.password", &o->team_id, &id, now_us);
+        err = provision_change(db, &arena, &audit, SQL_USER_SET_PASSWORD,
+                               DB_ARGS(db_uuid(id_str(&o->team_id)), db_uuid(id_str(&id)),
+                                       db_text(str_from(hash)), db_null(), db_time(now_us)),
+                               &r);
+    }
     if (!is_error(err))
         err = revoke_tokens(db, &o->team_id, &id, now_us, true);
     arena_free(&arena);

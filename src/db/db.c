@@ -433,23 +433,30 @@ void db_query(struct db_query *q, struct flow *f, struct arena *arena, enum sql 
 }
 
 /* ---- blocking ---- */
-struct error db_run(struct db *db, struct arena *arena, enum sql sql, const struct db_arg *args,
-                    size_t n_args, struct db_result *out)
+struct error db_run_batch(struct db *db, struct arena *arena, const struct db_call *calls,
+                          size_t n_calls, struct db_result *out)
 {
-    const struct db_call call = {.sql = sql, .args = args, .n_args = n_args};
     struct error err = NO_ERROR;
-    struct db_task *t = db_task_new(&call, 1, &err);
+    struct db_task *t = db_task_new(calls, n_calls, &err);
 
-    memset(out, 0, sizeof(*out));
+    memset(out, 0, n_calls * sizeof(*out));
     if (!t)
         return err;
     uv_mutex_lock(&db->run_lock);
     err = db->driver->run(db, t);
     uv_mutex_unlock(&db->run_lock);
-    if (!is_error(err))
-        err = db->driver->collect(&t->calls[0], arena, out);
+    for (size_t i = 0; !is_error(err) && i < n_calls; i++)
+        err = db->driver->collect(&t->calls[i], arena, &out[i]);
     db_task_free(t, db);
     return err;
+}
+
+struct error db_run(struct db *db, struct arena *arena, enum sql sql, const struct db_arg *args,
+                    size_t n_args, struct db_result *out)
+{
+    const struct db_call call = {.sql = sql, .args = args, .n_args = n_args};
+
+    return db_run_batch(db, arena, &call, 1, out);
 }
 
 /* ---- the whole ---- */

@@ -109,7 +109,7 @@ struct db_driver {
     /* Moves a call's rows into the arena. */
     struct error (*collect)(struct db_task_call *call, struct arena *arena, struct db_result *out);
     void (*discard)(struct db_task_call *call);
-    /* Blocking, under run_lock. */
+    /* Blocking, under run_lock. Several calls are one transaction. */
     struct error (*run)(struct db *db, struct db_task *t);
     struct error (*script)(struct db *db, const char *sql);
     struct error (*number)(struct db *db, const char *sql, int64_t *out); /* NULL gives 0 */

@@ -31,36 +31,68 @@ static struct error result_error(const PGresult *res)
     return db_say(ERR_DB, db_sqlstate(state), "%s", words ? words : "connection lost");
 }
 
+/* t->error says why not. */
+static bool run_call(struct pg *p, struct db_task *t, struct db_task_call *call)
+{
+    const int n_params = p->n_params[call->sql];
+    struct pg_args args = {0};
+    PGresult *res;
+
+    if (call->n_args < (size_t)n_params) {
+        db_task_fail(t, ERR_DB, 0, "%s: an argument is missing", sql_table[call->sql].name);
+        return false;
+    }
+    pg_args_set(&args, call->args, (size_t)n_params);
+    res = PQexecParams(p->blocking, sql_table[call->sql].pg, n_params, NULL, args.values,
+                       args.lengths, args.formats, 1);
+    if (PQresultStatus(res) == PGRES_TUPLES_OK || PQresultStatus(res) == PGRES_COMMAND_OK) {
+        call->rows = res;
+        return true;
+    }
+    if (PQresultErrorField(res, PG_DIAG_SQLSTATE))
+        pg_task_fail(t, res);
+    else
+        t->error = ERROR(ERR_DB, DB_CODE_UNKNOWN, "connection lost");
+    PQclear(res);
+    return false;
+}
+
+static bool exec_word(struct pg *p, struct db_task *t, const char *sql)
+{
+    PGresult *res = PQexec(p->blocking, sql);
+    const bool ok = PQresultStatus(res) == PGRES_COMMAND_OK;
+
+    if (!ok && !is_error(t->error))
+        t->error = ERROR(ERR_DB, DB_CODE_UNKNOWN, "connection lost");
+    PQclear(res);
+    return ok;
+}
+
+static bool run_calls(struct pg *p, struct db_task *t)
+{
+    bool ok = t->n_calls == 1 || exec_word(p, t, "BEGIN");
+
+    for (size_t i = 0; ok && i < t->n_calls; i++)
+        ok = run_call(p, t, &t->calls[i]);
+    if (t->n_calls == 1)
+        return ok;
+    if (!ok)
+        (void)exec_word(p, t, "ROLLBACK");
+    return ok && exec_word(p, t, "COMMIT");
+}
+
 static struct error pg_run(struct db *db, struct db_task *t)
 {
     struct pg *p = db->state;
-    struct db_task_call *call = &t->calls[0];
-    const int n_params = p->n_params[call->sql];
-    struct pg_args args = {0};
     struct error err = NO_ERROR;
 
-    if (call->n_args < (size_t)n_params)
-        return db_say(ERR_DB, 0, "%s: an argument is missing", sql_table[call->sql].name);
-    pg_args_set(&args, call->args, (size_t)n_params);
     /* A connection found dead before anything was sent may be tried again, and no other. */
     for (int i = 0; i < 2; i++) {
-        PGresult *res;
         const bool was_used = PQstatus(p->blocking) == CONNECTION_OK;
 
         err = revive(p);
-        if (is_error(err))
+        if (is_error(err) || run_calls(p, t))
             return err;
-        res = PQexecParams(p->blocking, sql_table[call->sql].pg, n_params, NULL, args.values,
-                           args.lengths, args.formats, 1);
-        if (PQresultStatus(res) == PGRES_TUPLES_OK || PQresultStatus(res) == PGRES_COMMAND_OK) {
-            call->rows = res;
-            return NO_ERROR;
-        }
-        if (PQresultErrorField(res, PG_DIAG_SQLSTATE))
-            pg_task_fail(t, res);
-        else
-            t->error = ERROR(ERR_DB, DB_CODE_UNKNOWN, "connection lost");
-        PQclear(res);
         err = db_say(t->error.status, t->error.code, "%s", t->error.detail);
         if (PQstatus(p->blocking) == CONNECTION_OK || !was_used || t->use == SQL_WRITE)
             break;

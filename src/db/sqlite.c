@@ -332,9 +332,20 @@ static void sqlite_discard(struct db_task_call *call)
 static struct error sqlite_run(struct db *db, struct db_task *t)
 {
     struct sqlite *s = db->state;
+    struct sqlite_conn *c = &s->blocking;
+    const bool is_batch = t->n_calls > 1;
+    bool ok = !is_batch || sqlite_conn_do(c, SQLITE_DO_BEGIN_WRITE);
 
-    if (sqlite_conn_run(&s->blocking, t, &t->calls[0]))
+    if (!ok)
+        sqlite_conn_fail(c, t);
+    for (size_t i = 0; ok && i < t->n_calls; i++)
+        ok = sqlite_conn_run(c, t, &t->calls[i]);
+    if (ok && is_batch && !(ok = sqlite_conn_do(c, SQLITE_DO_COMMIT)))
+        sqlite_conn_fail(c, t);
+    if (ok)
         return NO_ERROR;
+    if (!sqlite3_get_autocommit(c->db))
+        sqlite_conn_do(c, SQLITE_DO_ROLLBACK);
     return db_say(t->error.status, t->error.code, "%s", t->error.detail ? t->error.detail : "");
 }
 

@@ -1,6 +1,7 @@
 /* Not guarded: included once to number the statements and once to make their table. */
 #include "db/sql/agents.h"
 #include "db/sql/api_keys.h"
+#include "db/sql/audit_log.h"
 #include "db/sql/chats.h"
 #include "db/sql/documents.h"
 #include "db/sql/idempotency.h"
