@@ -176,6 +176,18 @@ struct config_sites {
     struct str provider, webhook_url, model;
 };
 
+/* What teams are told of by calls to a URL of theirs. */
+struct config_webhooks {
+    uint64_t agent_failures;            /* in a row, until an agent is told to fail; 0: never */
+    uint64_t answer_bytes;              /* of a receiver's answer */
+    uint64_t at_once, at_once_per_team; /* tries under way */
+    uint64_t keep_days, keep_dead_days;
+    uint64_t pending_per_team, per_team; /* deliveries that may wait; webhooks */
+    uint64_t rotation_seconds;           /* the secret before signs as well */
+    uint64_t timeout_seconds;
+    struct config_list waits; /* in seconds, before the second try and each further one */
+};
+
 /* Where config.json and .env are looked for: the working directory, unless --config FILE names the
  * first. */
 struct config_sources {
@@ -214,6 +226,7 @@ struct config {
     struct config_nodes nodes;
     struct config_callback callback;
     struct config_sites sites;
+    struct config_webhooks webhooks;
     struct arena arena;                      /* what the texts and lists live in */
     struct config_networks trusted_networks; /* trusted_proxies */
     struct config_networks egress_networks;  /* what in egress.allow is no host name */

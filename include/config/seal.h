@@ -8,6 +8,7 @@
 enum seal_purpose {
     SEAL_AGENT_TOKEN,  /* agents.webhook_token */
     SEAL_PROVIDER_KEY, /* provider_keys.sealed_key */
+    SEAL_WEBHOOK,      /* webhooks.secret, webhooks.previous_secret */
 };
 
 /* row_id: the row that the seal is bound to. ptr NULL: no memory. */

@@ -12,6 +12,7 @@
 #include "doc.h"
 #include "loop/workers.h"
 #include "upstream/upstream.h"
+#include "webhook/webhook.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -125,6 +126,7 @@ static void answer(struct flow *f)
     http_metrics(&out, http_server_of(req));
     chat_metrics(&out);
     upstream_metrics(&out);
+    webhook_metrics(&out);
     db_metrics(&out);
     workers_metrics(&out);
     loop_metrics(&out);

@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "notify.h"
 #include "upstream/upstream.h"
+#include "webhook/webhook.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -74,6 +75,11 @@ static struct error attach_cluster(struct server_loop *sl)
     return cluster_attach(&sl->loop);
 }
 
+static struct error attach_webhook(struct server_loop *sl)
+{
+    return webhook_attach(&sl->loop);
+}
+
 static struct error attach_account(struct server_loop *sl)
 {
     return account_attach(&sl->loop);
@@ -114,6 +120,11 @@ static void detach_cluster(struct server_loop *sl)
     cluster_detach(&sl->loop, close_next);
 }
 
+static void detach_webhook(struct server_loop *sl)
+{
+    webhook_detach(&sl->loop, close_next);
+}
+
 static void detach_upstream(struct server_loop *sl)
 {
     upstream_detach(&sl->loop, close_next);
@@ -130,7 +141,8 @@ static const struct part {
     void (*detach)(struct server_loop *sl);
 } parts[] = {
     {attach_db, detach_db},           {attach_upstream, detach_upstream},
-    {attach_cluster, detach_cluster}, {attach_account, detach_account},
+    {attach_cluster, detach_cluster}, {attach_webhook, detach_webhook},
+    {attach_account, detach_account},
     {attach_chat, detach_chat},       {attach_http, detach_http},
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
@@ -329,6 +341,17 @@ static void close_document(struct server *server)
     document_close();
 }
 
+static struct error open_webhook(struct server *server)
+{
+    return webhook_open(server->db);
+}
+
+static void close_webhook(struct server *server)
+{
+    (void)server;
+    webhook_close();
+}
+
 static struct error open_account(struct server *server)
 {
     return account_open(server->db);
@@ -384,6 +407,7 @@ static const struct room {
     {open_cluster, close_cluster},
     {open_upstream, close_upstream},
     {open_document, close_document},
+    {open_webhook, close_webhook},
     {open_account, close_account},
     {open_chat, close_chat},
     {open_api, close_api},

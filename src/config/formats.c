@@ -206,6 +206,16 @@ static bool accept_synchronous(struct arena *a, struct str value, struct str *ou
     return str_eq_nocase(value, *out);
 }
 
+/* Up to a week. */
+static bool accept_wait(struct arena *a, struct str value, struct str *out)
+{
+    int64_t seconds;
+
+    (void)a;
+    *out = value;
+    return str_to_i64(value, &seconds) && seconds >= 0 && seconds <= INT64_C(7) * 24 * 3600;
+}
+
 static bool accept_not_empty(struct arena *a, struct str value, struct str *out)
 {
     (void)a;
@@ -317,3 +327,4 @@ const struct config_format format_smtp_url = {"smtp://host or smtps://host, with
 const struct config_format format_starttls = {"required or optional", accept_starttls};
 const struct config_format format_synchronous = {"FULL or NORMAL", accept_synchronous};
 const struct config_format format_title = {"a name", accept_not_empty};
+const struct config_format format_wait = {"whole seconds, at most a week", accept_wait};

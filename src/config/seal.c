@@ -10,6 +10,7 @@
 static const char *const purposes[] = {
     [SEAL_AGENT_TOKEN] = "agent.webhook_token",
     [SEAL_PROVIDER_KEY] = "team.provider_key",
+    [SEAL_WEBHOOK] = "webhook.secret",
 };
 
 struct str seal_text(struct arena *a, enum seal_purpose purpose, struct str row_id, struct str text)

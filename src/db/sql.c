@@ -3,6 +3,11 @@
 
 #include "db/internal.h"
 
+/* A random UUID (RFC 9562 section 5.4), for which SQLite has no function. */
+#define SQLITE_NEW_ID                                                                              \
+    "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), " \
+    "2) || '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))"
+
 #define STATEMENT(name, use, no_team, pg, sqlite) [SQL_##name] = {#name, use, no_team, pg, sqlite},
 const struct sql_row sql_table[N_SQL] = {
 #include "db/sql/all.h"

@@ -17,12 +17,13 @@ const below = {
   upstream: ['loop', 'config', 'base'],
   cluster: ['http', 'db', 'upstream', 'loop', 'config', 'base'],
   document: ['cluster', 'db', 'upstream', 'loop', 'config', 'base'],
+  webhook: ['cluster', 'db', 'upstream', 'loop', 'config', 'base'],
   account: ['cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
-  chat: ['document', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
-  api: ['account', 'chat', 'document', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base', 'web'],
-  command: ['api', 'account', 'chat', 'document', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
+  chat: ['document', 'webhook', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
+  api: ['account', 'chat', 'document', 'webhook', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base', 'web'],
+  command: ['api', 'account', 'chat', 'document', 'webhook', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
   web: [],
-  main: ['command', 'api', 'account', 'chat', 'document', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
+  main: ['command', 'api', 'account', 'chat', 'document', 'webhook', 'cluster', 'http', 'db', 'upstream', 'loop', 'config', 'base'],
 };
 
 function* sources(folder) {

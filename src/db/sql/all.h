@@ -18,3 +18,4 @@
 #include "db/sql/teams.h"
 #include "db/sql/usage.h"
 #include "db/sql/users.h"
+#include "db/sql/webhooks.h"
