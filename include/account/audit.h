@@ -45,4 +45,24 @@ struct str audit_bool(bool b);
  * arena. Once, and always: it frees what the fields took. */
 struct db_call audit_call(struct audit *a, struct arena *arena);
 
+/* ---- reading ---- */
+/* The columns of SQL_AUDIT_LIST. */
+enum audit_column {
+    AUDIT_ID,
+    AUDIT_CREATED_AT,
+    AUDIT_ACTOR,
+    AUDIT_ACTOR_ID,
+    AUDIT_ACTOR_EMAIL,
+    AUDIT_ACTION,
+    AUDIT_SUBJECT_KIND,
+    AUDIT_SUBJECT_ID,
+    AUDIT_SUBJECT_NAME,
+    AUDIT_ADDRESS,
+    AUDIT_DETAILS,
+};
+/* A row as people read it: in the API, and by the command line. */
+void audit_write(struct json *j, const struct db_result *rows, size_t row);
+/* Is there such an actor? */
+bool audit_actor_from(struct str name);
+
 #endif

@@ -150,6 +150,11 @@ struct config_sessions {
     uint64_t keep_days; /* idle ones go after it; 0: they stay */
 };
 
+/* Who changed what. */
+struct config_audit {
+    uint64_t keep_days; /* rows go after it; 0: they stay */
+};
+
 /* The teams' accounts of what was used. */
 struct config_usage {
     uint64_t keep_days; /* days go after it; 0: they stay */
@@ -222,6 +227,7 @@ struct config {
     struct config_sessions sessions;
     struct config_turn turn;
     struct config_usage usage;
+    struct config_audit audit;
     struct config_metrics metrics;
     struct config_nodes nodes;
     struct config_callback callback;

@@ -10,6 +10,15 @@ const char *audit_actor_name(enum audit_actor actor)
     return names[actor];
 }
 
+bool audit_actor_from(struct str name)
+{
+    bool is_one = false;
+
+    for (int i = 0; i < N_AUDIT_ACTORS; i++)
+        is_one = is_one || str_eq(name, str_from(audit_actor_name((enum audit_actor)i)));
+    return is_one;
+}
+
 static void begin_field(struct audit *a, const char *field)
 {
     a->json.buf = &a->changes; /* each time: a may have moved */
@@ -76,4 +85,21 @@ struct db_call audit_call(struct audit *a, struct arena *arena)
 
     memcpy(a->args, args, sizeof(args));
     return (struct db_call){SQL_AUDIT_ADD, a->args, AUDIT_ARGS};
+}
+
+void audit_write(struct json *j, const struct db_result *rows, size_t row)
+{
+    json_begin_object(j);
+    json_pair_str(j, "id", db_get_text(rows, row, AUDIT_ID));
+    json_pair_time(j, "created_at", db_get_int(rows, row, AUDIT_CREATED_AT));
+    json_pair_str(j, "actor", db_get_text(rows, row, AUDIT_ACTOR));
+    json_pair_str_or_null(j, "actor_id", db_get_text(rows, row, AUDIT_ACTOR_ID));
+    json_pair_str_or_null(j, "actor_email", db_get_text(rows, row, AUDIT_ACTOR_EMAIL));
+    json_pair_str(j, "action", db_get_text(rows, row, AUDIT_ACTION));
+    json_pair_str(j, "subject_kind", db_get_text(rows, row, AUDIT_SUBJECT_KIND));
+    json_pair_str_or_null(j, "subject_id", db_get_text(rows, row, AUDIT_SUBJECT_ID));
+    json_pair_str_or_null(j, "subject_name", db_get_text(rows, row, AUDIT_SUBJECT_NAME));
+    json_pair_str_or_null(j, "address", db_get_text(rows, row, AUDIT_ADDRESS));
+    json_pair_raw(j, "changes", db_get_text(rows, row, AUDIT_DETAILS));
+    json_end_object(j);
 }

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/auth.h"
 #include "api_keys.h"
+#include "audit.h"
 #include "avatar.h"
 #include "chat_socket.h"
 #include "chats.h"
@@ -68,6 +69,9 @@ static const struct route routes[] = {
      avatar_agent_steps, "Upload an agent's picture", &avatar_agent_doc},
     {HTTP_POST, "/api/agents/{id}/test", WHO_ADMIN, BODY_JSON, sizeof(struct agent_test),
      agent_test_steps, "Ask an agent once, and see what comes back", &agent_test_doc},
+
+    {HTTP_GET, "/api/audit", WHO_ADMIN, BODY_NONE, sizeof(struct audit_list), audit_list_steps,
+     "Who changed what in the team", &audit_list_doc},
 
     {HTTP_POST, "/api/auth/login", WHO_ANYONE, BODY_FORM, sizeof(struct login), login_steps,
      "Log in", &login_doc},

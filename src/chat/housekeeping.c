@@ -1,5 +1,5 @@
-/* Removes idempotency keys that no longer bind, sessions that nobody uses and old days of what was
- * used: once an hour, on the first loop. A pass is bounded, and followed by another soon while it finds as much as it may
+/* Removes idempotency keys that no longer bind, sessions that nobody uses, old days of what was
+ * used and old rows of who changed what: once an hour, on the first loop. A pass is bounded, and followed by another soon while it finds as much as it may
  * take. */
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,6 +12,7 @@
 #define KEY_AGE_US    DAY_US
 #define MOST_SESSIONS 200 /* of a pass, as SESSIONS_FORGET says */
 #define MOST_DAYS     500 /* as USAGE_FORGET says */
+#define MOST_ROWS     500 /* as AUDIT_FORGET says */
 
 static void forget_keys(struct flow *f)
 {
@@ -26,7 +27,7 @@ static void forget_sessions(struct flow *f)
     struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
     int64_t days = (int64_t)config()->sessions.keep_days;
 
-    h->sessions.result = h->usage.result = NULL;
+    h->sessions.result = h->usage.result = h->audit.result = NULL;
     if (days > 0)
         db_query(&h->sessions, f, &h->chore.arena, SQL_SESSIONS_FORGET,
                  DB_ARGS(db_time(clock_wall_us() - days * DAY_US)));
@@ -42,18 +43,30 @@ static void forget_usage(struct flow *f)
                  DB_ARGS(db_time(clock_wall_us() - days * DAY_US)));
 }
 
+static void forget_audit(struct flow *f)
+{
+    struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
+    int64_t days = (int64_t)config()->audit.keep_days;
+
+    if (days > 0)
+        db_query(&h->audit, f, &h->chore.arena, SQL_AUDIT_FORGET,
+                 DB_ARGS(db_time(clock_wall_us() - days * DAY_US)));
+}
+
 static void note_rest(struct flow *f)
 {
     struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
 
     h->has_more = (h->sessions.result && h->sessions.result->n_changed >= MOST_SESSIONS) ||
-                  (h->usage.result && h->usage.result->n_changed >= MOST_DAYS);
+                  (h->usage.result && h->usage.result->n_changed >= MOST_DAYS) ||
+                  (h->audit.result && h->audit.result->n_changed >= MOST_ROWS);
 }
 
 static const struct step steps[] = {
     STEP(forget_keys),
     STEP(forget_sessions),
     STEP(forget_usage),
+    STEP(forget_audit),
     STEP(note_rest),
     STEP_END,
 };

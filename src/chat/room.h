@@ -12,7 +12,7 @@
 /* Removes what is old; on the first loop. */
 struct housekeeping {
     struct chore chore;
-    struct db_query forget, sessions, usage;
+    struct db_query forget, sessions, usage, audit;
     bool has_more;
 };
 void housekeeping_start(struct housekeeping *h);

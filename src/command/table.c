@@ -17,6 +17,19 @@ const char *const command_group_names[N_GROUPS] = {
 
 static const struct command table[] = {
     {
+        "audit",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "tell who changed what in a team",
+        "audit --team SLUG [--json]",
+        "Newest first: when, who, what, from where, and which fields. Rows are kept for "
+        "audit.keep_days.",
+        COMMAND_WORDS({"--team SLUG", "in which team"}, JSON_OPTION),
+        COMMAND_WORDS({"aerie audit --team default --json | head -n 20", "the latest"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_audit,
+    },
+    {
         "chat",
         GROUP_USE,
         NEEDS_CONFIG,

@@ -64,6 +64,8 @@ static const struct config_key keys[] = {
          "Origins whose pages may call the API with a browser"),
     TEXT("api_title", RESTART, "API__TITLE", api_title, "Aerie", &format_title,
          "What the server calls itself in its health answer and its documentation"),
+    UINT("audit.keep_days", LIVE, NULL, audit.keep_days, "365", 0, 36500, "days",
+         "Who changed what is told for this long; 0 keeps it"),
     UINT("callback.at_once", LIVE, NULL, callback.at_once, "64", 1, 10000, "sites",
          "WordPress sites that may register at the same time; past it 503"),
     UINT("callback.retry_attempts", LIVE, NULL, callback.retry_attempts, "3", 1, 10, "calls",
