@@ -20,9 +20,9 @@ struct db_arg {
 #define DB_ARGS(...)                                                                               \
     (const struct db_arg[]){__VA_ARGS__},                                                          \
         sizeof((const struct db_arg[]){__VA_ARGS__}) / sizeof(struct db_arg)
-struct db_arg db_text(struct str s); /* ptr NULL: NULL */
-struct db_arg db_uuid(struct str s); /* ptr NULL or "": NULL */
-struct db_arg db_json(struct str s); /* ptr NULL: NULL */
+struct db_arg db_text(struct str s);  /* ptr NULL: NULL */
+struct db_arg db_uuid(struct str s);  /* ptr NULL or "": NULL */
+struct db_arg db_json(struct str s);  /* ptr NULL: NULL */
 struct db_arg db_bytes(struct str s); /* bytea, BLOB; ptr NULL: NULL */
 struct db_arg db_int(int64_t n);
 struct db_arg db_bool(bool b);
@@ -87,12 +87,22 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
 /* ---- the whole ---- */
 struct db;
 /* A server holds its SQLite file alone, for life; a command may look in beside it, with db_run(),
- * db_run_batch() and migrations only. */
-enum db_open_as { DB_OPEN_SERVER, DB_OPEN_COMMAND };
+ * db_run_batch(), migrations and bulk.h only. */
+enum db_open_as {
+    DB_OPEN_SERVER,
+    DB_OPEN_COMMAND,
+    DB_OPEN_ALONE, /* a command that no server may run beside; on SQLite ERR_CONFLICT tells of one
+                    */
+    DB_OPEN_COPY,  /* db_open_copy()'s */
+};
 /* Opens what url says (config database.*), on the main thread, before the loops run: connects once,
  * checks, and so tells a wrong address with a clear sentence. The detail of this and the other
  * blocking calls lives until the thread's next one. */
 struct error db_open(struct db **out, enum db_open_as as) MUST_CHECK;
+/* The same for another address than the configured one. */
+struct error db_open_url(struct db **out, enum db_open_as as, struct str url) MUST_CHECK;
+/* A SQLite file of its own, such as a backup: one file, without a WAL beside it. */
+struct error db_open_copy(struct db **out, const char *path) MUST_CHECK;
 void db_close(struct db *db); /* after all loops have left; NULL is fine */
 struct error db_attach(struct db *db, struct loop *l) MUST_CHECK; /* loop's thread; sets ROOM_DB */
 /* Loop's thread. on_detached runs when the loop holds nothing of the database any more: when the
@@ -126,7 +136,7 @@ struct db_migration {
 struct error db_migrate_up(struct db *db, int *n_applied) MUST_CHECK;
 struct error db_migrate_down(struct db *db,
                              int *number) MUST_CHECK; /* the last one; 0: there was none */
-int db_migrations_known(void); /* to this program: the last one's number */
+int db_migrations_known(void);                        /* to this program: the last one's number */
 /* Calls row for each known migration. */
 struct error db_migrate_status(struct db *db,
                                void (*row)(const struct db_migration *m, bool applied, void *state),

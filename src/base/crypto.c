@@ -65,6 +65,23 @@ void crypto_sha256(struct str in, unsigned char out[SHA256_BYTES])
     digest(in, STR_NONE, out);
 }
 
+_Static_assert(sizeof(SHA256_CTX) <= sizeof(((struct crypto_sum *)0)->state),
+               "OpenSSL's state has room");
+
+void crypto_sum_add(struct crypto_sum *s, struct str piece)
+{
+    if (!s->is_begun)
+        SHA256_Init((SHA256_CTX *)s->state);
+    s->is_begun = true;
+    SHA256_Update((SHA256_CTX *)s->state, piece.ptr, piece.len);
+}
+
+void crypto_sum_end(struct crypto_sum *s, unsigned char out[SHA256_BYTES])
+{
+    crypto_sum_add(s, STR(""));
+    SHA256_Final(out, (SHA256_CTX *)s->state);
+}
+
 /* RFC 2104 over the digest above. EVP_MAC would allocate for each key. */
 void crypto_hmac_sha256(struct str key, struct str in, unsigned char out[SHA256_BYTES])
 {
@@ -104,6 +121,12 @@ void crypto_derive(struct str secret, const char *purpose, unsigned char out[32]
     crypto_hmac_sha256(bytes(no_salt, sizeof(no_salt)), secret, key);
     crypto_hmac_sha256(bytes(key, sizeof(key)), bytes(info, len + 1), out);
     OPENSSL_cleanse(key, sizeof(key));
+}
+
+bool crypto_stretch(struct str passphrase, struct str salt, unsigned char out[32])
+{
+    return EVP_PBE_scrypt(passphrase.ptr, passphrase.len, (const unsigned char *)salt.ptr, salt.len,
+                          32768, 8, 1, UINT64_C(64) << 20, out, 32) == 1;
 }
 
 static bool gcm_encrypt(EVP_CIPHER_CTX *ctx, const unsigned char key[32], struct str aad,

@@ -16,7 +16,7 @@ enum command_needs {
     NEEDS_SECRET, /* and the configuration, and a log */
 };
 
-enum command_group { GROUP_SERVER, GROUP_DATA, GROUP_USE, GROUP_TELL, N_GROUPS };
+enum command_group { GROUP_SERVER, GROUP_DATA, GROUP_MOVE, GROUP_USE, GROUP_TELL, N_GROUPS };
 extern const char *const command_group_names[N_GROUPS];
 
 /* An option with what it takes, a line to type, an exit status: and what it means. */
@@ -56,6 +56,7 @@ int command_doctor(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_migrate(int argc, char **argv);
+int command_migrate_to(int argc, char **argv);
 int command_openapi(int argc, char **argv);
 int command_read_html(int argc, char **argv);
 int command_seed(int argc, char **argv);

@@ -8,6 +8,7 @@
 const char *const command_group_names[N_GROUPS] = {
     [GROUP_SERVER] = "The server",
     [GROUP_DATA] = "Teams, people and keys",
+    [GROUP_MOVE] = "Backups and moving",
     [GROUP_USE] = "Trying it, and finding what is wrong",
     [GROUP_TELL] = "What it is",
 };
@@ -143,6 +144,22 @@ static const struct command table[] = {
         NULL,
         COMMAND_WORDS(DONE_OR_NOT),
         command_migrate,
+    },
+    {
+        "migrate-to",
+        GROUP_MOVE,
+        NEEDS_CONFIG,
+        "move the SQLite database to PostgreSQL",
+        "migrate-to URL [--json]",
+        "URL is that of an empty database, as in postgresql://aerie@db.internal/aerie; a password may be "
+        "left out of it and be in PGPASSWORD or ~/.pgpass. The server must not run.\n"
+        "It is one transaction: what is cut off has moved nothing, and can be begun again. Before its end "
+        "every row is read back and compared; then each table is printed with its rows here and there, "
+        "and the first digits of a sum over what they hold.",
+        COMMAND_WORDS(JSON_OPTION),
+        COMMAND_WORDS({"aerie migrate-to postgresql://aerie@db.internal/aerie", "all of it"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_migrate_to,
     },
     {
         "openapi",

@@ -460,39 +460,24 @@ struct error db_run(struct db *db, struct arena *arena, enum sql sql, const stru
 }
 
 /* ---- the whole ---- */
-struct error db_open(struct db **out, enum db_open_as as)
+/* place: the driver's, as db_url_parse() gives it. */
+static struct error open_with(struct db **out, enum db_open_as as, const struct db_driver *driver,
+                              struct str place)
 {
-    const struct config *c = config();
-    struct arena arena = {0};
-    struct str rest = STR_NONE;
-    struct error err;
     struct db *db = calloc(1, sizeof(*db));
+    struct error err;
 
     *out = NULL;
-    if (!db)
+    if (!db || !place.ptr) {
+        free(db);
         return ERROR(ERR_NO_MEMORY, 0, NULL);
+    }
+    db->driver = driver;
     db->as = as;
     list_init(&db->loops);
     uv_mutex_init(&db->lock);
     uv_mutex_init(&db->run_lock);
-    switch (db_url_parse(&arena, c->database.url, c->data_dir, &rest)) {
-    case DB_URL_SQLITE:
-        db->driver = &sqlite_driver;
-        break;
-    case DB_URL_PG:
-        db->driver = &pg_driver;
-        break;
-    case DB_URL_OTHER:
-        err = ERROR(ERR_INVALID, 0, "database.url must begin with sqlite:/// or postgresql://");
-        goto out;
-    }
-    if (!rest.ptr) {
-        err = ERROR(ERR_NO_MEMORY, 0, NULL);
-        goto out;
-    }
-    err = db->driver->open(db, rest);
-out:
-    arena_free(&arena);
+    err = driver->open(db, place);
     if (is_error(err)) {
         uv_mutex_destroy(&db->run_lock);
         uv_mutex_destroy(&db->lock);
@@ -501,6 +486,38 @@ out:
     }
     *out = db;
     return NO_ERROR;
+}
+
+struct error db_open_url(struct db **out, enum db_open_as as, struct str url)
+{
+    struct arena arena = {0};
+    struct str place = STR_NONE;
+    struct error err =
+        ERROR(ERR_INVALID, 0, "database.url must begin with sqlite:/// or postgresql://");
+
+    *out = NULL;
+    switch (db_url_parse(&arena, url, config()->data_dir, &place)) {
+    case DB_URL_SQLITE:
+        err = open_with(out, as, &sqlite_driver, place);
+        break;
+    case DB_URL_PG:
+        err = open_with(out, as, &pg_driver, place);
+        break;
+    case DB_URL_OTHER:
+        break;
+    }
+    arena_free(&arena);
+    return err;
+}
+
+struct error db_open(struct db **out, enum db_open_as as)
+{
+    return db_open_url(out, as, config()->database.url);
+}
+
+struct error db_open_copy(struct db **out, const char *path)
+{
+    return open_with(out, DB_OPEN_COPY, &sqlite_driver, str_from(path));
 }
 
 void db_close(struct db *db)

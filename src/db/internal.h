@@ -90,8 +90,10 @@ void db_task_hand_back(struct db_task **tasks, size_t n);
 void db_loop_closed(struct db_loop *dl);
 
 /* ---- drivers ---- */
+struct bulk_driver;
 struct db_driver {
     const char *name;
+    const struct bulk_driver *bulk; /* whole tables: bulk_driver.h */
     /* begins a transaction that keeps other migrating processes out */
     const char *begin_migration;
     const char *after_migration; /* after its COMMIT or ROLLBACK; NULL: nothing */

@@ -1,6 +1,8 @@
 /* The PostgreSQL driver: three connections a loop, and one that blocks for the command line. */
 #include "db/pg.h"
 
+#include "db/bulk_driver.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -275,8 +277,16 @@ static void pg_discard(struct db_task_call *call)
     call->rows = NULL;
 }
 
+PGconn *pg_blocking(const struct db *db)
+{
+    const struct pg *p = db->state;
+
+    return p->blocking;
+}
+
 const struct db_driver pg_driver = {
     .name = "postgresql",
+    .bulk = &pg_bulk,
     /* A lock of the transaction's, which a transaction pooler keeps with it. */
     .begin_migration = "BEGIN; SELECT pg_advisory_xact_lock(4702394921090429541)",
     .is_sqlite = false,

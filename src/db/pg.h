@@ -3,6 +3,7 @@
 #ifndef AERIE_DB_PG_H
 #define AERIE_DB_PG_H
 
+#include "db/bulk.h"
 #include "db/internal.h"
 
 #include <libpq-fe.h>
@@ -31,6 +32,8 @@ struct pg_args {
 void pg_args_set(struct pg_args *out, const struct db_arg *args, size_t n);
 /* Cells of a binary result; the arena takes the result, whatever comes out. */
 struct error pg_decode(PGresult *res, struct arena *arena, struct db_result *out) MUST_CHECK;
+/* What a cell of that type is, for who moves whole tables. */
+enum bulk_kind pg_kind(Oid type);
 /* A server's complaint, which has a code, without the values that its text may quote. */
 void pg_task_fail(struct db_task *t, const PGresult *res);
 
@@ -40,6 +43,8 @@ struct pg {
     int n_params[N_SQL]; /* what each statement takes */
     PGconn *blocking;    /* db_run() and migrations */
 };
+
+PGconn *pg_blocking(const struct db *db);
 
 #define PG_BATCHES 8 /* Syncs that a connection may have outstanding */
 struct pg_batch {

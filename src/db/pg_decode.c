@@ -71,6 +71,35 @@ void pg_args_set(struct pg_args *out, const struct db_arg *args, size_t n)
     }
 }
 
+enum bulk_kind pg_kind(Oid type)
+{
+    switch ((enum pg_oid)type) {
+    case OID_BOOL:
+        return BULK_BOOL;
+    case OID_INT2:
+    case OID_INT4:
+    case OID_INT8:
+        return BULK_INT;
+    case OID_TIMESTAMPTZ:
+        return BULK_TIME;
+    case OID_BYTEA:
+        return BULK_BYTES;
+    case OID_UUID:
+        return BULK_UUID;
+    case OID_JSON:
+    case OID_JSONB:
+        return BULK_JSON;
+    case OID_NAME:
+    case OID_TEXT:
+    case OID_UNKNOWN:
+    case OID_BPCHAR:
+    case OID_VARCHAR:
+    case OID_VOID:
+        break;
+    }
+    return BULK_TEXT;
+}
+
 static uint64_t big_endian(const char *bytes, int len)
 {
     uint64_t n = 0;

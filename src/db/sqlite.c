@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "db/bulk_driver.h"
 #include "loop/workers.h"
 
 #include <errno.h>
@@ -220,12 +221,13 @@ static struct error sqlite_open(struct db *db, struct str path)
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!is_error(err))
         err = make_directory(s->path);
-    if (!is_error(err) && db->as == DB_OPEN_SERVER)
+    if (!is_error(err) && (db->as == DB_OPEN_SERVER || db->as == DB_OPEN_ALONE))
         err = lock_file(s);
     if (!is_error(err))
         err = make_file(s->path);
     if (!is_error(err))
-        err = sqlite_conn_open(&s->blocking, s->path, SQLITE_BLOCKING);
+        err = sqlite_conn_open(&s->blocking, s->path,
+                               db->as == DB_OPEN_COPY ? SQLITE_LONE_FILE : SQLITE_BLOCKING);
     if (!is_error(err) && db->as == DB_OPEN_SERVER)
         err = start_threads(s);
     if (is_error(err))
@@ -374,8 +376,16 @@ static struct error sqlite_number(struct db *db, const char *sql, int64_t *out)
     return ok ? NO_ERROR : sqlite_script(db, sql);
 }
 
+struct sqlite_conn *sqlite_blocking(const struct db *db)
+{
+    struct sqlite *s = db->state;
+
+    return &s->blocking;
+}
+
 const struct db_driver sqlite_driver = {
     .name = "sqlite",
+    .bulk = &sqlite_bulk,
     /* A table that is made anew is dropped meanwhile: what refers to it stays. */
     .begin_migration = "PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE",
     .after_migration = "PRAGMA foreign_keys = ON",

@@ -29,7 +29,12 @@ struct sqlite_conn {
     bool is_shrunk;
 };
 
-enum sqlite_role { SQLITE_WRITER, SQLITE_READER, SQLITE_BLOCKING };
+enum sqlite_role {
+    SQLITE_WRITER,
+    SQLITE_READER,
+    SQLITE_BLOCKING,
+    SQLITE_LONE_FILE, /* of a file that no server uses: without a WAL */
+};
 /* On failure the connection is closed again; the words are db_say()'s. */
 struct error sqlite_conn_open(struct sqlite_conn *c, const char *path,
                               enum sqlite_role role) MUST_CHECK;
@@ -53,6 +58,9 @@ struct sqlite_rows {
     struct db_result result;
     struct db_cell cells[];
 };
+
+/* The connection of db_run() and migrations. */
+struct sqlite_conn *sqlite_blocking(const struct db *db);
 
 /* ---- sqlite_lane.c: a queue between loops and the threads that serve it ---- */
 struct sqlite_lane {

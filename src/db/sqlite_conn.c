@@ -93,15 +93,16 @@ static struct error open_error(struct sqlite_conn *c, const char *path)
     }
 }
 
-static bool is_wal(struct sqlite_conn *c)
+static bool has_journal(struct sqlite_conn *c, bool is_copy)
 {
+    const char *sql = is_copy ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL";
     sqlite3_stmt *stmt = NULL;
     bool ok;
 
-    if (sqlite3_prepare_v2(c->db, "PRAGMA journal_mode = WAL", -1, &stmt, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL) != SQLITE_OK)
         return false;
     ok = sqlite3_step(stmt) == SQLITE_ROW &&
-         strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
+         strcmp((const char *)sqlite3_column_text(stmt, 0), is_copy ? "delete" : "wal") == 0;
     return sqlite3_finalize(stmt) == SQLITE_OK && ok;
 }
 
@@ -119,7 +120,7 @@ struct error sqlite_conn_open(struct sqlite_conn *c, const char *path, enum sqli
         goto fail;
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, (int)cfg->wait_ms);
-    if (!is_wal(c)) {
+    if (!has_journal(c, role == SQLITE_LONE_FILE)) {
         if (sqlite3_errcode(c->db) == SQLITE_OK || sqlite3_errcode(c->db) == SQLITE_DONE) {
             err = db_say(ERR_DB, 0, "%s: its file system does not carry SQLite's WAL", path);
             sqlite_conn_close(c);
@@ -145,6 +146,7 @@ struct error sqlite_conn_open(struct sqlite_conn *c, const char *path, enum sqli
             goto fail;
         break;
     case SQLITE_BLOCKING:
+    case SQLITE_LONE_FILE:
         break;
     }
     return NO_ERROR;

@@ -1,0 +1,43 @@
+/* The table of tables. A table that a migration makes has its row here; bulk_know_all() tells of one
+ * that was forgotten. */
+#include "db/bulk.h"
+
+#define TEAM  .way = TABLE_OF_TEAM, .team_column = "team_id"
+#define WHOLE .way = TABLE_OF_WHOLE, .team_column = "team_id"
+
+/* clang-format off */
+static const struct bulk_table table[] = {
+    {"teams", .way = TABLE_OF_TEAM, .team_column = "id"},
+    {"users", TEAM, .hash_column = "password_hash"},
+    {"sites", TEAM},
+    {"agents", TEAM, .sealed_column = "webhook_token", .purpose = SEAL_AGENT_TOKEN},
+    {"api_keys", TEAM},
+    {"provider_keys", TEAM, .sealed_column = "sealed_key", .purpose = SEAL_PROVIDER_KEY, .is_all_secret = true},
+    {"chats", TEAM},
+    {"messages", TEAM},
+    {"documents", TEAM},
+    {"document_chunks", TEAM},
+    {"usage_days", TEAM},
+    {"revoked_tokens", TEAM, .order = "pos"},
+    {"idempotency", WHOLE, .why = "answers to repeated requests, for a day"},
+    {"refresh_tokens", WHOLE, .why = "logins: people sign in again elsewhere"},
+    {"mail_tokens", WHOLE, .why = "links in mails lead to the server that sent them"},
+    {"mails", .way = TABLE_OF_WHOLE, .why = "mails that wait are sent once"},
+    {"document_vectors", .way = TABLE_LEFT, .why = "made from document_chunks by a server that starts", .is_optional = true},
+    {"schema_migrations", .way = TABLE_LEFT, .why = "each database counts its own"},
+};
+/* clang-format on */
+
+const struct bulk_table *bulk_tables(size_t *n)
+{
+    *n = sizeof(table) / sizeof(table[0]);
+    return table;
+}
+
+const struct bulk_table *bulk_table_find(struct str name)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (str_eq(str_from(table[i].name), name))
+            return &table[i];
+    return NULL;
+}
