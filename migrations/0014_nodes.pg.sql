@@ -6,11 +6,12 @@ CREATE TABLE nodes (
     version     text NOT NULL,
     started_at  timestamptz NOT NULL, -- by its own clock
     seen_at     timestamptz NOT NULL, -- by this database's: written each second
-    is_draining boolean NOT NULL
+    is_draining boolean NOT NULL,
+    clock_ms    bigint NOT NULL DEFAULT 0 -- how far its clock was ahead of this database's when it was last seen
 ) WITH (fillfactor = 50);
 
 ALTER TABLE messages ADD COLUMN node_id uuid;  -- who writes this reply; NULL: nobody is to
-ALTER TABLE documents ADD COLUMN node_id uuid; -- who reads it, or makes its embeddings
+ALTER TABLE documents ADD COLUMN node_id uuid; -- who makes its embeddings
 
 -- Nodes keep some of these rows in memory. They listen on the channel "aerie" for "<table> <team>": look again.
 CREATE FUNCTION aerie_notify() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -6,11 +6,12 @@ CREATE TABLE nodes (
     version     TEXT NOT NULL,
     started_at  INTEGER NOT NULL, -- by its own clock
     seen_at     INTEGER NOT NULL,
-    is_draining INTEGER NOT NULL
+    is_draining INTEGER NOT NULL,
+    clock_ms    INTEGER NOT NULL DEFAULT 0 -- there is one clock
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE messages ADD COLUMN node_id TEXT;  -- who writes this reply; NULL: nobody is to
-ALTER TABLE documents ADD COLUMN node_id TEXT; -- who reads it, or makes its embeddings
+ALTER TABLE documents ADD COLUMN node_id TEXT; -- who makes its embeddings
 DROP INDEX messages_streaming;
 CREATE INDEX messages_streaming ON messages (chat_id) WHERE status = 'streaming';
 

@@ -28,12 +28,20 @@ void cluster_drain(struct loop *l);
 const struct id *cluster_node_id(void);
 /* As the row says: the host's name and the process. Any thread. */
 struct str cluster_node_name(void);
+int64_t cluster_started_us(void); /* by our clock. Any thread */
 
 /* ---- the peer address: where other nodes reach this one ---- */
 /* What the peer listener listens on: "unix:/abs/path" or "host:port". "": its path would be too long. Any thread. */
 struct str cluster_peer_listen(void);
 /* What the row says, for others to dial; "": nowhere. Any thread. */
 struct str cluster_peer_address(void);
+
+/* What the last beat saw. Any thread. */
+struct cluster_sight {
+    unsigned n_nodes; /* this one included */
+    uint64_t seen_ms; /* when it was written, clock_mono_ms(); 0: not yet, or SQLite */
+};
+struct cluster_sight cluster_sight(void);
 
 /* ---- the dead of this data directory ---- */
 #define CLUSTER_ROLL_MAX 256
@@ -43,7 +51,7 @@ struct cluster_roll {
     size_t n_dead, n_living;
 };
 /* Main thread, after cluster_open(), before the loops run: removes the rows of the dead, on SQLite all but those of the living
- * and our own, and the sockets that the dead left. */
+ * and our own, and the sockets that the dead left; then marks what no living node writes or reads any more. */
 struct error cluster_bury(struct db *db, const struct cluster_roll *roll) MUST_CHECK;
 
 #endif

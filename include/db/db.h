@@ -118,6 +118,20 @@ void db_metrics(struct buf *out);         /* for GET /metrics */
 const char *db_name_here(void);           /* of the current loop's */
 bool db_is_sqlite_here(void);
 
+/* ---- what the database tells by itself: NOTIFY ---- */
+/* The caller's memory, one a loop. Callbacks run on its loop. */
+struct db_ear {
+    void (*on_word)(struct db_ear *ear, struct str payload); /* valid during the call */
+    /* From now on words come, or they do not any more. What was said in between is lost. */
+    void (*on_change)(struct db_ear *ear, bool is_listening);
+};
+/* Loop's thread, after db_attach(). Listens to channel (static, a plain name) over a connection of
+ * its own, again whenever that is lost, until db_listen_end(). False: this database tells nothing:
+ * SQLite, PostgreSQL behind a transaction pooler (database.prepared_statements), or no memory. */
+bool db_listen(struct db_ear *ear, const char *channel) MUST_CHECK;
+/* No callback comes any more. None is there: fine. */
+void db_listen_end(void);
+
 /* ---- one statement at a time, for the command line and for start-up: blocks; not on a loop ----
  */
 struct error db_run(struct db *db, struct arena *arena, enum sql sql, const struct db_arg *args,

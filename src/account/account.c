@@ -9,10 +9,14 @@
 #include "account/token_cache.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/news.h"
 
 #include <stdlib.h>
 
+/* What is revoked elsewhere is asked for this often, and as soon as the database tells of it. */
 #define POLL_MS        500
+#define POLL_TOLD_MS   5000
+#define PAUSE_MS       20 /* between two polls, however many are told of */
 #define CLEAN_EVERY_MS (10 * 60 * 1000)
 /* A row's number is given before its commit, so a lower one may show up after a higher one: each
  * poll starts again from the last number that was seen this long ago, longer than any statement may
@@ -28,11 +32,12 @@ struct watch {
     struct arena arena;
     struct db_query query, clean, clean_mails, clean_mail_tokens;
     struct outbox *outbox; /* NULL: no mail */
+    struct news_reader news;
     int64_t pos;           /* of the last row seen */
     int64_t settled,
         candidate; /* before settled nothing new can come; candidate is that in SETTLE_MS */
     uint64_t candidate_ms, cleaned_ms;
-    bool is_running, is_page_full, was_failing;
+    bool is_running, is_page_full, is_told, was_failing;
     void (*on_detached)(struct loop *l);
 };
 
@@ -111,7 +116,11 @@ static void on_watch_end(struct flow *f)
         w->candidate_ms = now_ms;
     }
     w->pos = w->settled;
-    timer_start(&w->timer, POLL_MS, watch_start);
+    timer_start(&w->timer,
+                w->is_told                                ? PAUSE_MS
+                : w->was_failing || !news_are_told() ? POLL_MS
+                                                          : POLL_TOLD_MS,
+                watch_start);
 }
 
 static void watch_start(struct timer *t)
@@ -119,9 +128,25 @@ static void watch_start(struct timer *t)
     struct watch *w = container_of(t, struct watch, timer);
 
     w->is_running = true;
+    w->is_told = false;
     w->query = (struct db_query){0};
     w->clean = w->clean_mails = w->clean_mail_tokens = (struct db_query){0};
     flow_start(&w->flow, watch_steps, w, on_watch_end);
+}
+
+/* Of tokens the rows are read; what is known of the team's keys is forgotten. */
+static void on_news(struct news_reader *r, enum news news, const struct id *team_id)
+{
+    struct watch *w = container_of(r, struct watch, news);
+
+    if (news != NEWS_REVOKED_TOKENS) {
+        if (team_id)
+            key_cache_forget_team(team_id);
+        return;
+    }
+    w->is_told = true;
+    if (!w->is_running)
+        timer_start(&w->timer, PAUSE_MS, watch_start);
 }
 
 struct error account_attach(struct loop *l)
@@ -146,6 +171,7 @@ struct error account_attach(struct loop *l)
     w->candidate_ms = w->cleaned_ms = loop_now_ms(l);
     l->rooms[ROOM_ACCOUNT] = w;
     timer_start(&w->timer, POLL_MS, watch_start);
+    news_read(&w->news, on_news);
     return NO_ERROR;
 }
 
@@ -181,6 +207,7 @@ void account_detach(struct loop *l, void (*on_detached)(struct loop *l))
         return;
     }
     w->on_detached = on_detached;
+    news_leave(&w->news);
     if (w->outbox)
         outbox_stop(w->outbox, on_outbox_stopped);
     else

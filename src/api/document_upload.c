@@ -4,6 +4,7 @@
 #include "answer.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "cluster/cluster.h"
 #include "config/config.h"
 #include "team_door.h"
 
@@ -221,12 +222,13 @@ static void store(struct flow *f)
                                 db_int((int64_t)s->read.n_chars),
                                 db_int((int64_t)s->read.n_chunks),
                                 db_time(clock_wall_us()),
-                                db_int((int64_t)config()->documents.per_team)};
+                                db_int((int64_t)config()->documents.per_team),
+                                db_uuid(id_str(cluster_node_id()))};
     struct db_arg chunks[] = {team, id, db_json(buf_str(&s->read.chunks))};
     struct db_arg same[] = {team, db_text(s->hash)};
     const struct db_call calls[] = {
         {SQL_TEAM_LOCK, &team, 1}, /* so that documents.per_team is counted by one at a time */
-        {SQL_DOCUMENT_ADD, document, 12},
+        {SQL_DOCUMENT_ADD, document, 13},
         {SQL_CHUNKS_ADD, chunks, 3},
         {SQL_DOCUMENT_FIND_HASH, same, 2},
     };

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "chat/metrics.h"
+#include "cluster/metrics.h"
 #include "config/config.h"
 #include "db/db.h"
 #include "doc.h"
@@ -125,6 +126,7 @@ static void answer(struct flow *f)
 
     http_metrics(&out, http_server_of(req));
     chat_metrics(&out);
+    cluster_metrics(&out);
     upstream_metrics(&out);
     webhook_metrics(&out);
     db_metrics(&out);

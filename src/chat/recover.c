@@ -220,19 +220,6 @@ static struct error recover_folder(int folder_fd, void *state)
     return err;
 }
 
-static struct error mark_interrupted(struct db *db)
-{
-    struct db_result result = {0};
-    struct arena arena = {0};
-    struct error err = db_run(db, &arena, SQL_REPLIES_INTERRUPTED, NULL, 0, &result);
-
-    if (!is_error(err) && result.n_changed > 0)
-        log_warn("chat: %lld replies were cut by an earlier end and are marked interrupted",
-                 (long long)result.n_changed);
-    arena_free(&arena);
-    return err;
-}
-
 struct error recover_replies(struct db *db)
 {
     struct recovery r = {.db = db};
@@ -251,8 +238,6 @@ struct error recover_replies(struct db *db)
         log_info("chat: the text of %lld replies was read from journals", (long long)r.n_stored);
     if (!is_error(err))
         err = cluster_bury(db, roll);
-    if (!is_error(err))
-        err = mark_interrupted(db);
     if (is_error(err))
         journal_folder_close();
     free(roll);

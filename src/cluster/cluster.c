@@ -1,9 +1,11 @@
 /* The node: who it is, its row, and its part on each loop. */
 #include "cluster/cluster.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "desk.h"
 #include "pulse.h"
 
 #include <limits.h>
@@ -18,6 +20,7 @@
 static struct {
     struct db *db;
     struct id id;
+    int64_t started_us;
     char name[HOST_NAME_MAX + 16];
     char listen[PATH_MAX + 64], address[PATH_MAX + 64];
 } node;
@@ -40,6 +43,11 @@ const struct id *cluster_node_id(void)
 struct str cluster_node_name(void)
 {
     return str_from(node.name);
+}
+
+int64_t cluster_started_us(void)
+{
+    return node.started_us;
 }
 
 struct str cluster_peer_listen(void)
@@ -110,12 +118,16 @@ static struct error make_address(void)
 
 /* ---- its row ---- */
 
-static struct error run(struct db *db, enum sql sql, const struct db_arg *args, size_t n)
+/* n_changed: NULL, or how many rows. */
+static struct error run(struct db *db, enum sql sql, const struct db_arg *args, size_t n,
+                        int64_t *n_changed)
 {
     struct arena arena = {0};
-    struct db_result result;
+    struct db_result result = {0};
     struct error err = db_run(db, &arena, sql, args, n, &result);
 
+    if (n_changed)
+        *n_changed = result.n_changed;
     arena_free(&arena);
     return err;
 }
@@ -127,12 +139,13 @@ struct error cluster_open(struct db *db)
 
     node.db = db;
     node.id = id_v4(); /* its beginning is in the name of a socket: not the time */
+    node.started_us = clock_wall_us();
     make_name();
     err = make_address();
     if (is_error(err))
         return err;
     pulse_args(args, false);
-    err = run(db, SQL_NODE_ADD, args, PULSE_ARGS);
+    err = run(db, SQL_NODE_ADD, args, PULSE_ARGS, NULL);
     if (!is_error(err))
         log_info("cluster: this is node %s", node.id.text);
     return err;
@@ -140,7 +153,8 @@ struct error cluster_open(struct db *db)
 
 void cluster_close(void)
 {
-    struct error err = run(node.db, SQL_NODE_REMOVE, DB_ARGS(db_uuid(id_str(&node.id))));
+    struct error err =
+        run(node.db, SQL_NODE_REMOVE, DB_ARGS(db_uuid(id_str(&node.id))), NULL);
 
     if (is_error(err))
         log_warn("cluster: this node's row stays: %s", status_row(err.status)->name);
@@ -166,6 +180,22 @@ static void remove_sockets(const struct cluster_roll *roll)
             (void)unlink(path); /* most have removed it */
 }
 
+static struct error mark_unfinished(struct db *db)
+{
+    int64_t n_replies = 0, n_documents = 0;
+    struct error err = run(db, SQL_REPLIES_INTERRUPTED, NULL, 0, &n_replies);
+
+    if (!is_error(err))
+        err = run(db, SQL_DOCUMENTS_INTERRUPTED, NULL, 0, &n_documents);
+    if (n_replies > 0)
+        log_warn("cluster: %lld replies were cut by an earlier end and are marked interrupted",
+                 (long long)n_replies);
+    if (n_documents > 0)
+        log_warn("cluster: %lld documents were cut by an earlier end and have failed",
+                 (long long)n_documents);
+    return err;
+}
+
 struct error cluster_bury(struct db *db, const struct cluster_roll *roll)
 {
     struct buf dead = {0}, living = {0};
@@ -178,9 +208,12 @@ struct error cluster_bury(struct db *db, const struct cluster_roll *roll)
     if (!dead.failed && !living.failed)
         err = run(db, SQL_NODES_BURY,
                   DB_ARGS(db_uuid(id_str(&node.id)), db_json(buf_str(&dead)),
-                          db_json(buf_str(&living))));
-    if (!is_error(err))
+                          db_json(buf_str(&living))),
+                  NULL);
+    if (!is_error(err)) {
         remove_sockets(roll);
+        err = mark_unfinished(db);
+    }
     buf_deinit(&dead);
     buf_deinit(&living);
     return err;
@@ -201,6 +234,7 @@ static void on_pulse_stopped(struct pulse *p)
 
 static void on_alone(struct mail *m)
 {
+    desk_close();
     pulse_stop(&container_of(m, struct first, alone)->pulse, on_pulse_stopped);
 }
 
@@ -213,6 +247,7 @@ struct error cluster_attach(struct loop *l)
         first->loop = l;
         first->alone.run = on_alone;
         pulse_start(&first->pulse, !db_is_sqlite_here());
+        desk_open();
     }
     atomic_fetch_add(&n_loops_there, 1);
     return NO_ERROR;

@@ -4,7 +4,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cluster/cluster.h"
+#include "cluster/metrics.h"
 #include "config/config.h"
+
+#include <stdatomic.h>
 
 #define BEAT_MS    1000
 #define ORPHANS_MS 60000
@@ -32,7 +35,18 @@ void pulse_args(struct db_arg args[PULSE_ARGS], bool is_draining)
     args[3] = db_text(STR(AERIE_VERSION));
     args[4] = db_time(clock_wall_us());
     args[5] = db_bool(is_draining);
-    args[6] = db_int((int64_t)config()->nodes.dead_seconds);
+    args[6] = db_time(cluster_started_us());
+    args[7] = db_int((int64_t)config()->nodes.dead_seconds);
+}
+
+/* What the last beat saw, for other threads. */
+static atomic_uint n_others;
+static atomic_uint_least64_t seen_ms;
+
+struct cluster_sight cluster_sight(void)
+{
+    return (struct cluster_sight){.n_nodes = atomic_load(&n_others) + 1,
+                                  .seen_ms = atomic_load(&seen_ms)};
 }
 
 /* ---- one beat ---- */
@@ -62,7 +76,11 @@ static void note_beat(struct flow *f)
     if (p->steady_ms == 0 || now_ms - p->beaten_ms > PAUSE_MS)
         p->steady_ms = now_ms;
     p->beaten_ms = now_ms;
-    if (p->beat.result->n_rows > 0 && db_get_bool(p->beat.result, 0, BEAT_WAS_GONE))
+    if (p->beat.result->n_rows == 0) /* SQLite */
+        return;
+    atomic_store(&seen_ms, clock_mono_ms());
+    atomic_store(&n_others, (unsigned)db_get_int(p->beat.result, 0, BEAT_OTHERS));
+    if (db_get_bool(p->beat.result, 0, BEAT_WAS_GONE))
         log_warn("cluster: this node's row was gone, and is there again");
 }
 
@@ -87,6 +105,7 @@ static void sweep(struct flow *f)
     if (p->beaten_ms - p->orphans_ms >= ORPHANS_MS) {
         p->orphans_ms = p->beaten_ms;
         db_query(&p->orphans, f, &p->arena, SQL_REPLIES_INTERRUPTED, NULL, 0);
+        db_query(&p->documents, f, &p->arena, SQL_DOCUMENTS_INTERRUPTED, NULL, 0);
     }
 }
 
@@ -95,15 +114,20 @@ static void note_sweep(struct flow *f)
     struct pulse *p = pulse_of(f);
     const struct db_result *row = p->sweep.result;
 
-    if (row && row->n_rows > 0 && db_get_int(row, 0, 0) > 0)
+    if (row && row->n_rows > 0 && db_get_int(row, 0, 0) > 0) {
+        counter_add(&cluster_count()->buried, (uint64_t)db_get_int(row, 0, 0));
+        counter_add(&cluster_count()->marked, (uint64_t)db_get_int(row, 0, 1));
         log_warn("cluster: %lld nodes were not seen for %llu s and are taken for dead; %lld of "
                  "their replies are marked interrupted",
                  (long long)db_get_int(row, 0, 0),
                  (unsigned long long)config()->nodes.dead_seconds,
                  (long long)db_get_int(row, 0, 1));
-    if (p->orphans.result && p->orphans.result->n_changed > 0)
+    }
+    if (p->orphans.result && p->orphans.result->n_changed > 0) {
+        counter_add(&cluster_count()->marked, (uint64_t)p->orphans.result->n_changed);
         log_warn("cluster: %lld replies that no node writes are marked interrupted",
                  (long long)p->orphans.result->n_changed);
+    }
 }
 
 static const struct step steps[] = {
@@ -124,8 +148,10 @@ static void on_beaten(struct flow *f)
 
     p->is_running = false;
     arena_free(&p->arena);
-    if (is_failing)
+    if (is_failing) {
         p->steady_ms = 0;
+        counter_add(&cluster_count()->failed_beats, 1);
+    }
     if (is_failing && !p->was_failing && !on_stopped)
         log_warn("cluster: this node's row could not be written: %s; trying again",
                  status_row(f->err.status)->name);
@@ -139,7 +165,7 @@ static void on_beaten(struct flow *f)
 static void start_beat(struct pulse *p)
 {
     p->is_running = true;
-    p->beat = p->sweep = p->orphans = (struct db_query){0};
+    p->beat = p->sweep = p->orphans = p->documents = (struct db_query){0};
     flow_start(&p->flow, steps, p, on_beaten);
 }
 

@@ -11,7 +11,7 @@ struct pulse {
     struct timer timer;
     struct flow flow; /* of a beat */
     struct arena arena;
-    struct db_query beat, sweep, orphans;
+    struct db_query beat, sweep, orphans, documents;
     uint64_t beaten_ms; /* when the last beat went well */
     uint64_t steady_ms; /* since when each has, without a pause; 0: the last one has not */
     uint64_t orphans_ms; /* when replies of nobody were last looked for */
@@ -25,8 +25,9 @@ void pulse_start(struct pulse *p, bool is_regular);
 void pulse_drain(struct pulse *p);
 /* on_stopped: nothing of it runs any more, perhaps before this returns. */
 void pulse_stop(struct pulse *p, void (*on_stopped)(struct pulse *p));
-/* What a beat writes, and NODE_ADD with it: id, name, address, version, now, is_draining. */
-#define PULSE_ARGS 7
+/* What a beat writes, and NODE_ADD with it: id, name, address, version, now, is_draining; and for a beat alone: when the
+ * node started, and what makes others dead. */
+#define PULSE_ARGS 8
 void pulse_args(struct db_arg args[PULSE_ARGS], bool is_draining);
 
 #endif

@@ -57,6 +57,7 @@ int command_init(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_migrate(int argc, char **argv);
 int command_migrate_to(int argc, char **argv);
+int command_node(int argc, char **argv);
 int command_openapi(int argc, char **argv);
 int command_read_html(int argc, char **argv);
 int command_seed(int argc, char **argv);

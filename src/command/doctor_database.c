@@ -12,7 +12,7 @@
 
 #define SLOW_US        20000
 #define CONNS_PER_LOOP 3 /* reads, writes, and what may take long */
-#define CONNS_OTHERS   2
+#define CONNS_OTHERS   3 /* one at start, one that listens, and this program's */
 #define CLOCK_US       2000000
 
 enum fact { FACT_VERSION, FACT_MAX, FACT_USED, FACT_CLOCK, FACT_IS_STANDBY, FACT_JOURNAL };
@@ -86,6 +86,30 @@ static void judge_postgres(struct doctor *d, const struct db_result *r, int64_t 
     doctor_say_clock(d, "PostgreSQL", now_us - db_get_int(r, 0, FACT_CLOCK), CLOCK_US);
 }
 
+/* Columns of NODE_LIST. */
+enum { NODE_NAME = 1, NODE_CLOCK_MS = 7 };
+
+/* An old schema has no nodes. */
+static void judge_nodes(struct doctor *d, struct arena *a)
+{
+    struct db_result r;
+
+    if (is_error(db_run(d->db, a, SQL_NODE_LIST, NULL, 0, &r)) || r.n_rows == 0)
+        return;
+    doctor_say(d, MARK_OK, "nodes", NULL, "%zu serve this database", r.n_rows);
+    for (size_t row = 0; row < r.n_rows; row++) {
+        int64_t off_ms = db_get_int(&r, row, NODE_CLOCK_MS);
+
+        if (off_ms > CLOCK_US / 1000 || off_ms < -CLOCK_US / 1000)
+            doctor_say(d, MARK_WARNING, "clock",
+                       "Keep the time of all machines by NTP: `timedatectl set-ntp true`.",
+                       "that of node %.*s is %" PRId64 " s %s PostgreSQL's",
+                       STR_ARG(db_get_text(&r, row, NODE_NAME)),
+                       (off_ms < 0 ? -off_ms : off_ms) / 1000,
+                       off_ms < 0 ? "behind" : "ahead of");
+    }
+}
+
 static void judge_sqlite(struct doctor *d, const struct db_result *r)
 {
     struct str journal = db_get_text(r, 0, FACT_JOURNAL);
@@ -142,5 +166,7 @@ void doctor_check_database(struct doctor *d)
         judge_postgres(d, &r, now_us);
     judge_round_trip(d, &arena);
     judge_schema(d, &arena);
+    if (!db_is_sqlite(d->db))
+        judge_nodes(d, &arena);
     arena_free(&arena);
 }

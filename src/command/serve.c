@@ -287,8 +287,6 @@ static void raise_descriptor_limit(void)
 
 static struct error open_db(struct server *server)
 {
-    struct db_result result;
-    struct arena arena = {0};
     struct error err = db_open(&server->db, DB_OPEN_SERVER);
     int n_applied = 0;
 
@@ -296,9 +294,6 @@ static struct error open_db(struct server *server)
         err = db_migrate_up(server->db, &n_applied);
     if (n_applied > 0)
         log_info("db: %d migrations applied", n_applied);
-    if (!is_error(err))
-        err = db_run(server->db, &arena, SQL_DOCUMENTS_INTERRUPTED, NULL, 0, &result);
-    arena_free(&arena);
     return is_error(err) ? err : command_ensure_default_team(server->db);
 }
 

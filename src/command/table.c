@@ -162,6 +162,19 @@ static const struct command table[] = {
         command_migrate_to,
     },
     {
+        "node",
+        GROUP_SERVER,
+        NEEDS_SECRET,
+        "list the servers that share the database",
+        "node list [--json]",
+        "One that was `silent` for nodes.dead_seconds is taken for dead by another, and leaves the list. On "
+        "SQLite a server that was killed leaves it at the next start.",
+        COMMAND_WORDS(JSON_OPTION),
+        NULL,
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_node,
+    },
+    {
         "openapi",
         GROUP_TELL,
         NEEDS_CONFIG,

@@ -3,6 +3,7 @@
 #include "db/db.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "config/config.h"
 #include "db/internal.h"
 
@@ -430,6 +431,29 @@ void db_query(struct db_query *q, struct flow *f, struct arena *arena, enum sql 
     const struct db_call call = {.sql = sql, .args = args, .n_args = n_args};
 
     db_batch(q, f, arena, &call, 1);
+}
+
+/* ---- what it tells ---- */
+bool db_listen(struct db_ear *ear, const char *channel)
+{
+    struct db_loop *dl = current();
+    const struct db_driver *driver = dl->db->driver;
+    struct error err;
+
+    if (!driver->open_ear || !config()->database.prepared_statements)
+        return false;
+    err = driver->open_ear(dl, ear, channel);
+    if (is_error(err))
+        log_warn("db: the database's word is not heard: %s", status_row(err.status)->name);
+    return !is_error(err);
+}
+
+void db_listen_end(void)
+{
+    struct db_loop *dl = current();
+
+    if (dl && dl->state && dl->db->driver->close_ear)
+        dl->db->driver->close_ear(dl);
 }
 
 /* ---- blocking ---- */

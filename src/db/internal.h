@@ -104,6 +104,9 @@ struct db_driver {
     struct error (*attach)(struct db_loop *dl);
     void (*detach)(struct db_loop *dl); /* no task is left; calls db_loop_closed(), now or later */
     bool (*is_ready)(struct db_loop *dl);
+    /* NULL: it tells nothing. */
+    struct error (*open_ear)(struct db_loop *dl, struct db_ear *ear, const char *channel);
+    void (*close_ear)(struct db_loop *dl);
     void (*submit)(struct db_task *t);
     /* True: t will never run, and must not be touched: the driver ends it, perhaps before this
      * returns. */

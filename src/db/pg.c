@@ -210,6 +210,19 @@ static struct error pg_attach(struct db_loop *dl)
     return NO_ERROR;
 }
 
+void pg_loop_leave(struct pg_loop *pl)
+{
+    struct db_loop *dl = pl->dl;
+
+    if (!pl->is_leaving || pl->n_polls > 0)
+        return;
+    dl->state = NULL;
+    for (size_t i = 0; i < 3; i++)
+        fair_deinit(&pl->conns[i].waiting);
+    free(pl);
+    db_loop_closed(dl);
+}
+
 /* The last operation may have ended inside a connection's callback, so the connections are closed
  * from a timer. */
 static void on_leave(struct timer *timer)
@@ -217,6 +230,7 @@ static void on_leave(struct timer *timer)
     struct pg_loop *pl = container_of(timer, struct pg_loop, leave);
 
     pl->is_leaving = true;
+    pg_ear_close(pl);
     for (size_t i = 0; i < 3; i++)
         pg_conn_close(&pl->conns[i]);
     pg_loop_leave(pl);
@@ -227,6 +241,11 @@ static void pg_detach(struct db_loop *dl)
     struct pg_loop *pl = dl->state;
 
     timer_start(&pl->leave, 0, on_leave);
+}
+
+static void pg_close_ear(struct db_loop *dl)
+{
+    pg_ear_close(dl->state);
 }
 
 static bool pg_is_ready(struct db_loop *dl)
@@ -295,6 +314,8 @@ const struct db_driver pg_driver = {
     .attach = pg_attach,
     .detach = pg_detach,
     .is_ready = pg_is_ready,
+    .open_ear = pg_ear_open,
+    .close_ear = pg_close_ear,
     .submit = pg_submit,
     .take_back = pg_take_back,
     .collect = pg_collect,

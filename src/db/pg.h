@@ -61,14 +61,30 @@ enum pg_state {
     PG_CLOSED, /* for good */
 };
 
+/* ---- pg_watch.c: a connection's socket on the loop ---- */
 struct pg_poll; /* the handle on a socket, on the heap: libuv gives it back later */
+struct pg_watch {
+    struct pg_loop *owner;
+    void (*on_ready)(struct pg_watch *w, int status, int events); /* UV_READABLE, UV_WRITABLE */
+    struct pg_poll *poll; /* NULL: nothing is watched; another one: the connection is another */
+};
+/* Begins a connection, and watches it. NULL or CONNECTION_BAD: it failed. */
+PGconn *pg_watch_dial(struct pg_watch *w);
+enum pg_step { PG_STEP_GOING, PG_STEP_DONE, PG_STEP_FAILED };
+/* The socket of a connection that is being made is ready. Done: it is there, and never blocks. */
+enum pg_step pg_watch_connect(struct pg_watch *w, PGconn *pg);
+/* Sends what libpq holds, and watches for what it wants now. False: the connection is of no use. */
+bool pg_watch_flush(struct pg_watch *w, PGconn *pg);
+void pg_watch_close(struct pg_watch *w);
+/* How long to wait before the next try, each time longer. *backoff_ms: 0 at first. */
+unsigned pg_pause_ms(unsigned *backoff_ms);
 
 struct pg_conn {
     struct pg_loop *owner;
     enum sql_use use;
     enum pg_state state;
     PGconn *pg;
-    struct pg_poll *poll;
+    struct pg_watch watch;
     struct timer
         timer; /* DOWN: the next try; CONNECTING, PREPARING: giving up; READY: the answer is late */
     struct flush flush; /* sends what this turn of the loop has gathered */
@@ -92,6 +108,7 @@ struct pg_loop {
     struct db_loop *dl;
     struct pg *pg;
     struct pg_conn conns[3]; /* by enum sql_use */
+    struct pg_ear *ear;      /* NULL: nobody wants to be told anything */
     size_t n_polls;          /* handles that libuv has not given back */
     struct timer leave;
     bool is_leaving;
@@ -106,9 +123,13 @@ void pg_conn_lost(struct pg_conn *c, enum pg_lost why);
 /* All statements are named. */
 void pg_conn_ready(struct pg_conn *c);
 void pg_conn_watch(struct pg_conn *c); /* polls for what libpq wants now */
-/* Ends the loop's handle once libuv has given back the sockets' handles. */
-void pg_loop_leave(struct pg_loop *pl);
 void pg_conn_set_state(struct pg_conn *c, enum pg_state state);
+/* Ends the loop's handle once libuv has given back the sockets' handles: pg.c. */
+void pg_loop_leave(struct pg_loop *pl);
+
+/* ---- pg_ear.c: what the database tells ---- */
+struct error pg_ear_open(struct db_loop *dl, struct db_ear *ear, const char *channel) MUST_CHECK;
+void pg_ear_close(struct pg_loop *pl); /* none is there: fine */
 
 /* ---- pg_pipeline.c: what goes over it ---- */
 /* False: the connection is of no use. */

@@ -2,22 +2,8 @@
  * pause. */
 #include "db/pg.h"
 
-#include "base/crypto.h"
 #include "base/log.h"
 #include "config/config.h"
-
-#include <stdlib.h>
-
-#define BACKOFF_FIRST_MS 50
-#define BACKOFF_LAST_MS  2000
-
-struct pg_poll {
-    uv_poll_t handle;
-    struct pg_conn *conn; /* NULL: closing */
-    struct pg_loop *owner;
-    int fd;
-    int events; /* watched for; 0: stopped */
-};
 
 static void connect_start(struct pg_conn *c);
 
@@ -57,76 +43,9 @@ void pg_conn_set_state(struct pg_conn *c, enum pg_state state)
     c->state = state;
 }
 
-/* ---- the socket ---- */
-void pg_loop_leave(struct pg_loop *pl)
-{
-    struct db_loop *dl = pl->dl;
-
-    if (!pl->is_leaving || pl->n_polls > 0)
-        return;
-    dl->state = NULL;
-    for (size_t i = 0; i < 3; i++)
-        fair_deinit(&pl->conns[i].waiting);
-    free(pl);
-    db_loop_closed(dl);
-}
-
-static void on_poll_closed(uv_handle_t *handle)
-{
-    struct pg_poll *poll = container_of((uv_poll_t *)handle, struct pg_poll, handle);
-    struct pg_loop *owner = poll->owner;
-
-    free(poll);
-    owner->n_polls--;
-    pg_loop_leave(owner);
-}
-
-static void poll_close(struct pg_conn *c)
-{
-    if (!c->poll)
-        return;
-    c->poll->conn = NULL;
-    uv_close((uv_handle_t *)&c->poll->handle, on_poll_closed);
-    c->poll = NULL;
-}
-
-static void on_poll(uv_poll_t *handle, int status, int events);
-
-static bool poll_set(struct pg_conn *c, int events)
-{
-    const int fd = PQsocket(c->pg);
-
-    if (fd < 0)
-        return false;
-    if (c->poll && c->poll->fd != fd)
-        poll_close(c);
-    if (!c->poll) {
-        struct pg_poll *poll = calloc(1, sizeof(*poll));
-
-        if (!poll)
-            return false;
-        if (uv_poll_init(&c->owner->dl->loop->uv, &poll->handle, fd) != 0) {
-            free(poll);
-            return false;
-        }
-        poll->conn = c;
-        poll->owner = c->owner;
-        poll->fd = fd;
-        c->owner->n_polls++;
-        c->poll = poll;
-    }
-    /* Starting it again would take the socket out of the kernel's set and put it back. */
-    if (c->poll->events == events)
-        return true;
-    c->poll->events = events;
-    return uv_poll_start(&c->poll->handle, events, on_poll) == 0;
-}
-
 void pg_conn_watch(struct pg_conn *c)
 {
-    const int pending = PQflush(c->pg);
-
-    if (pending < 0 || !poll_set(c, pending > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE))
+    if (!pg_watch_flush(&c->watch, c->pg))
         pg_conn_lost(c, PG_LOST_CONNECTION);
 }
 
@@ -141,44 +60,21 @@ static void on_connect_late(struct timer *timer)
     pg_conn_lost(container_of(timer, struct pg_conn, timer), PG_LOST_LATE);
 }
 
-static void on_notice(void *state, const char *message)
-{
-    struct str words = str_trim(str_from(message));
-
-    (void)state;
-    log_debug("pg: %.*s", STR_ARG(words));
-}
-
-/* libpq may close the socket and open another with the same number, so the kernel is asked anew
- * after each step. */
 static void connect_step(struct pg_conn *c)
 {
-    PostgresPollingStatusType step;
-
-    /* It may go on with another socket, under the same number. */
-    if (c->poll) {
-        uv_poll_stop(&c->poll->handle);
-        c->poll->events = 0;
-    }
-    step = PQconnectPoll(c->pg);
-    switch (step) {
-    case PGRES_POLLING_READING:
-    case PGRES_POLLING_WRITING:
-        if (!poll_set(c, step == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE))
-            pg_conn_lost(c, PG_LOST_CONNECTION);
+    switch (pg_watch_connect(&c->watch, c->pg)) {
+    case PG_STEP_GOING:
         break;
-    case PGRES_POLLING_OK:
+    case PG_STEP_DONE:
         pg_conn_set_state(c, PG_PREPARING);
-        if (PQsetnonblocking(c->pg, 1) == 0 && PQenterPipelineMode(c->pg) == 1 &&
-            pg_pipeline_prepare(c)) {
+        if (PQenterPipelineMode(c->pg) == 1 && pg_pipeline_prepare(c)) {
             if (c->pg)
                 pg_conn_watch(c);
         } else {
             pg_conn_lost(c, PG_LOST_CONNECTION);
         }
         break;
-    case PGRES_POLLING_FAILED:
-    case PGRES_POLLING_ACTIVE:
+    case PG_STEP_FAILED:
         pg_conn_lost(c, PG_LOST_CONNECTION);
         break;
     }
@@ -186,16 +82,11 @@ static void connect_step(struct pg_conn *c)
 
 static void connect_start(struct pg_conn *c)
 {
-    const struct pg_params *p = &c->owner->pg->params;
-
     pg_conn_set_state(c, PG_CONNECTING);
     timer_start(&c->timer, config()->database.connect_ms, on_connect_late);
-    c->pg = PQconnectStartParams(p->keywords, p->values, 0);
-    if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD || !poll_set(c, UV_WRITABLE)) {
+    c->pg = pg_watch_dial(&c->watch);
+    if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD)
         pg_conn_lost(c, PG_LOST_CONNECTION);
-        return;
-    }
-    PQsetNoticeProcessor(c->pg, on_notice, NULL);
 }
 
 void pg_conn_ready(struct pg_conn *c)
@@ -210,14 +101,12 @@ void pg_conn_ready(struct pg_conn *c)
 }
 
 /* ---- running ---- */
-static void on_poll(uv_poll_t *handle, int status, int events)
+static void on_ready(struct pg_watch *w, int status, int events)
 {
-    struct pg_poll *poll = container_of(handle, struct pg_poll, handle);
-    struct pg_conn *c = poll->conn;
+    struct pg_conn *c = container_of(w, struct pg_conn, watch);
+    const struct pg_poll *poll = w->poll;
     bool is_alive;
 
-    if (!c)
-        return;
     if (c->state == PG_CONNECTING) {
         connect_step(c);
         return;
@@ -225,7 +114,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     is_alive = status == 0 && (!(events & UV_READABLE) || PQconsumeInput(c->pg) == 1);
     /* What had come before the end counts. */
     pg_pipeline_receive(c);
-    if (poll->conn != c)
+    if (w->poll != poll)
         return;
     if (!is_alive || PQstatus(c->pg) == CONNECTION_BAD)
         pg_conn_lost(c, PG_LOST_CONNECTION);
@@ -233,21 +122,9 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         pg_conn_watch(c);
 }
 
-static unsigned next_pause_ms(struct pg_conn *c)
-{
-    unsigned char random;
-
-    crypto_random(&random, 1);
-    c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_FIRST_MS;
-    if (c->backoff_ms > BACKOFF_LAST_MS)
-        c->backoff_ms = BACKOFF_LAST_MS;
-    /* Many loops on many nodes lost it at the same moment. */
-    return c->backoff_ms / 2 + c->backoff_ms * random / 512;
-}
-
 static void drop(struct pg_conn *c)
 {
-    poll_close(c);
+    pg_watch_close(&c->watch);
     PQfinish(c->pg);
     c->pg = NULL;
     timer_stop(&c->timer);
@@ -268,7 +145,7 @@ void pg_conn_lost(struct pg_conn *c, enum pg_lost why)
     }
     drop(c);
     pg_conn_set_state(c, PG_DOWN);
-    timer_start(&c->timer, next_pause_ms(c), on_retry);
+    timer_start(&c->timer, pg_pause_ms(&c->backoff_ms), on_retry);
     pg_pipeline_settle(c, why);
 }
 
@@ -276,6 +153,7 @@ void pg_conn_start(struct pg_conn *c, struct pg_loop *owner, enum sql_use use)
 {
     c->owner = owner;
     c->use = use;
+    c->watch = (struct pg_watch){.owner = owner, .on_ready = on_ready};
     list_init(&c->alone);
     connect_start(c);
 }

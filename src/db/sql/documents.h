@@ -4,15 +4,15 @@
 #define DOCUMENT_COLUMNS                                                                                             \
     "id, title, content_type, content_hash, metadata, status, error, n_bytes, n_chars, n_chunks, created_at, "      \
     "updated_at"
-/* Nothing when the team has the same content already, or $12 documents (after TEAM_LOCK). */
+/* Nothing when the team has the same content already, or $12 documents (after TEAM_LOCK). $13: the node that makes its embeddings. */
 STATEMENT(DOCUMENT_ADD, SQL_WRITE, NULL,
           "INSERT INTO documents (id, team_id, title, content_type, content_hash, metadata, status, n_bytes, n_chars,"
-          " n_chunks, created_at, updated_at) SELECT $2::uuid, $1::uuid, $3::text, $4::text, $5::text, $6::jsonb,"
-          " $7::text, $8::bigint, $9::bigint, $10::bigint, $11::timestamptz, $11::timestamptz"
+          " n_chunks, created_at, updated_at, node_id) SELECT $2::uuid, $1::uuid, $3::text, $4::text, $5::text, $6::jsonb,"
+          " $7::text, $8::bigint, $9::bigint, $10::bigint, $11::timestamptz, $11::timestamptz, $13::uuid"
           " WHERE (SELECT count(*) FROM documents WHERE team_id = $1::uuid) < $12::bigint"
           " ON CONFLICT (team_id, content_hash) DO NOTHING",
           "INSERT INTO documents (id, team_id, title, content_type, content_hash, metadata, status, n_bytes, n_chars,"
-          " n_chunks, created_at, updated_at) SELECT $2, $1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11"
+          " n_chunks, created_at, updated_at, node_id) SELECT $2, $1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $13"
           " WHERE (SELECT count(*) FROM documents WHERE team_id = $1) < $12"
           " ON CONFLICT (team_id, content_hash) DO NOTHING")
 STATEMENT(DOCUMENT_COUNT, SQL_READ, NULL, "SELECT count(*) FROM documents WHERE team_id = $1", NULL)
@@ -27,9 +27,11 @@ STATEMENT(DOCUMENT_LIST, SQL_READ, NULL,
 STATEMENT(DOCUMENT_REMOVE, SQL_WRITE, NULL, "DELETE FROM documents WHERE team_id = $1 AND id = $2", NULL)
 STATEMENT(DOCUMENT_SET_STATUS, SQL_WRITE, NULL,
           "UPDATE documents SET status = $3, error = $4, updated_at = $5 WHERE team_id = $1 AND id = $2", NULL)
-STATEMENT(DOCUMENTS_INTERRUPTED, SQL_WRITE, "start-up: what an earlier process left half done, in every team",
-          "UPDATE documents SET status = 'failed', error = 'The server ended before it was embedded'"
-          " WHERE status = 'processing'",
+/* At start, and now and then: what no living node embeds any more. */
+#define DOCUMENT_BROKEN_OFF "The server ended before it was embedded"
+STATEMENT(DOCUMENTS_INTERRUPTED, SQL_WRITE, "what an earlier process left half done, in every team",
+          "UPDATE documents SET status = 'failed', error = '" DOCUMENT_BROKEN_OFF "' WHERE status = 'processing'"
+          " AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = documents.node_id)",
           NULL)
 
 /* $3: [{"id", "content"}] in their order. */

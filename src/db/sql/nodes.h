@@ -7,19 +7,24 @@ STATEMENT(NODE_ADD, SQL_WRITE, "a node serves every team",
           " VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6)",
           "INSERT INTO nodes (id, name, address, version, started_at, seen_at, is_draining)"
           " VALUES ($1, $2, $3, $4, $5, $5, $6)")
-/* The same, each second: was the row gone, how many others there are, and how many of them were not seen for $7 seconds. */
+/* The same, each second, $7 when it started: was the row gone, how many others there are, and how many of them were not seen for
+ * $8 seconds. */
 STATEMENT(NODE_BEAT, SQL_WRITE, "a node serves every team",
-          "INSERT INTO nodes (id, name, address, version, started_at, seen_at, is_draining)"
-          " VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6)"
-          " ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), is_draining = excluded.is_draining"
+          "INSERT INTO nodes (id, name, address, version, started_at, seen_at, is_draining, clock_ms)"
+          " VALUES ($1, $2, $3, $4, $7, clock_timestamp(), $6,"
+          "  (extract(epoch FROM $5::timestamptz - clock_timestamp()) * 1000)::bigint)"
+          " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, is_draining = excluded.is_draining,"
+          "  clock_ms = excluded.clock_ms"
           " RETURNING xmax::text = '0', (SELECT count(*) FROM nodes o WHERE o.id <> $1),"
-          " (SELECT count(*) FROM nodes o WHERE o.id <> $1 AND o.seen_at < clock_timestamp() - make_interval(secs => $7::bigint))",
+          " (SELECT count(*) FROM nodes o WHERE o.id <> $1 AND o.seen_at < clock_timestamp() - make_interval(secs => $8::bigint))",
           "UPDATE nodes SET seen_at = $5, is_draining = $6 WHERE id = $1")
-/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, and what they were writing is interrupted. Of
- * several nodes that do this at once, one finds the row. */
+/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, what they were writing is interrupted, and what
+ * they were reading has failed. Of several nodes that do this at once, one finds the row. */
 STATEMENT(NODES_SWEEP, SQL_WRITE, "the replies of a dead node, in every team",
           "WITH gone AS (DELETE FROM nodes WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2::bigint)"
           "  RETURNING id),"
+          " failed AS (UPDATE documents SET status = 'failed', error = '" DOCUMENT_BROKEN_OFF "' WHERE status = 'processing'"
+          "  AND node_id IN (SELECT id FROM gone)),"
           " marked AS (UPDATE messages SET status = 'interrupted' WHERE NOT is_indexed AND status = 'streaming'"
           "  AND node_id IN (SELECT id FROM gone) RETURNING 1)"
           " SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM marked)",
@@ -30,3 +35,8 @@ STATEMENT(NODES_BURY, SQL_WRITE, "a node serves every team",
           "DELETE FROM nodes WHERE id <> $1 AND (id IN (SELECT value FROM json_each($2))"
           " OR id NOT IN (SELECT value FROM json_each($3)))")
 STATEMENT(NODE_REMOVE, SQL_WRITE, "a node serves every team", "DELETE FROM nodes WHERE id = $1", NULL)
+/* For people: the last but one column is how long ago it was seen, in ms; NULL on SQLite. */
+STATEMENT(NODE_LIST, SQL_READ, "a node serves every team",
+          "SELECT id, name, address, version, started_at, is_draining,"
+          " (extract(epoch FROM clock_timestamp() - seen_at) * 1000)::bigint, clock_ms FROM nodes ORDER BY started_at, id",
+          "SELECT id, name, address, version, started_at, is_draining, NULL, clock_ms FROM nodes ORDER BY started_at, id")

@@ -1,0 +1,297 @@
+// Nodes that share one database: who is there, whose reply it is, and what one does that the others must know of.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startUpstream } from '../fake/upstream.mjs';
+import { Aerie, isUuid, withinASecond } from '../tools/aerie.mjs';
+import { kind } from '../tools/database.mjs';
+
+const skip = kind === 'sqlite' && 'SQLite has one server';
+
+let upstream;
+before(async () => (upstream = await startUpstream()));
+after(() => upstream?.close());
+
+/** So many nodes on one database; the first is prepared, and ends last. */
+async function withNodes(n, run, env = {}) {
+  const nodes = [await Aerie.start({ env: { SERVER__DRAIN_SECONDS: 2, ...env } })];
+  try {
+    while (nodes.length < n) nodes.push(await nodes[0].beside());
+    await run(nodes, await nodes[0].admin.agent({ webhook_url: upstream.url() }));
+    for (const node of [...nodes].reverse()) await (node.isKilled ? node.drop() : node.stop());
+  } finally {
+    for (const node of [...nodes].reverse()) if (node.child && !node.isKilled) node.drop();
+  }
+}
+
+/** As another node sees who writes to the same database. */
+const on = (node, client) => node.client(client.token);
+const rows = (node, columns = 'id') => node.database.query(`select ${columns} from nodes order by started_at`).split('\n').filter(Boolean);
+const statusOf = (node, chat) => node.database.query(`select status from messages where chat_id = '${chat.id}' and role = 'assistant' order by seq desc limit 1`);
+
+async function until(holds, ms, what) {
+  const deadline = performance.now() + ms;
+  while (!(await holds())) {
+    assert.ok(performance.now() < deadline, `${what}: not within ${ms} ms`);
+    await sleep(20);
+  }
+}
+
+async function begin(client, chat, content = '!tokens=2000&delay=20') {
+  const stream = await client.send(chat, content);
+  await stream.until((s) => s.of('message').length > 5);
+  return stream;
+}
+
+test('a_server_has_a_row_from_its_start_to_its_clean_end', async () => {
+  await withNodes(1, async ([node], agent) => {
+    const [row, ...others] = rows(node, 'id, name, address, version, is_draining');
+    assert.deepEqual(others, []);
+    const [id, name, address, version, isDraining] = row.split('|');
+    assert.ok(isUuid(id), id);
+    assert.ok(name.endsWith(`:${node.child.pid}`), name);
+    assert.ok(address.startsWith(`unix:${node.env.DATA_DIR}/peer-`) && address.endsWith('.sock'), address);
+    assert.match(version, /^\d+\.\d+/);
+    assert.match(isDraining, /^(0|f)$/);
+    const stream = await begin(node.admin, await node.admin.chat(agent), '!tokens=40&delay=20');
+    node.child.isToDie = true;
+    node.child.kill('SIGTERM');
+    await until(() => /^(1|t)$/.test(rows(node, 'is_draining')[0]), 2000, 'the row says that it drains');
+    await stream.whole();
+    assert.ok(stream.done);
+    assert.deepEqual(await node.child.exit, { code: 0, signal: null });
+    assert.deepEqual(rows(node), []);
+  });
+});
+
+test('a_node_that_is_killed_and_starts_again_marks_its_replies_at_once', async () => {
+  await withNodes(1, async ([node], agent) => {
+    const chat = await node.admin.chat(agent);
+    await begin(node.admin, chat);
+    const [killed] = rows(node);
+    await node.kill();
+    await node.listen();
+    assert.equal(statusOf(node, chat), 'interrupted');
+    assert.equal(rows(node).length, 1);
+    assert.notEqual(rows(node)[0], killed);
+  });
+});
+
+test('a_killed_node_s_replies_are_marked_by_another_within_five_seconds', { skip }, async () => {
+  await withNodes(2, async ([first, second], agent) => {
+    await sleep(4000); // a node judges others once it has itself been there for nodes.dead_seconds
+    const [own, other] = [await first.admin.chat(agent), await first.admin.chat(agent)];
+    await begin(on(second, first.admin), other);
+    const stream = await begin(first.admin, own);
+    await second.kill();
+    second.isKilled = true;
+    await until(() => statusOf(first, other) === 'interrupted', 5000, 'the reply is marked');
+    assert.equal(rows(first).length, 1);
+    await until(() => /1 nodes were not seen for 3 s and are taken for dead; 1 of their replies are marked interrupted/.test(first.log), 500, 'a line of the log');
+    assert.equal(statusOf(first, own), 'streaming', 'its own goes on');
+    stream.close();
+    const next = await first.admin.ask(other, '!tokens=2');
+    assert.ok(next.done, 'the chat goes on, on another node');
+  });
+});
+
+test('the_start_of_a_node_leaves_the_replies_of_another_alone', { skip }, async () => {
+  await withNodes(1, async ([first], agent) => {
+    const chat = await first.admin.chat(agent);
+    const stream = await begin(first.admin, chat, '!tokens=150&delay=20');
+    const second = await first.beside();
+    assert.equal(statusOf(first, chat), 'streaming');
+    await sleep(200);
+    assert.equal(rows(first).length, 2);
+    const ended = await stream.whole();
+    assert.ok(ended.done);
+    assert.equal(statusOf(first, chat), 'complete');
+    await second.stop();
+    assert.equal(rows(first).length, 1);
+  });
+});
+
+test('a_node_that_finds_its_row_gone_puts_it_back', { skip }, async () => {
+  await withNodes(1, async ([node]) => {
+    const before = rows(node, 'id, name');
+    node.database.query('delete from nodes');
+    await until(() => rows(node).length === 1, 3000, 'the row is back');
+    assert.deepEqual(rows(node, 'id, name'), before);
+    await until(() => /this node's row was gone/.test(node.log), 500, 'a line of the log');
+  });
+});
+
+test('a_database_that_stood_still_makes_no_node_dead', { skip }, async () => {
+  await withNodes(2, async ([first, second], agent) => {
+    await sleep(4000);
+    const chat = await first.admin.chat(agent);
+    const stream = await begin(on(second, first.admin), chat);
+    await first.database.hold('begin; lock table nodes; select pg_sleep(4.5); commit');
+    await sleep(1500);
+    assert.equal(rows(first).length, 2);
+    assert.equal(statusOf(first, chat), 'streaming');
+    stream.close();
+  });
+});
+
+test('a_chat_has_one_turn_on_all_nodes', { skip }, async () => {
+  await withNodes(2, async ([first, second], agent) => {
+    const chat = await first.admin.chat(agent);
+    const stream = await begin(first.admin, chat, '!tokens=100&delay=20');
+    const there = on(second, first.admin);
+    const refused = await there.send(chat, 'and this?');
+    assert.equal(refused.status, 409, refused.text);
+    assert.match(refused.text, /already running/);
+    const anew = await there.post(`/api/chats/${chat.id}/regenerate`, {});
+    assert.equal(anew.status, 409, anew.text);
+    await stream.whole();
+    assert.equal((await first.admin.messages(chat)).length, 2);
+    assert.ok((await there.ask(chat, '!tokens=2')).done);
+    assert.equal((await first.admin.messages(chat)).length, 4);
+  });
+});
+
+test('of_messages_to_all_nodes_at_the_same_moment_one_is_taken', { skip }, async () => {
+  await withNodes(3, async (nodes, agent) => {
+    const { admin } = nodes[0];
+    for (let i = 0; i < 10; i++) {
+      const chat = await admin.chat(agent);
+      const answers = await Promise.all(nodes.map((node) => on(node, admin).send(chat, '!tokens=20&delay=10')));
+      assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 409, 409]);
+      await Promise.all(answers.map((answer) => answer.whole?.()));
+      assert.deepEqual((await admin.messages(chat)).map((m) => m.role), ['user', 'assistant']);
+    }
+  });
+});
+
+const told = async (node) => {
+  const { text } = await node.request('GET', '/metrics');
+  return Number(/^aerie_news_told (\d)$/m.exec(text)[1]);
+};
+
+test('what_is_revoked_on_one_node_is_refused_by_all_within_a_second', { skip }, async () => {
+  await withNodes(3, async (nodes, agent) => {
+    const [first] = nodes;
+    const key = first.command(['key', 'create', '--agent', agent.id]).trim().split(/\s+/).at(-1);
+    const ask = (node) => node.request('GET', '/v1/models', { token: key });
+    for (let i = 0; i < 6; i++) {
+      const user = await first.user();
+      const isRefused = async (node) => (await on(node, user).get('/api/auth/me')).status === 401;
+      for (const node of nodes) assert.equal(await isRefused(node), false);
+      assert.equal((await on(nodes[i % 3], user).post('/api/auth/logout')).status, 204);
+      await withinASecond(async () => (await Promise.all(nodes.map(isRefused))).every(Boolean), 'a token that was revoked is refused');
+    }
+    for (const node of nodes) assert.equal((await ask(node)).status, 200);
+    const [{ id }] = (await first.admin.get(`/api/agents/${agent.id}/api-keys`)).json;
+    assert.equal((await on(nodes[1], first.admin).delete(`/api/agents/${agent.id}/api-keys/${id}`)).status, 204);
+    await withinASecond(async () => (await Promise.all(nodes.map(ask))).every(({ status }) => status === 401), 'an API key that was revoked is refused');
+  });
+});
+
+test('what_the_command_line_revokes_is_refused_by_all_nodes_within_a_second', { skip }, async () => {
+  await withNodes(2, async (nodes) => {
+    const [first] = nodes;
+    const user = await first.user();
+    const isRefused = async (node) => (await on(node, user).get('/api/auth/me')).status === 401;
+    for (const node of nodes) assert.equal(await isRefused(node), false);
+    first.command(['user', 'disable', '--email', user.email, '--team', first.team.slug]);
+    await withinASecond(async () => (await Promise.all(nodes.map(isRefused))).every(Boolean), 'the token of a disabled user is refused');
+  });
+});
+
+test('the_database_tells_of_changes_where_no_pooler_stands_between', { skip }, async () => {
+  await withNodes(1, async ([node]) => {
+    if (kind === 'pgbouncer') {
+      await sleep(500);
+      assert.equal(await told(node), 0);
+      return;
+    }
+    await until(async () => (await told(node)) === 1, 2000, 'the server listens');
+    // Cut off, it asks; back, it listens again, and what was revoked meanwhile counts.
+    const user = await node.user();
+    node.database.query("select pg_terminate_backend(pid) from pg_stat_activity where query = 'LISTEN aerie' or query = 'SELECT 1'");
+    await until(() => /the connection that listens is lost/.test(node.log), 2000, 'a line of the log');
+    await until(async () => (await told(node)) === 1, 5000, 'the server listens again');
+    node.command(['user', 'disable', '--email', user.email, '--team', node.team.slug]);
+    await withinASecond(async () => (await user.get('/api/auth/me')).status === 401, 'the token of a disabled user is refused');
+  });
+});
+
+test('servers_that_start_at_the_same_moment_migrate_once', { skip }, async () => {
+  const nodes = [new Aerie()];
+  const { DATA_DIR: _, ...same } = nodes[0].env;
+  while (nodes.length < 4) nodes.push(new Aerie({ beside: nodes[0], env: same }));
+  const applied = (node) => node.log.match(/db: (\d+) migrations applied/)?.[1] ?? 0;
+  const all = Number(nodes[0].command(['migrate', 'status']).trim().split('\n').length);
+  try {
+    for (const missing of [all, 6]) {
+      for (const node of nodes) node.log = '';
+      await Promise.all(nodes.map((node) => node.listen()));
+      assert.equal(nodes.reduce((n, node) => n + Number(applied(node)), 0), missing, 'each migration once');
+      assert.equal(rows(nodes[0]).length, 4);
+      assert.equal(nodes[0].database.query('select count(*) from teams'), '1');
+      await Promise.all(nodes.map((node) => node.halt()));
+      assert.equal(rows(nodes[0]).length, 0);
+      for (let i = 0; i < 6; i++) nodes[0].command(['migrate', 'down']);
+    }
+  } finally {
+    for (const node of [...nodes].reverse()) node.drop();
+  }
+});
+
+test('the_command_line_lists_the_nodes', async () => {
+  await withNodes(skip ? 1 : 2, async (nodes) => {
+    const list = nodes[0].command(['node', 'list', '--json']).trim().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual(list.map(({ id }) => id), rows(nodes[0]));
+    for (const [i, node] of list.entries()) {
+      assert.ok(node.name.endsWith(`:${nodes[i].child.pid}`), node.name);
+      assert.equal(node.state, 'serving');
+      assert.ok(node.address.startsWith(`unix:${nodes[i].env.DATA_DIR}/peer-`), node.address);
+      assert.equal(node.version, nodes[0].command(['version']).trim().split(' ')[1]);
+      if (skip) assert.equal(node.seen_ms, null);
+      else assert.ok(node.seen_ms >= 0 && node.seen_ms < 3000 && Math.abs(node.clock_ms) < 2000, JSON.stringify(node));
+    }
+    const lines = nodes[0].command(['node', 'list']).trim().split('\n');
+    assert.equal(lines.length, list.length);
+    lines.forEach((line, i) => assert.match(line, new RegExp(`^${list[i].id} +serving +`)));
+    assert.equal(nodes[0].tryCommand(['node', 'forget']).status, 2);
+    if (skip) return;
+    await sleep(1100);
+    nodes[1].child.kill('SIGSTOP');
+    await until(() => /silent/.test(nodes[0].command(['node', 'list'])) || rows(nodes[0]).length === 1, 6000, 'a node that stands still is silent');
+    nodes[1].child.kill('SIGCONT');
+    await until(() => rows(nodes[0]).length === 2 && !/silent/.test(nodes[0].command(['node', 'list'])), 3000, 'it is back');
+  });
+});
+
+test('a_document_that_a_killed_node_was_embedding_has_failed', { skip }, async () => {
+  await withNodes(2, async ([first, second]) => {
+    const add = (node, id, nodeId) => node.database.query(`insert into documents (id, team_id, title, content_type, content_hash, status, n_bytes, n_chars, n_chunks, created_at, updated_at, node_id)
+      values ('${id}', '${first.team.id}', 't', 'text/plain', '${id}', 'processing', 1, 1, 1, now(), now(), '${nodeId}')`);
+    const [own, other] = rows(first);
+    add(first, '00000000-0000-7000-8000-000000000001', own);
+    add(first, '00000000-0000-7000-8000-000000000002', other);
+    const third = await first.beside();
+    const states = () => first.database.query('select status from documents order by id');
+    assert.equal(states(), 'processing\nprocessing', 'a start leaves those of living nodes alone');
+    await third.stop();
+    await sleep(3500);
+    await second.kill();
+    second.isKilled = true;
+    await until(() => states() === 'processing\nfailed', 5000, 'it has failed');
+  });
+});
+
+test('metrics_tell_of_the_nodes', async () => {
+  await withNodes(skip ? 1 : 2, async (nodes) => {
+    const value = async (name) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec((await nodes[0].request('GET', '/metrics')).text)?.[1]);
+    await until(async () => (await value('aerie_nodes')) === nodes.length, 3000, 'the number of nodes');
+    assert.ok((await value('aerie_node_seen_seconds')) < (skip ? 0.001 : 3));
+    assert.equal(await value('aerie_nodes_buried_total'), 0);
+    assert.equal(await value('aerie_node_beats_failed_total'), 0);
+    const before = await value('aerie_news_total');
+    await nodes.at(-1).admin.agent({ provider: 'echo' });
+    if (kind === 'postgres') await until(async () => (await value('aerie_news_total')) > before, 2000, 'the database told of an agent');
+    else assert.equal(before, 0);
+  });
+});
