@@ -163,7 +163,7 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
     curl_socket_t fd;
 
     (void)purpose;
-    if (!egress_allows(&address->addr, str_from(x->host))) {
+    if (!x->is_inside && !egress_allows(&address->addr, str_from(x->host))) {
         log_warn("upstream: %s has an inner address, which egress.allow does not list", x->host);
         return CURL_SOCKET_BAD;
     }
@@ -578,6 +578,7 @@ static void easy_give_back(struct client *c, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(easy, CURLOPT_CONNECT_TO, NULL);
     curl_easy_setopt(easy, CURLOPT_CURLU, NULL);
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, NULL);
     c->spare[c->n_spare++] = easy;
 }
 
@@ -591,6 +592,9 @@ bool exchange_open(struct exchange *x, struct client *c)
         return false;
     curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
     curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETDATA, x);
+    /* An agent's URL must not lead into a connection that passed no guard. */
+    curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, x->is_inside ? 1L : 0L);
+    curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, x->is_inside ? 1L : 0L);
     return true;
 }
 
@@ -615,7 +619,8 @@ bool exchange_connected(struct exchange *x, const char *peer_ip)
     if (x->sock)
         settle_sock(x->sock);
     /* Since the settings have changed, it may be a connection that open_socket() would not make. */
-    return config() == x->client->rules || egress_allows_text(str_from(peer_ip), str_from(x->host));
+    return x->is_inside || config() == x->client->rules ||
+           egress_allows_text(str_from(peer_ip), str_from(x->host));
 }
 
 void exchange_close(struct exchange *x)

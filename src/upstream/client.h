@@ -27,6 +27,7 @@ struct curl_slist *client_headers(const struct client *c, bool has_body);
 struct exchange {
     const char *host; /* the asker's, for the egress guard and the log */
     bool is_tls;
+    bool is_inside; /* to an own node: no egress guard, and a connection that nobody else uses */
     /* From the loop, never inside libcurl. May close the exchange and open it again. */
     void (*on_end)(struct exchange *x, CURLcode result);
 

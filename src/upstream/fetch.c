@@ -2,6 +2,7 @@
 #include "upstream/fetch.h"
 
 #include "config/config.h"
+#include "peer_url.h"
 #include "post.h"
 #include "room.h"
 
@@ -102,7 +103,7 @@ static void on_progress(struct post *p)
 
 static struct error send_request(struct fetch_transfer *t, const struct fetch_request *rq)
 {
-    struct buf body = {0};
+    struct buf body = {0}, url = {0};
     struct post_request post = {.url = rq->url,
                                 .body = rq->body.ptr ? &body : NULL,
                                 .headers = rq->headers,
@@ -112,9 +113,12 @@ static struct error send_request(struct fetch_transfer *t, const struct fetch_re
     struct error err;
 
     buf_append_str(&body, rq->body);
+    if (rq->peer.len > 0 && !peer_url(&url, rq->peer, rq->url, &post))
+        body.failed = true;
     err = body.failed ? ERROR(ERR_NO_MEMORY, 0, NULL)
                       : post_start(room_current()->client, &t->post, &post);
     buf_deinit(&body);
+    buf_deinit(&url);
     return err;
 }
 

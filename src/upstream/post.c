@@ -27,6 +27,7 @@ struct post_asking {
     unsigned n_tried;
     struct resolve resolve;
     uint64_t connect_until_ms;
+    char *unix_path; /* NULL: by addresses */
 };
 
 static void on_flush(struct flush *f)
@@ -202,6 +203,7 @@ static void free_asking(struct post *p)
     curl_slist_free_all(a->connect_to);
     free_headers(p);
     buf_deinit(&a->body);
+    free(a->unix_path);
     free(a);
     p->asking = NULL;
 }
@@ -330,6 +332,9 @@ static bool set_address(struct post *p, unsigned index)
     struct post_asking *a = p->asking;
     bool is_v6 = a->addresses.is_v6[index];
 
+    if (a->unix_path)
+        return curl_easy_setopt(p->exchange.easy, CURLOPT_UNIX_SOCKET_PATH, a->unix_path) ==
+               CURLE_OK;
     if (!inet_ntop(is_v6 ? AF_INET6 : AF_INET, &a->addresses.ip[index], address, sizeof(address)))
         return false;
     snprintf(entry, sizeof(entry), is_v6 ? "::[%s]:%s" : "::%s:%s", address, p->url->parts.port);
@@ -353,8 +358,10 @@ static struct error start_attempt(struct post *p)
     struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
 
     p->phase = POST_CONNECTING;
-    p->exchange = (struct exchange){
-        .host = host_of(p), .is_tls = p->url->parts.is_https, .on_end = on_exchange_end};
+    p->exchange = (struct exchange){.host = host_of(p),
+                                    .is_tls = p->url->parts.is_https,
+                                    .is_inside = p->is_inside,
+                                    .on_end = on_exchange_end};
     if (exchange_open(&p->exchange, p->client) && set_request_options(p) &&
         set_address(p, p->asking->n_tried++))
         err = exchange_start(&p->exchange);
@@ -522,7 +529,9 @@ static struct error find_address(struct post *p)
     struct post_asking *a = p->asking;
     struct addresses found;
 
-    if (resolver_literal(host_of(p), &a->addresses))
+    if (a->unix_path)
+        a->addresses.n = 1; /* set_address() does not look at it */
+    if (a->unix_path || resolver_literal(host_of(p), &a->addresses))
         return start_attempt(p);
     a->resolve = (struct resolve){.done = on_resolved};
     switch (resolver_ask(client_resolver(p->client), str_from(host_of(p)), &a->resolve, &found)) {
@@ -553,6 +562,11 @@ static struct error begin_asking(struct post *p, const struct post_request *rq)
         *rq->body = (struct buf){0};
     }
     a->connect_until_ms = now_ms(p) + seconds(config()->upstream.connect_seconds);
+    if (rq->unix_path.len > 0) {
+        a->unix_path = strndup(rq->unix_path.ptr, rq->unix_path.len);
+        if (!a->unix_path)
+            return ERROR(ERR_NO_MEMORY, 0, NULL);
+    }
     err = urls_take(client_urls(p->client), rq->url, &p->url);
     if (!is_error(err))
         err = set_headers(p, rq);
@@ -570,7 +584,8 @@ struct error post_start(struct client *c, struct post *p, const struct post_requ
                        .on_progress = on_progress,
                        .client = c,
                        .has_body = rq->body != NULL,
-                       .wants_all = rq->wants_all};
+                       .wants_all = rq->wants_all,
+                       .is_inside = rq->is_inside};
     p->retry_after_s = -1;
     p->max_idle_s = rq->max_idle_s;
     err = begin_asking(p, rq);

@@ -50,7 +50,7 @@ struct post {
     struct flush flush;
     uint64_t last_byte_ms;
     unsigned max_idle_s;
-    bool has_body, wants_all;
+    bool has_body, wants_all, is_inside;
 };
 
 struct post_request {
@@ -63,6 +63,9 @@ struct post_request {
     /* Connections that were idle longer are not used again: a server that closes just then would
      * lose a request which must not be repeated. */
     unsigned max_idle_s;
+    /* To an own node, whose address the operator chose: without the egress guard. */
+    bool is_inside;
+    struct str unix_path; /* of its socket; "" : by the URL's host */
 };
 
 /* Ends by is_done. An error means that nothing was started, and on_progress does not come:

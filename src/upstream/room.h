@@ -9,7 +9,7 @@
 
 struct room {
     struct client *client;
-    struct list calls, fetches;    /* that run */
+    struct list calls, fetches, feeds; /* that run */
     struct buf spare[SPARE_TEXTS]; /* memory for text between its arrival and the end of the turn */
     unsigned n_spare;
     void (*on_detached)(struct loop *l);
@@ -23,5 +23,6 @@ static inline struct room *room_current(void)
 
 /* Ends each fetch with ERR_CANCELED. */
 void fetch_end_all(struct room *room);
+void feed_end_all(struct room *room); /* likewise */
 
 #endif

@@ -620,6 +620,7 @@ struct error upstream_attach(struct loop *l)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     list_init(&room->calls);
     list_init(&room->fetches);
+    list_init(&room->feeds);
     room->client = client_new(l, resolver_workers);
     if (!room->client) {
         free(room);
@@ -652,5 +653,6 @@ void upstream_detach(struct loop *l, void (*on_detached)(struct loop *l))
         finish(container_of(room->calls.next, struct upstream_transfer, link),
                ERROR(ERR_CANCELED, 0, NULL));
     fetch_end_all(room);
+    feed_end_all(room);
     client_close(room->client, on_client_closed);
 }
