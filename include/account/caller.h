@@ -8,6 +8,7 @@
 enum who {
     WHO_ANYONE,
     WHO_KEY,     /* its steps ask for an API key */
+    WHO_PEER,    /* another node: by its signature, where peers listen and nowhere else */
     WHO_VISITOR, /* a widget's visitor, from pages of the agent's origins; no account counts */
     WHO_USER,
     WHO_USER_OR_KEY, /* the first step, a team_door, lets keys in */

@@ -2,6 +2,7 @@
 #ifndef AERIE_CHAT_EVENT_H
 #define AERIE_CHAT_EVENT_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
 
@@ -18,5 +19,15 @@ void event_write_done(struct buf *out, struct str reply_id, bool is_stopped);
  */
 void event_write_error(struct buf *out, struct str code, struct str detail, struct str reply_id,
                        int retry_after_s);
+
+/* Why a stored reply is not whole: kept with it, in its metadata, unless a crash left no time for
+ * that. Views into a. */
+struct stored_failure {
+    struct str code, detail;
+};
+struct stored_failure event_stored_failure(struct arena *a, struct str metadata);
+/* The end of a reply as its row has it. */
+void event_write_stored_end(struct buf *out, struct arena *a, struct str reply_id,
+                            struct str status, struct str metadata);
 
 #endif

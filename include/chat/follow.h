@@ -35,6 +35,11 @@ void follow_sse(struct follow *w, struct flow *f, struct request *req, struct tu
 /* The same in the messages of req's WebSocket, which stays open. */
 void follow_websocket(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
                       uint64_t n);
+/* The same for another node, with what it takes to make a log of it (src/chat/mirror_read.h). */
+void follow_peer(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
+                 uint64_t n);
+/* Sends nothing; ends well when the turn has begun, or is known not to. */
+void follow_begin(struct follow *w, struct flow *f, struct turn_log *log);
 /* Sends nothing; ends well when the turn has ended. */
 void follow_wait(struct follow *w, struct flow *f, struct turn_log *log);
 /* What is left of the owner's tokens for the day, where they are limited: headers of an answer that
@@ -42,8 +47,8 @@ void follow_wait(struct follow *w, struct flow *f, struct turn_log *log);
 void follow_set_headers(struct request *req, const struct turn_log *log);
 /* The start of an SSE answer and one event of it, for replies that are no longer in a log. */
 void sse_begin(struct request *req);
-void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event);
+void sse_format(struct buf *out, const struct id *reply_id, const struct log_event *event);
 /* An event as one JSON object with its id, as WebSockets get it. */
-void event_format(struct buf *out, const struct id *turn_id, const struct log_event *event);
+void event_format(struct buf *out, const struct id *reply_id, const struct log_event *event);
 
 #endif

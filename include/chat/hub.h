@@ -1,5 +1,6 @@
 /* Which chat has a turn, and where: the one table that all loops share. Sharded, each shard under a
- * mutex. */
+ * mutex. Beside the turns of this node it has the mirrors of those that run on others: a chat may
+ * have one of each, as a mirror says nothing about who may claim. */
 #ifndef AERIE_CHAT_HUB_H
 #define AERIE_CHAT_HUB_H
 
@@ -8,9 +9,9 @@
 bool hub_open(void); /* main thread; false: no memory */
 void hub_close(void);
 
-/* Claims the chat for this log's turn, before any work. NULL: claimed; the hub holds a reference.
- * Otherwise the log of the turn that runs there, counted for the caller. A turn that has ended
- * gives way. */
+/* Claims the chat for this log's turn, before any work, or for this mirror. NULL: claimed; the hub
+ * holds a reference. Otherwise the log of the turn that runs there, counted for the caller. A turn
+ * that has ended gives way. */
 struct turn_log *hub_claim(struct turn_log *log);
 /* The log of the turn that runs or ended lately in the owner's chat, counted; NULL: none. */
 struct turn_log *hub_find(const struct id *chat_id, const struct id *owner_id);

@@ -15,7 +15,7 @@ enum message_outcome {
 
 struct chat_numbers {
     _Alignas(64) struct counter chunks, chunk_bytes;
-    struct counter log_bytes, readers;
+    struct counter log_bytes, readers, mirrors;
     struct counter messages[N_MESSAGE_OUTCOMES];
     struct counter slots_refused;
     struct counter journal_bytes, journal_failures, journal_segments;

@@ -37,6 +37,7 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out) MUS
 /* Any loop: the turn ends soon, what came is kept. why: static. Nothing happens when it has ended.
  */
 void turn_stop(struct turn_log *log, const char *why);
+extern const char turn_stopped_by_owner[], turn_chat_deleted[];
 /* The log's own: the number of its readers changed. Any loop. */
 void turn_readers_changed(struct turn_log *log);
 

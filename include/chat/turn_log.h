@@ -20,6 +20,7 @@
 
 #include <stdatomic.h>
 
+struct mirror;
 struct turn;
 
 enum turn_log_phase {
@@ -45,12 +46,15 @@ struct turn_log {
     /* Set once, before the log is shared. */
     struct map_node node; /* the hub's */
     char key[2 * ID_LEN]; /* chat, then owner */
-    struct id turn_id, team_id, owner_id, chat_id, reply_id;
+    struct id team_id, owner_id, chat_id;
+    struct id reply_id; /* the turn's name, too: what its events' ids begin with */
     struct str idempotency_key, body_hash; /* "" : none; in the log's memory */
     struct loop *owner;
+    bool is_mirror; /* another node runs the turn (chat/mirror.h) */
     /* The owner's loop only. */
-    struct turn *turn; /* NULL when it has ended */
-    struct list kept;  /* ended logs that late readers may still want */
+    struct turn *turn;     /* NULL when it has ended */
+    struct mirror *mirror; /* likewise */
+    struct list kept;      /* ended logs that late readers may still want */
     uint64_t expires_ms;
     /* Constant once it is no longer PENDING. */
     int64_t created_us;                /* of the reply */

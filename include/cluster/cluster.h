@@ -30,6 +30,10 @@ const struct id *cluster_node_id(void);
 struct str cluster_node_name(void);
 int64_t cluster_started_us(void); /* by our clock. Any thread */
 
+/* No other node is there, as far as this one knows: one that has just begun is known after a second.
+ * Any thread. */
+bool cluster_is_alone(void);
+
 /* ---- the peer address: where other nodes reach this one ---- */
 /* What the peer listener listens on: "unix:/abs/path" or "host:port". "": its path would be too long. Any thread. */
 struct str cluster_peer_listen(void);

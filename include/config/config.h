@@ -120,6 +120,7 @@ struct config_metrics {
 struct config_nodes {
     struct str listen, address; /* "" : a socket in data_dir; listen */
     uint64_t dead_seconds;
+    uint64_t mirror_linger_ms; /* after its last reader */
 };
 
 struct config_egress {

@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "config/config.h"
 #include "earlier.h"
+#include "elsewhere.h"
 
 #define MINUTE_MS 60000
 
@@ -96,14 +97,14 @@ bool ask_hold_log(struct request *req, struct turn_log *log)
 }
 
 /* False: none, or no event's id. */
-static bool read_last_event(struct request *req, struct id *turn_id, uint64_t *n)
+static bool read_last_event(struct request *req, struct id *reply_id, uint64_t *n)
 {
     struct str last = request_header(req, "Last-Event-ID"), turn;
     int64_t number;
 
     if (!last.ptr)
         last = request_query(req, "last_event_id");
-    if (!last.ptr || !str_next(&last, ':', &turn) || !id_parse(turn, turn_id) ||
+    if (!last.ptr || !str_next(&last, ':', &turn) || !id_parse(turn, reply_id) ||
         !str_to_i64(last, &number) || number < 0)
         return false;
     *n = (uint64_t)number;
@@ -112,11 +113,11 @@ static bool read_last_event(struct request *req, struct id *turn_id, uint64_t *n
 
 uint64_t ask_resume_at(struct request *req, struct turn_log *log)
 {
-    struct id turn_id;
+    struct id reply_id;
     uint64_t n;
 
-    return read_last_event(req, &turn_id, &n) && str_eq(id_str(&turn_id), id_str(&log->turn_id)) &&
-                   turn_log_has(log, n)
+    return read_last_event(req, &reply_id, &n) &&
+                   str_eq(id_str(&reply_id), id_str(&log->reply_id)) && turn_log_has(log, n)
                ? n
                : 0;
 }
@@ -125,10 +126,10 @@ uint64_t ask_resume_at(struct request *req, struct turn_log *log)
  * much of its text the reader has. */
 static uint64_t resume_earlier_at(struct request *req)
 {
-    struct id turn_id;
+    struct id reply_id;
     uint64_t n;
 
-    return read_last_event(req, &turn_id, &n) ? n : 0;
+    return read_last_event(req, &reply_id, &n) ? n : 0;
 }
 
 static bool wants_stream(const struct request *req)
@@ -146,6 +147,21 @@ static bool wants_stream(const struct request *req)
     return false;
 }
 
+static void follow(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct ask *s = ask_of(req);
+
+    req->fails_at_eof =
+        true; /* one who waits for the whole is a reader too: on_disconnect counts */
+    if (s->mode == ASK_SOCKET)
+        follow_websocket(&s->follow, f, s->socket, s->log, ask_resume_at(req, s->log));
+    else if (wants_stream(req))
+        follow_sse(&s->follow, f, req, s->log, ask_resume_at(req, s->log));
+    else
+        follow_wait(&s->follow, f, s->log);
+}
+
 void ask_follow_turn(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -161,16 +177,8 @@ void ask_follow_turn(struct flow *f)
         flow_fail(f, err);
         return;
     }
-    if (!ask_hold_log(req, s->log))
-        return;
-    req->fails_at_eof =
-        true; /* one who waits for the whole is a reader too: on_disconnect counts */
-    if (s->mode == ASK_SOCKET)
-        follow_websocket(&s->follow, f, s->socket, s->log, ask_resume_at(req, s->log));
-    else if (wants_stream(req))
-        follow_sse(&s->follow, f, req, s->log, ask_resume_at(req, s->log));
-    else
-        follow_wait(&s->follow, f, s->log);
+    if (ask_hold_log(req, s->log))
+        follow(f);
 }
 
 void ask_load_earlier(struct flow *f)
@@ -182,6 +190,32 @@ void ask_load_earlier(struct flow *f)
         db_query(&s->earlier, f, &req->arena, SQL_MESSAGE_GET,
                  DB_ARGS(db_uuid(id_str(&s->turn.team_id)), db_uuid(id_str(&s->turn.owner_id)),
                          db_uuid(id_str(&s->log->earlier_reply))));
+}
+
+static bool is_still_written(const struct db_result *reply)
+{
+    return reply && reply->n_rows > 0 &&
+           str_eq(db_get_text(reply, 0, MESSAGE_STATUS), STR("streaming"));
+}
+
+void ask_find_elsewhere(struct flow *f)
+{
+    struct ask *s = ask_of(request_of(f));
+    struct id chat_id;
+
+    if (!is_still_written(s->earlier.result) ||
+        !id_parse(db_get_text(s->earlier.result, 0, MESSAGE_CHAT_ID), &chat_id))
+        return;
+    elsewhere_find(f, &s->turn.team_id, &s->turn.owner_id, &chat_id, &s->log->earlier_reply,
+                   &s->log);
+}
+
+void ask_follow_elsewhere(struct flow *f)
+{
+    struct ask *s = ask_of(request_of(f));
+
+    if (s->log->is_mirror)
+        follow(f);
 }
 
 static void answer_whole(struct request *req, struct ask *s)
@@ -200,8 +234,9 @@ static void answer_earlier(struct request *req, struct ask *s)
 
     if (s->earlier.result->n_rows == 0) {
         flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
-    } else if (str_eq(db_get_text(s->earlier.result, 0, MESSAGE_STATUS), STR("streaming"))) {
-        /* Of another server, or the database is just back and has not been told of its end. */
+    } else if (is_still_written(s->earlier.result)) {
+        /* Of a node that cannot be reached, or the database is just back and has not been told of
+         * its end. */
         flow_fail(&req->flow, ERROR(ERR_BUSY, 1, NULL));
     } else if (wants_stream(req)) {
         earlier_stream(req, s->mode == ASK_SOCKET ? s->socket : NULL, s->earlier.result,

@@ -42,9 +42,14 @@ bool ask_read_key(struct request *req, struct ask *s) MUST_CHECK;
 void ask_follow_turn(struct flow *f);
 /* When the key was spent: the reply that it got. */
 void ask_load_earlier(struct flow *f);
+/* Another node still writes it: its turn, followed as one of this node. */
+void ask_find_elsewhere(struct flow *f);
+void ask_follow_elsewhere(struct flow *f);
 /* What was not streamed: the whole reply, an earlier one, or why there is none. */
 void ask_answer(struct flow *f);
-#define ASK_STEPS STEP(ask_follow_turn), STEP(ask_load_earlier), STEP(ask_answer), STEP_END
+#define ASK_STEPS                                                                                  \
+    STEP(ask_follow_turn), STEP(ask_load_earlier), STEP(ask_find_elsewhere),                       \
+        STEP(ask_follow_elsewhere), STEP(ask_answer), STEP_END
 
 /* Where a reader that comes back left off: the number of the last event it has, by Last-Event-ID;
  * 0: none of this turn's. */

@@ -6,6 +6,7 @@
 #include "api/origin.h"
 #include "base/clock.h"
 #include "config/config.h"
+#include "peer.h"
 
 #include <errno.h>
 
@@ -158,7 +159,9 @@ struct error api_on_head(struct request *req)
     struct error err = NO_ERROR;
     struct caller *who;
 
-    if (req->route && req->route->who == WHO_VISITOR)
+    if (!peer_may_call(req))
+        return ERROR(ERR_NOT_FOUND, 0, NULL);
+    if (req->route && (req->route->who == WHO_VISITOR || req->route->who == WHO_PEER))
         return NO_ERROR;
     if (is_unsafe(req->method) && is_by_cookie(req) && !api_is_from_our_page(req))
         return ERROR(ERR_FORBIDDEN, 0, "This origin may not call with cookies");

@@ -9,6 +9,7 @@
 #include "chat/event.h"
 #include "chat/hub.h"
 #include "doc.h"
+#include "elsewhere.h"
 #include "http/websocket.h"
 #include "talk.h"
 
@@ -196,7 +197,7 @@ static void stop(struct flow *f)
     if (fr->kind != FRAME_STOP)
         return;
     if (current && current->talk.ask.log)
-        turn_stop(current->talk.ask.log, "stopped by its owner");
+        turn_stop(current->talk.ask.log, turn_stopped_by_owner);
     flow_finish(f);
 }
 
@@ -212,20 +213,35 @@ static void take_socket(struct flow *f)
         fr->socket->current = fr;
 }
 
-static void resume(struct flow *f)
+static void find_turn(struct flow *f)
 {
     struct frame *fr = frame_of(f);
+    const struct caller *who = caller_of(&fr->req);
     struct ask *s = &fr->talk.ask;
     struct id chat_id = {""};
-    uint64_t n;
 
     if (fr->kind != FRAME_RESUME)
         return;
     (void)id_parse(fr->session_id.text, &chat_id);
-    s->log = hub_find(&chat_id, &caller_of(&fr->req)->user_id);
+    s->log = hub_find(&chat_id, &who->user_id);
+    if (s->log && !ask_hold_log(&fr->req, s->log))
+        return;
+    elsewhere_find(f, &who->team_id, &who->user_id, &chat_id, NULL, &s->log);
+}
+
+static void resume(struct flow *f)
+{
+    struct frame *fr = frame_of(f);
+    struct ask *s = &fr->talk.ask;
+    uint64_t n;
+
+    if (fr->kind != FRAME_RESUME)
+        return;
+    if (elsewhere_is_lost(f, s->log))
+        return;
     fr->is_idle = true;
     flow_finish(f);
-    if (!s->log || !ask_hold_log(&fr->req, s->log))
+    if (!s->log)
         return;
     n = ask_resume_at(&fr->req, s->log);
     if (turn_log_phase(s->log) == TURN_LOG_CLOSED && n >= turn_log_last(s->log))
@@ -244,8 +260,8 @@ static void read_message(struct flow *f)
 
 static const struct step frame_steps[] = {
     STEP(check_token), /* 1008 */
-    STEP(read_frame),    STEP(stop),         STEP(take_socket), STEP(resume),
-    STEP(ask_take_rate), STEP(read_message), ASK_STEPS,
+    STEP(read_frame),  STEP(stop),          STEP(take_socket),  STEP(find_turn),
+    STEP(resume),      STEP(ask_take_rate), STEP(read_message), ASK_STEPS,
 };
 
 static void log_failure(const struct frame *fr, struct error err)

@@ -4,6 +4,7 @@
 #include "account/rate.h"
 #include "answer.h"
 #include "api/input.h"
+#include "ask.h"
 #include "base/clock.h"
 #include "chat/hub.h"
 #include "chat/turn.h"
@@ -11,6 +12,7 @@
 #include "db/db.h"
 #include "db/search.h"
 #include "doc.h"
+#include "elsewhere.h"
 #include "message_json.h"
 
 #include <stddef.h>
@@ -302,6 +304,18 @@ static void change_store(struct flow *f)
                 db_time(clock_wall_us())));
 }
 
+/* First, while the database still knows who runs its turn. */
+static void remove_find(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct one_chat *s = req->state;
+
+    s->log = hub_find(&s->id, &caller_of(req)->user_id);
+    if (s->log && !ask_hold_log(req, s->log))
+        return;
+    elsewhere_find(f, &caller_of(req)->team_id, &caller_of(req)->user_id, &s->id, NULL, &s->log);
+}
+
 static void remove_store(struct flow *f)
 {
     struct request *req = request_of(f);
@@ -319,6 +333,12 @@ static void remove_check(struct flow *f)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
 }
 
+static void end_turn(struct turn_log *log)
+{
+    turn_stop(log, turn_chat_deleted);
+    hub_remove(log);
+}
+
 /* A running turn ends; one that has ended is no longer there to be followed. */
 static void remove_turn(struct flow *f)
 {
@@ -326,11 +346,12 @@ static void remove_turn(struct flow *f)
     struct one_chat *s = req->state;
     struct turn_log *log = hub_find(&s->id, &caller_of(req)->user_id);
 
-    if (!log)
-        return;
-    turn_stop(log, "The chat was deleted");
-    hub_remove(log);
-    turn_log_unref(log);
+    if (log) { /* it may have begun meanwhile */
+        end_turn(log);
+        turn_log_unref(log);
+    }
+    if (s->log && s->log != log)
+        end_turn(s->log);
 }
 
 static void remove_answer(struct flow *f)
@@ -374,7 +395,7 @@ const struct route_doc chats_change_doc = {
     .example = "{\"title\": \"Getting to know the parrot\"}",
 };
 const struct step chats_remove_steps[] = {
-    STEP(one_id),      STEP(remove_store),  STEP(remove_check),
+    STEP(one_id),      STEP(remove_find),   STEP(remove_store), STEP(remove_check), /* 404 */
     STEP(remove_turn), STEP(remove_answer), STEP_END,
 };
 

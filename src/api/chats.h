@@ -3,6 +3,7 @@
 #define AERIE_API_CHATS_H
 
 #include "api/input.h"
+#include "chat/turn_log.h"
 #include "db/db.h"
 
 struct chats_list {
@@ -18,6 +19,7 @@ struct one_chat {
     struct input agent_id, title, metadata, is_archived;
     int64_t n_messages;
     struct db_query chat, messages, write;
+    struct turn_log *log; /* of the chat's turn, counted by the request's arena; or NULL */
 };
 extern const struct step chats_create_steps[];
 extern const struct step chats_get_steps[];

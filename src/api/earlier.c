@@ -3,45 +3,13 @@
 
 #include "chat/event.h"
 #include "chat/follow.h"
-#include "config/config.h"
 #include "http/websocket.h"
 #include "message_json.h"
-
-/* Why the stored reply is not whole: kept with it, unless a crash left no time for that. */
-static void write_error_end(struct buf *out, struct request *req, const struct db_result *row)
-{
-    const struct error cut = ERROR(ERR_INTERRUPTED, 0, NULL);
-    struct str metadata = db_get_text(row, 0, MESSAGE_METADATA);
-    struct str code = {0}, detail = {0};
-    yyjson_val *root = NULL, *why;
-
-    if (metadata.len > 0 &&
-        !is_error(json_read(&req->arena, metadata, (unsigned)config()->limits.json_depth, &root))) {
-        why = json_member(root, "error");
-        code = json_text(json_member(why, "code"));
-        detail = json_text(json_member(why, "message"));
-    }
-    event_write_error(out, code.ptr ? code : str_from(event_code(&cut)),
-                      detail.ptr ? detail : str_from(event_detail(&cut)),
-                      db_get_text(row, 0, MESSAGE_ID), 0);
-}
-
-/* The terminal event of a stored reply. */
-static void write_end(struct buf *out, struct request *req, const struct db_result *row,
-                      struct str status)
-{
-    bool is_stopped = str_eq(status, STR("stopped"));
-
-    if (is_stopped || str_eq(status, STR("complete")))
-        event_write_done(out, db_get_text(row, 0, MESSAGE_ID), is_stopped);
-    else
-        write_error_end(out, req, row);
-}
 
 /* Where the events go: an answer's body, sent when all are there, or a WebSocket. */
 struct sink {
     struct request *socket; /* NULL: it is an answer */
-    struct id turn_id;
+    struct id reply_id;
     struct buf out;
 };
 
@@ -50,10 +18,10 @@ static void add(struct sink *s, uint64_t n, struct str notice, struct str text)
     struct log_event event = {.n = n, .notice = notice, .text = text};
 
     if (!s->socket) {
-        sse_format(&s->out, &s->turn_id, &event);
+        sse_format(&s->out, &s->reply_id, &event);
         return;
     }
-    event_format(&s->out, &s->turn_id, &event);
+    event_format(&s->out, &s->reply_id, &event);
     if (s->out.failed)
         return;
     websocket_send(s->socket, buf_str(&s->out));
@@ -79,7 +47,7 @@ void earlier_stream(struct request *req, struct request *socket, const struct db
     struct str rest;
     bool is_told = names_session && n == 0;
 
-    (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &s.turn_id);
+    (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &s.reply_id);
     message_view_open(&v, row, 0, owner_id);
     rest = rest_of(v.content, n);
     if (is_told) {
@@ -90,7 +58,8 @@ void earlier_stream(struct request *req, struct request *socket, const struct db
     }
     if (rest.len > 0)
         add(&s, turn_log_number(v.content.len, 0), STR_NONE, rest);
-    write_end(&json, req, row, v.status);
+    event_write_stored_end(&json, &req->arena, db_get_text(row, 0, MESSAGE_ID), v.status,
+                           db_get_text(row, 0, MESSAGE_METADATA));
     add(&s, turn_log_number(v.content.len, is_told && v.content.len == 0 ? 2 : 1), buf_str(&json),
         STR_NONE);
     message_view_close(&v);

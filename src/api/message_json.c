@@ -2,6 +2,7 @@
 #include "message_json.h"
 
 #include "chat/hub.h"
+#include "cluster/cluster.h"
 
 /* The row is behind: a running reply is stored now and then only. */
 static void read_text_so_far(struct message_view *v)
@@ -25,7 +26,8 @@ void message_view_open(struct message_view *v, const struct db_result *rows, siz
                                .status = db_get_text(rows, row, MESSAGE_STATUS)};
     if (!str_eq(v->status, STR("streaming")))
         return;
-    v->status = STR("interrupted");
+    if (cluster_is_alone()) /* else it may be another's, who marks what is nobody's */
+        v->status = STR("interrupted");
     if (!id_parse(db_get_text(rows, row, MESSAGE_CHAT_ID), &chat_id))
         return;
     v->log = hub_find(&chat_id, user_id);

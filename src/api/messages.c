@@ -6,6 +6,7 @@
 #include "chat/hub.h"
 #include "config/config.h"
 #include "doc.h"
+#include "elsewhere.h"
 
 #include <stddef.h>
 
@@ -209,12 +210,13 @@ static void find_turn(struct flow *f)
     if (!input_path_id(req, 0, "Chat not found", &s->chat_id))
         return;
     s->log = hub_find(&s->chat_id, &caller_of(req)->user_id);
-    if (s->log) {
-        (void)!ask_hold_log(req, s->log);
+    if (s->log && !ask_hold_log(req, s->log))
         return;
-    }
-    db_query(&s->chat, f, &req->arena, SQL_CHAT_GET,
-             DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->chat_id))));
+    if (!s->log)
+        db_query(&s->chat, f, &req->arena, SQL_CHAT_GET,
+                 DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->chat_id))));
+    elsewhere_find(f, &caller_of(req)->team_id, &caller_of(req)->user_id, &s->chat_id, NULL,
+                   &s->log);
 }
 
 static void check_chat(struct flow *f)
@@ -231,6 +233,8 @@ void watch_attach(struct flow *f)
     struct watch_turn *s = req->state;
     uint64_t n = s->log ? ask_resume_at(req, s->log) : 0;
 
+    if (elsewhere_is_lost(f, s->log))
+        return;
     if (!s->log || (turn_log_phase(s->log) == TURN_LOG_CLOSED && n >= turn_log_last(s->log)))
         response_empty(req, 204);
     else
@@ -263,8 +267,10 @@ void watch_stop(struct flow *f)
     struct request *req = request_of(f);
     struct watch_turn *s = req->state;
 
+    if (elsewhere_is_lost(f, s->log))
+        return;
     if (s->log)
-        turn_stop(s->log, "stopped by its owner");
+        turn_stop(s->log, turn_stopped_by_owner);
     response_empty(req, 202);
 }
 

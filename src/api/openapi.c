@@ -47,7 +47,7 @@ static void pair_paths(struct json *j, struct schema_set *set)
     for (size_t i = 0; i < hooks->n_routes; i++) {
         const struct route *r = &hooks->routes[i];
 
-        if (!r->doc) /* a test finds it */
+        if (!r->doc) /* of peers; a test finds others */
             continue;
         if (!path || strcmp(path, r->path) != 0) {
             if (path)

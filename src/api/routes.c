@@ -26,6 +26,7 @@
 #include "metrics.h"
 #include "models.h"
 #include "page.h"
+#include "peer.h"
 #include "provider_keys.h"
 #include "providers.h"
 #include "sites.h"
@@ -243,6 +244,11 @@ static const struct route routes[] = {
 
     {HTTP_GET, "/openapi.json", WHO_ANYONE, BODY_NONE, 0, docs_openapi_steps,
      "This description of the API", &docs_openapi_doc},
+
+    {HTTP_POST, "/peer/stop", WHO_PEER, BODY_NONE, sizeof(struct peer), peer_stop_steps,
+     "Another node: end a turn of this one", NULL},
+    {HTTP_GET, "/peer/turn", WHO_PEER, BODY_NONE, sizeof(struct peer), peer_turn_steps,
+     "Another node: follow a turn of this one", NULL},
 
     {HTTP_GET, "/redoc", WHO_ANYONE, BODY_NONE, 0, docs_redoc_steps, "The API in ReDoc",
      &docs_page_doc},

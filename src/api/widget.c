@@ -8,6 +8,7 @@
 #include "chat/hub.h"
 #include "config/config.h"
 #include "doc.h"
+#include "elsewhere.h"
 #include "message_json.h"
 #include "session_ask.h"
 
@@ -315,8 +316,10 @@ static void find_turn(struct flow *f)
         return;
     s->watch.chat_id = s->visit.session_id;
     s->watch.log = hub_find(&s->visit.session_id, &s->visit.session_id);
-    if (s->watch.log)
-        (void)!ask_hold_log(req, s->watch.log);
+    if (s->watch.log && !ask_hold_log(req, s->watch.log))
+        return;
+    elsewhere_find(f, &s->visit.team_id, &s->visit.session_id, &s->visit.session_id, NULL,
+                   &s->watch.log);
 }
 
 const struct step widget_stream_steps[] = {

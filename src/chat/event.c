@@ -2,6 +2,7 @@
 #include "chat/event.h"
 
 #include "base/json.h"
+#include "config/config.h"
 
 const char *event_code(const struct error *err)
 {
@@ -80,4 +81,37 @@ void event_write_error(struct buf *out, struct str code, struct str detail, stru
     if (retry_after_s > 0)
         json_pair_int(&j, "retry_after", retry_after_s);
     end(&j);
+}
+
+struct stored_failure event_stored_failure(struct arena *a, struct str metadata)
+{
+    const struct error cut = ERROR(ERR_INTERRUPTED, 0, NULL);
+    struct stored_failure f = {0};
+    yyjson_val *root = NULL, *why;
+
+    if (metadata.len > 0 &&
+        !is_error(json_read(a, metadata, (unsigned)config()->limits.json_depth, &root))) {
+        why = json_member(root, "error");
+        f.code = json_text(json_member(why, "code"));
+        f.detail = json_text(json_member(why, "message"));
+    }
+    if (!f.code.ptr)
+        f.code = str_from(event_code(&cut));
+    if (!f.detail.ptr)
+        f.detail = str_from(event_detail(&cut));
+    return f;
+}
+
+void event_write_stored_end(struct buf *out, struct arena *a, struct str reply_id,
+                            struct str status, struct str metadata)
+{
+    bool is_stopped = str_eq(status, STR("stopped"));
+    struct stored_failure why;
+
+    if (is_stopped || str_eq(status, STR("complete"))) {
+        event_write_done(out, reply_id, is_stopped);
+        return;
+    }
+    why = event_stored_failure(a, metadata);
+    event_write_error(out, why.code, why.detail, reply_id, 0);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "chat/turn.h"
 #include "config/config.h"
+#include "follow_format.h"
 #include "http/websocket.h"
 
 #include <inttypes.h>
@@ -16,21 +17,11 @@
 #define EVENT_HEAD_BYTES  192
 #define EVENT_LEAST_BYTES 64
 
-/* How a reader gets its events. */
-struct follow_format {
-    void (*begin)(struct follow *w);
-    /* Adds an event to out, which is sent when a batch is there; or sends it and leaves out empty.
-     * Returns its bytes. */
-    size_t (*add)(struct follow *w, struct buf *out, const struct log_event *event);
-    void (*keep_alive)(struct follow *w); /* so that those in between do not hang up */
-    void (*end)(struct follow *w);
-};
-
 static const char *const state_names[] = {"pending", "live", "blocked", "ended"};
 
 static void set_state(struct follow *w, enum follow_state state)
 {
-    log_trace("follow: turn %s: %s to %s", w->log->turn_id.text, state_names[w->state],
+    log_trace("follow: turn %s: %s to %s", w->log->reply_id.text, state_names[w->state],
               state_names[state]);
     w->state = state;
 }
@@ -58,9 +49,9 @@ void sse_begin(struct request *req)
     response_begin_stream(req, 200, "text/event-stream");
 }
 
-static void write_id(struct buf *out, const struct id *turn_id, uint64_t n)
+static void write_id(struct buf *out, const struct id *reply_id, uint64_t n)
 {
-    buf_append_str(out, id_str(turn_id));
+    buf_append_str(out, id_str(reply_id));
     buf_append_char(out, ':');
     buf_append_decimal(out, n);
 }
@@ -77,20 +68,20 @@ static void write_members(struct buf *out, const struct log_event *event)
     }
 }
 
-void sse_format(struct buf *out, const struct id *turn_id, const struct log_event *event)
+void sse_format(struct buf *out, const struct id *reply_id, const struct log_event *event)
 {
     buf_append_str(out, STR("id: "));
-    write_id(out, turn_id, event->n);
+    write_id(out, reply_id, event->n);
     buf_append_str(out, STR("\ndata: {"));
     write_members(out, event);
     buf_append_str(out, STR("\n\n"));
 }
 
-static size_t add_sse(struct follow *w, struct buf *out, const struct log_event *event)
+size_t follow_add_sse(struct follow *w, struct buf *out, const struct log_event *event)
 {
     size_t before = out->len;
 
-    sse_format(out, &w->log->turn_id, event);
+    sse_format(out, &w->log->reply_id, event);
     return out->len - before;
 }
 
@@ -100,7 +91,7 @@ static void begin_sse(struct follow *w)
     sse_begin(w->req);
 }
 
-static void keep_sse_alive(struct follow *w)
+void follow_keep_sse_alive(struct follow *w)
 {
     response_stream_write(w->req, ": keep-alive\n\n", 14);
 }
@@ -110,12 +101,12 @@ static void end_sse(struct follow *w)
     response_end_stream(w->req);
 }
 
-static const struct follow_format sse = {begin_sse, add_sse, keep_sse_alive, end_sse};
+static const struct follow_format sse = {begin_sse, follow_add_sse, follow_keep_sse_alive, end_sse};
 
-void event_format(struct buf *out, const struct id *turn_id, const struct log_event *event)
+void event_format(struct buf *out, const struct id *reply_id, const struct log_event *event)
 {
     buf_append_str(out, STR("{\"id\":\""));
-    write_id(out, turn_id, event->n);
+    write_id(out, reply_id, event->n);
     buf_append_str(out, STR("\","));
     write_members(out, event);
 }
@@ -125,7 +116,7 @@ static size_t add_message(struct follow *w, struct buf *out, const struct log_ev
 {
     size_t len;
 
-    event_format(out, &w->log->turn_id, event);
+    event_format(out, &w->log->reply_id, event);
     if (out->failed)
         return 0;
     websocket_send(w->req, buf_str(out));
@@ -157,22 +148,23 @@ static void on_cancel(struct op *op)
     op_end(op, ERROR(ERR_CANCELED, 0, "the reader left"));
 }
 
-static uint64_t heartbeat_ms(void)
+static uint64_t heartbeat_ms(const struct follow *w)
 {
-    return config()->turn.heartbeat_seconds * 1000;
+    return w->format->silence_ms ? w->format->silence_ms()
+                                 : config()->turn.heartbeat_seconds * 1000;
 }
 
 /* Moved here once an expiry, not once an event. */
 static void on_heartbeat(struct timer *t)
 {
     struct follow *w = container_of(t, struct follow, heartbeat);
-    uint64_t now_ms = loop_now_ms(w->req->loop), due_ms = w->sent_ms + heartbeat_ms();
+    uint64_t now_ms = loop_now_ms(w->req->loop), due_ms = w->sent_ms + heartbeat_ms(w);
 
     if (now_ms >= due_ms) {
         if (w->state == FOLLOW_LIVE)
             w->format->keep_alive(w);
         w->sent_ms = now_ms;
-        due_ms = now_ms + heartbeat_ms();
+        due_ms = now_ms + heartbeat_ms(w);
     }
     timer_start(t, due_ms - now_ms, on_heartbeat);
 }
@@ -265,7 +257,7 @@ static void begin(struct follow *w)
     }
     set_state(w, FOLLOW_LIVE);
     w->format->begin(w);
-    timer_start(&w->heartbeat, heartbeat_ms(), on_heartbeat);
+    timer_start(&w->heartbeat, heartbeat_ms(w), on_heartbeat);
     pump(w);
 }
 
@@ -289,6 +281,16 @@ static void on_grow_wait(struct log_reader *r)
     op_end(&w->op, NO_ERROR);
 }
 
+static void on_grow_begin(struct log_reader *r)
+{
+    struct follow *w = container_of(r, struct follow, reader);
+
+    if (turn_log_phase(w->log) == TURN_LOG_PENDING)
+        return;
+    leave(w);
+    op_end(&w->op, NO_ERROR);
+}
+
 static bool start(struct follow *w, struct flow *f, struct turn_log *log,
                   void (*on_grow)(struct log_reader *r))
 {
@@ -301,8 +303,8 @@ static bool start(struct follow *w, struct flow *f, struct turn_log *log,
     return false;
 }
 
-static void send_events(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
-                        uint64_t n, const struct follow_format *format)
+void follow_as(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
+               uint64_t n, const struct follow_format *format)
 {
     w->req = req;
     w->n = n;
@@ -314,17 +316,23 @@ static void send_events(struct follow *w, struct flow *f, struct request *req, s
 void follow_sse(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
                 uint64_t n)
 {
-    send_events(w, f, req, log, n, &sse);
+    follow_as(w, f, req, log, n, &sse);
 }
 
 void follow_websocket(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
                       uint64_t n)
 {
-    send_events(w, f, req, log, n, &messages);
+    follow_as(w, f, req, log, n, &messages);
 }
 
 void follow_wait(struct follow *w, struct flow *f, struct turn_log *log)
 {
     if (start(w, f, log, on_grow_wait))
         on_grow_wait(&w->reader);
+}
+
+void follow_begin(struct follow *w, struct flow *f, struct turn_log *log)
+{
+    if (start(w, f, log, on_grow_begin))
+        on_grow_begin(&w->reader);
 }

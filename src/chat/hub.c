@@ -5,13 +5,14 @@
 
 static struct shard {
     uv_mutex_t lock;
-    struct map map;
+    struct map turns, mirrors; /* of this node, and of those on others that are read here */
 } shards[N_SHARDS];
 
 bool hub_open(void)
 {
     for (size_t i = 0; i < N_SHARDS; i++)
-        if (uv_mutex_init(&shards[i].lock) != 0 || !map_init(&shards[i].map, 64))
+        if (uv_mutex_init(&shards[i].lock) != 0 || !map_init(&shards[i].turns, 64) ||
+            !map_init(&shards[i].mirrors, 8))
             return false;
     return true;
 }
@@ -27,8 +28,10 @@ static void drop(struct map_node *node, void *state)
 void hub_close(void)
 {
     for (size_t i = 0; i < N_SHARDS; i++) {
-        map_each(&shards[i].map, drop, &shards[i].map);
-        map_deinit(&shards[i].map);
+        map_each(&shards[i].turns, drop, &shards[i].turns);
+        map_each(&shards[i].mirrors, drop, &shards[i].mirrors);
+        map_deinit(&shards[i].turns);
+        map_deinit(&shards[i].mirrors);
         uv_mutex_destroy(&shards[i].lock);
     }
 }
@@ -44,9 +47,14 @@ static struct shard *shard_of(struct str key)
     return &shards[map_hash(key) >> 58];
 }
 
-static struct turn_log *find(const struct shard *s, struct str key)
+static struct map *map_of(struct shard *s, const struct turn_log *log)
 {
-    struct map_node *node = map_find(&s->map, key);
+    return log->is_mirror ? &s->mirrors : &s->turns;
+}
+
+static struct turn_log *find(const struct map *map, struct str key)
+{
+    struct map_node *node = map_find(map, key);
 
     return node ? container_of(node, struct turn_log, node) : NULL;
 }
@@ -54,23 +62,39 @@ static struct turn_log *find(const struct shard *s, struct str key)
 struct turn_log *hub_claim(struct turn_log *log)
 {
     struct shard *s = shard_of(key_of(log));
+    struct map *map = map_of(s, log);
     struct turn_log *there, *ended = NULL;
 
     uv_mutex_lock(&s->lock);
-    there = find(s, key_of(log));
+    there = find(map, key_of(log));
     if (there && turn_log_phase(there) == TURN_LOG_CLOSED) {
-        map_remove(&s->map, &there->node);
+        map_remove(map, &there->node);
         ended = there;
         there = NULL;
     }
     if (there)
         turn_log_ref(there);
     else
-        map_insert(&s->map, &turn_log_ref(log)->node, key_of(log));
+        map_insert(map, &turn_log_ref(log)->node, key_of(log));
     uv_mutex_unlock(&s->lock);
     if (ended)
         turn_log_unref(ended);
     return there;
+}
+
+/* What is running, or is asked for and not refused yet; else what ended last. */
+static struct turn_log *choose(struct turn_log *turn, struct turn_log *mirror)
+{
+    enum turn_log_phase phase;
+
+    if (!turn || !mirror)
+        return turn ? turn : mirror;
+    phase = turn_log_phase(turn);
+    if (phase == TURN_LOG_OPEN)
+        return turn;
+    if (turn_log_phase(mirror) != TURN_LOG_CLOSED)
+        return mirror;
+    return phase == TURN_LOG_PENDING || turn->created_us > mirror->created_us ? turn : mirror;
 }
 
 struct turn_log *hub_find(const struct id *chat_id, const struct id *owner_id)
@@ -83,7 +107,7 @@ struct turn_log *hub_find(const struct id *chat_id, const struct id *owner_id)
     turn_log_key(chat_id, owner_id, key);
     s = shard_of(key_str);
     uv_mutex_lock(&s->lock);
-    log = find(s, key_str);
+    log = choose(find(&s->turns, key_str), find(&s->mirrors, key_str));
     if (log)
         turn_log_ref(log);
     uv_mutex_unlock(&s->lock);
@@ -93,12 +117,13 @@ struct turn_log *hub_find(const struct id *chat_id, const struct id *owner_id)
 void hub_remove(struct turn_log *log)
 {
     struct shard *s = shard_of(key_of(log));
+    struct map *map = map_of(s, log);
     bool was_there;
 
     uv_mutex_lock(&s->lock);
-    was_there = find(s, key_of(log)) == log;
+    was_there = find(map, key_of(log)) == log;
     if (was_there)
-        map_remove(&s->map, &log->node);
+        map_remove(map, &log->node);
     uv_mutex_unlock(&s->lock);
     if (was_there)
         turn_log_unref(log);

@@ -35,6 +35,8 @@ static const struct metric metrics[] = {
      "Files that the journals have."},
     {"aerie_readers", NULL, METRIC_GAUGE, METRIC_COUNT, NUMBER(readers),
      "Requests and sockets that follow a reply."},
+    {"aerie_mirrors", NULL, METRIC_GAUGE, METRIC_COUNT, NUMBER(mirrors),
+     "Turns of other nodes that are followed here, each by one connection."},
     {"aerie_message_to_call_seconds", NULL, METRIC_HISTOGRAM, METRIC_MICROSECONDS,
      NUMBER(until_call), "Time from a message to the call of its agent: loading, a slot, storing."},
     {"aerie_first_event_seconds", NULL, METRIC_HISTOGRAM, METRIC_MICROSECONDS, NUMBER(first_event),

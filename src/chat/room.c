@@ -94,8 +94,9 @@ void room_check_drained(struct chat_room *room)
     void (*on_drained)(struct loop * l) = room->on_drained;
 
     if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
-        room->housekeeping.chore.is_running || room->search_feed.chore.is_running ||
-        room->checkpoint.chore.is_running || room->journal.is_writing)
+        !list_is_empty(&room->mirrors) || room->housekeeping.chore.is_running ||
+        room->search_feed.chore.is_running || room->checkpoint.chore.is_running ||
+        room->journal.is_writing)
         return;
     journal_stop(&room->journal); /* nothing is to be written any more */
     room->on_drained = NULL;
@@ -163,6 +164,7 @@ struct error chat_attach(struct loop *l)
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the chat room");
     list_init(&room->turns);
     list_init(&room->kept);
+    list_init(&room->mirrors);
     journal_init(&room->journal);
     l->rooms[ROOM_CHAT] = room;
     checkpoint_start(&room->checkpoint);

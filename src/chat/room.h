@@ -37,7 +37,8 @@ struct chat_room {
     struct first_events first_events;
     struct list turns; /* running */
     size_t n_turns;
-    struct list kept; /* logs of ended turns, oldest first */
+    struct list mirrors; /* of turns elsewhere */
+    struct list kept;    /* logs of ended turns, oldest first */
     size_t kept_bytes;
     struct timer sweep;
     struct buf scratch;

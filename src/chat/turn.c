@@ -160,7 +160,7 @@ static void fall_back(struct flow *f)
         flow_fail(f, err);
         return;
     }
-    log_info("turn %s: %s; asking agent %s instead", t->log->turn_id.text,
+    log_info("turn %s: %s; asking agent %s instead", t->log->reply_id.text,
              status_row(err.status)->name, t->agent_id.text);
     words = arena_printf(&t->arena, "Asking %.*s instead", STR_ARG(name));
     notify(t, "warning", words.ptr ? words : STR("Asking another agent instead"), STR(""));

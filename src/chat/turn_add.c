@@ -51,20 +51,26 @@ void turn_load(struct flow *f)
 }
 
 /* A key that was used before names the reply that it got; nothing is stored or asked again. */
-void turn_check_key(struct flow *f)
+static struct error check_key(struct turn *t)
 {
-    struct turn *t = turn_of(f);
     const struct db_result *row = t->load->spent_key;
 
     if (!row || row->n_rows == 0)
-        return;
+        return NO_ERROR;
     if (!str_eq(db_get_text(row, 0, 1), t->log->body_hash) ||
         (!t->request->is_new_chat && !str_eq(db_get_text(row, 0, 0), id_str(&t->log->chat_id))))
-        flow_fail(f, ERROR(ERR_INVALID, 0, "This Idempotency-Key was used for another message"));
-    else if (!id_parse(db_get_text(row, 0, 2), &t->log->earlier_reply))
-        flow_fail(f, ERROR(ERR_INTERNAL, 0, NULL));
-    else
-        flow_fail(f, ERROR(ERR_CONFLICT, 0, "This message was answered before"));
+        return ERROR(ERR_INVALID, 0, "This Idempotency-Key was used for another message");
+    if (!id_parse(db_get_text(row, 0, 2), &t->log->earlier_reply))
+        return ERROR(ERR_INTERNAL, 0, NULL);
+    return ERROR(ERR_CONFLICT, 0, "This message was answered before");
+}
+
+void turn_check_key(struct flow *f)
+{
+    struct error err = check_key(turn_of(f));
+
+    if (is_error(err))
+        flow_fail(f, err);
 }
 
 /* Is there an agent, and is it the one that was asked for? */
@@ -205,23 +211,39 @@ bool turn_was_added(const struct turn *t)
     return last && last->n_rows + (size_t)last->n_changed > 0;
 }
 
+/* The same message may have come to another node a moment ago; and a key that was claimed for
+ * nothing is free again. */
 void turn_look_elsewhere(struct flow *f)
 {
     struct turn *t = turn_of(f);
+    struct turn_load *l = t->load;
+    int64_t now_us = clock_wall_us();
+    struct db_arg claimed[] = {turn_team_arg(t), turn_owner_arg(t),
+                               db_text(t->log->idempotency_key), turn_reply_arg(t)};
+    struct db_arg key[] = {turn_team_arg(t), turn_owner_arg(t), db_text(t->log->idempotency_key),
+                           db_time(now_us - KEY_AGE_US)};
     struct db_arg chat[] = {turn_team_arg(t), turn_owner_arg(t), turn_chat_arg(t)};
+    const struct db_call calls[] = {{SQL_TURN_WHERE, chat, 3},
+                                    {SQL_IDEMPOTENCY_RELEASE, claimed, 4},
+                                    {SQL_IDEMPOTENCY_GET, key, 4}};
+    bool has_key = t->log->idempotency_key.len > 0;
 
-    if (!is_error(t->part.flow.err) && !turn_was_added(t))
-        db_query(&t->load->elsewhere, f, &t->arena, SQL_TURN_WHERE, chat, 3);
+    if (is_error(t->part.flow.err) || turn_was_added(t))
+        return;
+    db_batch(&l->elsewhere, f, &t->arena, calls, has_key ? 3 : 1);
+    if (has_key)
+        l->spent_key = db_result_at(&l->elsewhere, 2);
 }
 
-struct error turn_not_added(const struct turn *t)
+struct error turn_not_added(struct turn *t)
 {
     const struct db_result *elsewhere = t->load->elsewhere.result;
+    struct error err = check_key(t);
 
+    if (is_error(err))
+        return err;
     if (elsewhere && elsewhere->n_rows > 0)
         return ERROR(ERR_CONFLICT, 0, "A turn is already running in this chat");
-    if (t->log->idempotency_key.len > 0)
-        return ERROR(ERR_INVALID, 0, "This Idempotency-Key was used for another message");
     return ERROR(ERR_NOT_FOUND, 0, "Chat not found");
 }
 

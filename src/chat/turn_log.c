@@ -67,7 +67,6 @@ struct turn_log *turn_log_new(const struct id *team_id, const struct id *owner_i
         return NULL;
     }
     arena_reserve(log->memory, FIRST_MEMORY);
-    log->turn_id = id_v7();
     log->reply_id = id_v7();
     log->team_id = *team_id;
     log->owner_id = *owner_id;

@@ -155,7 +155,7 @@ void turn_close_log(struct flow *f)
             t->log->outcome = ERROR(ERR_NOT_SAVED, 0, NULL);
         write_end(t, out);
     }
-    log_debug("turn %s: ended %s, %zu bytes", t->log->turn_id.text,
+    log_debug("turn %s: ended %s, %zu bytes", t->log->reply_id.text,
               status_row(t->log->outcome.status)->name, t->log->text.len);
     turn_log_close(t->log, out->failed ? STR("") : buf_str(out));
     timer_stop(&t->grace); /* readers who left while the reply was stored may have started it */
@@ -176,7 +176,7 @@ void turn_settle_late(struct flow *f)
     if (!may_be_added && (!t->log->is_begun || t->is_stored))
         return;
     if (was_tried && !is_error(t->part.flow.err)) {
-        log_info("turn %s: settled, now that the database is back", t->log->turn_id.text);
+        log_info("turn %s: settled, now that the database is back", t->log->reply_id.text);
         t->is_stored = t->log->is_begun;
         return;
     }

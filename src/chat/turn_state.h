@@ -19,7 +19,7 @@
 struct turn_load {
     struct db_query query;
     const struct db_result *chat, *messages, *spent_key, *usage;
-    struct db_query elsewhere; /* not added: does another node run a turn in the chat? */
+    struct db_query elsewhere; /* not added: does another node run a turn in the chat, this one? */
     struct slot_wait slot;
 };
 
@@ -97,7 +97,7 @@ void turn_add_again_if_needed(struct flow *f);
 bool turn_was_added(const struct turn *t);
 /* Where nothing was added: looks for the reason. */
 void turn_look_elsewhere(struct flow *f);
-struct error turn_not_added(const struct turn *t);
+struct error turn_not_added(struct turn *t);
 /* After each try: the message may be stored though it failed. */
 void turn_note_unknown(struct flow *f);
 /* Takes such a message back: the key is free again. */

@@ -1,6 +1,10 @@
 /* What ends a turn from outside: its owner's word, or that nobody reads any more. Both come by
  * letter to the loop that runs it. */
+#include "chat/mirror.h"
 #include "turn_state.h"
+
+const char turn_stopped_by_owner[] = "stopped by its owner";
+const char turn_chat_deleted[] = "The chat was deleted";
 
 static void on_grace_over(struct timer *timer)
 {
@@ -29,8 +33,8 @@ void turn_apply_policy(struct turn *t)
  * stopped. */
 static void leave_queue(struct turn *t, const char *stop)
 {
-    bool is_abandoned = t->policy.on_disconnect == ON_DISCONNECT_ABORT &&
-                        atomic_load(&t->log->n_readers) == 0;
+    bool is_abandoned =
+        t->policy.on_disconnect == ON_DISCONNECT_ABORT && atomic_load(&t->log->n_readers) == 0;
 
     if (stop || is_abandoned)
         slot_leave(&t->load->slot);
@@ -40,6 +44,8 @@ static void obey(struct turn_log *log, const char *stop)
 {
     struct turn *t = log->turn;
 
+    if (log->is_mirror)
+        mirror_obey(log, stop);
     if (!t || turn_log_phase(log) == TURN_LOG_CLOSED)
         return;
     if (t->load && slot_is_waiting(&t->load->slot))

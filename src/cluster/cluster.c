@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cluster/peer.h"
 #include "config/config.h"
 #include "desk.h"
 #include "pulse.h"
@@ -38,6 +39,19 @@ static atomic_uint n_loops_there; /* attached */
 const struct id *cluster_node_id(void)
 {
     return &node.id;
+}
+
+/* Until the first beat nobody knows, and on SQLite there is none: there the locks tell at start. */
+static atomic_bool is_alone;
+
+bool cluster_is_alone(void)
+{
+    return atomic_load_explicit(&is_alone, memory_order_relaxed);
+}
+
+void cluster_note_others(bool has_others)
+{
+    atomic_store_explicit(&is_alone, !has_others, memory_order_relaxed);
 }
 
 struct str cluster_node_name(void)
@@ -137,16 +151,20 @@ struct error cluster_open(struct db *db)
     struct db_arg args[PULSE_ARGS];
     struct error err;
 
+    if (!peer_open())
+        return ERROR(ERR_NO_MEMORY, 0, "no memory for the calls between nodes");
     node.db = db;
     node.id = id_v4(); /* its beginning is in the name of a socket: not the time */
     node.started_us = clock_wall_us();
     make_name();
     err = make_address();
+    if (!is_error(err)) {
+        pulse_args(args, false);
+        err = run(db, SQL_NODE_ADD, args, PULSE_ARGS, NULL);
+    }
     if (is_error(err))
-        return err;
-    pulse_args(args, false);
-    err = run(db, SQL_NODE_ADD, args, PULSE_ARGS, NULL);
-    if (!is_error(err))
+        peer_close();
+    else
         log_info("cluster: this is node %s", node.id.text);
     return err;
 }
@@ -159,6 +177,7 @@ void cluster_close(void)
     if (is_error(err))
         log_warn("cluster: this node's row stays: %s", status_row(err.status)->name);
     node.id = (struct id){0};
+    peer_close();
 }
 
 /* ---- the dead ---- */
@@ -202,6 +221,7 @@ struct error cluster_bury(struct db *db, const struct cluster_roll *roll)
     struct json j = {.buf = &dead};
     struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
 
+    cluster_note_others(!db_is_sqlite(db) || roll->n_living > 0);
     write_ids(&j, roll->dead, roll->n_dead);
     j = (struct json){.buf = &living};
     write_ids(&j, roll->living, roll->n_living);

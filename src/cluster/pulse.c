@@ -80,6 +80,7 @@ static void note_beat(struct flow *f)
         return;
     atomic_store(&seen_ms, clock_mono_ms());
     atomic_store(&n_others, (unsigned)db_get_int(p->beat.result, 0, BEAT_OTHERS));
+    cluster_note_others(db_get_int(p->beat.result, 0, BEAT_OTHERS) > 0);
     if (db_get_bool(p->beat.result, 0, BEAT_WAS_GONE))
         log_warn("cluster: this node's row was gone, and is there again");
 }

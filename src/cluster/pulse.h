@@ -29,5 +29,7 @@ void pulse_stop(struct pulse *p, void (*on_stopped)(struct pulse *p));
  * node started, and what makes others dead. */
 #define PULSE_ARGS 8
 void pulse_args(struct db_arg args[PULSE_ARGS], bool is_draining);
+/* cluster.c's: what a beat found. */
+void cluster_note_others(bool has_others);
 
 #endif

@@ -142,8 +142,8 @@ static const struct part {
 } parts[] = {
     {attach_db, detach_db},           {attach_upstream, detach_upstream},
     {attach_cluster, detach_cluster}, {attach_webhook, detach_webhook},
-    {attach_account, detach_account},
-    {attach_chat, detach_chat},       {attach_http, detach_http},
+    {attach_account, detach_account}, {attach_chat, detach_chat},
+    {attach_http, detach_http},
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
 
@@ -383,7 +383,15 @@ static void close_api(struct server *server)
 
 static struct error open_http(struct server *server)
 {
-    return http_open(api_hooks(), &server->http);
+    struct error err = http_open(api_hooks(), &server->http);
+    struct str peers = cluster_peer_listen();
+
+    if (!is_error(err) && peers.len > 0) {
+        err = http_listen_to_peers(server->http, peers, "nodes.listen");
+        if (is_error(err))
+            http_close(server->http);
+    }
+    return err;
 }
 
 static void close_http(struct server *server)

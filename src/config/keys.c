@@ -252,6 +252,8 @@ static const struct config_key keys[] = {
          "A node whose sign of life in PostgreSQL, one each second, is this old is taken for dead: its running replies are marked interrupted"),
     TEXT("nodes.listen", RESTART, NULL, nodes.listen, "", NULL,
          "Where this node listens to other nodes, host:port of an inner network; empty: a socket in data_dir, for nodes of one machine"),
+    UINT("nodes.mirror_linger_ms", LIVE, NULL, nodes.mirror_linger_ms, "200", 0, 60000, "milliseconds",
+         "A reply that another node makes is still fetched from there so long after its last reader here has left; on_disconnect begins after that"),
     UINT("security.access_seconds", RESTART, "SECURITY__JWT_EXPIRES_IN,ACCESS_TOKEN_EXPIRE_MINUTES*60",
          security.access_seconds, "1800", 1, A_YEAR, "seconds", "Life of an access token"),
     UINT("security.bcrypt_queue", RESTART, NULL, security.bcrypt_queue, "64", 1, MANY, "passwords",

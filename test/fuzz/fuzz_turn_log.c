@@ -67,7 +67,7 @@ static void read_from(struct turn_log *log, uint64_t n, size_t max_text, struct 
         MUST(event.n > n && (event.notice.len > 0) != (event.text.len > 0));
         MUST(event.text.len <= max_text && utf8_is_valid(event.text));
         n = event.n;
-        sse_format(&out, &log->turn_id, &event);
+        sse_format(&out, &log->reply_id, &event);
     }
     turn_log_unlock(log);
     MUST(n == turn_log_last(log) && turn_log_has(log, n));

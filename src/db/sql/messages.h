@@ -64,9 +64,9 @@ STATEMENT(TURN_ADD, SQL_WRITE, NULL,
           "UPDATE chats SET updated_at = $6 WHERE team_id = $1 AND id = $2"
           " AND EXISTS (SELECT 1 FROM messages m WHERE m.team_id = $1 AND m.id = $5)")
 /* Who writes a reply in the chat: $1 team, $2 owner, $3 chat. The reply's id, its node's, where that node is reached (NULL:
- * nowhere), and does it live? No row: no turn runs. */
+ * nowhere), does it live, and since when is the reply written? No row: no turn runs. */
 STATEMENT(TURN_WHERE, SQL_READ, NULL,
-          "SELECT m.id, m.node_id, n.address, n.id IS NOT NULL FROM chats c JOIN messages m ON m.chat_id = c.id"
+          "SELECT m.id, m.node_id, n.address, n.id IS NOT NULL, m.created_at FROM chats c JOIN messages m ON m.chat_id = c.id"
           " LEFT JOIN nodes n ON n.id = m.node_id"
           " WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3 AND m.status = 'streaming'"
           " AND m.seq = (SELECT max(l.seq) FROM messages l WHERE l.chat_id = $3)",
@@ -111,6 +111,9 @@ STATEMENT(REPLY_REPLACE, SQL_WRITE, NULL,
           "DELETE FROM messages WHERE team_id = $1 AND chat_id = $2 AND role = 'assistant' AND id <> $3"
           " AND seq > (SELECT max(u.seq) FROM messages u WHERE u.chat_id = $2 AND u.role = 'user')",
           NULL)
+/* Is the reply still written? */
+STATEMENT(REPLY_LOOK, SQL_READ, NULL,
+          "SELECT content, status, model, usage, metadata FROM messages WHERE team_id = $1 AND id = $2", NULL)
 STATEMENT(REPLY_DROP, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1 AND id = $2", NULL)
 /* At start, and now and then: what no living node writes any more. */
 STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "what an earlier process left running, in every team",

@@ -24,6 +24,10 @@ static void routes_are_sorted_and_nameable(void **state)
         assert_non_null(r->steps);
         assert_true(r->summary && r->summary[0]);
         assert_true(r->who <= WHO_ADMIN_OR_KEY);
+        if (r->who == WHO_PEER) { /* no part of the API */
+            assert_null(r->doc);
+            continue;
+        }
         if (!r->doc)
             fail_msg("%s has no doc: see \"A new route\" in docs/architecture.md", r->path);
         assert_true(r->doc->answers && r->doc->answers[0].status > 0);

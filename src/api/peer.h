@@ -1,0 +1,19 @@
+/* What nodes ask each other. These routes are no part of the API: they are served where peers
+ * listen, to calls that a node has signed. */
+#ifndef AERIE_API_PEER_H
+#define AERIE_API_PEER_H
+
+#include "chat/follow.h"
+
+struct peer {
+    struct follow follow;
+    struct turn_log *log; /* counted by the request's arena */
+    uint64_t n;           /* the last event that the other node has */
+};
+extern const struct step peer_turn_steps[];
+extern const struct step peer_stop_steps[];
+
+/* For on_head: may this call come in where it did? Its signature is checked, too. */
+bool peer_may_call(struct request *req);
+
+#endif
