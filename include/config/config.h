@@ -161,6 +161,14 @@ struct config_usage {
     uint64_t keep_days; /* days go after it; 0: they stay */
 };
 
+/* Where server.listen has a tls:// address. */
+struct config_tls {
+    struct config_list certificate, key; /* files; the first pair is for whom no other fits */
+    struct str min_version;              /* 1.2 | 1.3 */
+    struct str ciphers;                  /* of TLS 1.2, in OpenSSL's words */
+    uint64_t handshake_seconds;
+};
+
 struct config_turn {
     uint64_t checkpoint_ms, checkpoint_bytes;
     uint64_t journal_bytes, journal_buffer_bytes, journal_file_bytes; /* of a loop's journal */
@@ -226,6 +234,7 @@ struct config {
     struct config_documents documents;
     struct config_embeddings embeddings;
     struct config_sessions sessions;
+    struct config_tls tls;
     struct config_turn turn;
     struct config_usage usage;
     struct config_audit audit;

@@ -199,6 +199,13 @@ static bool accept_auto_or_off(struct arena *a, struct str value, struct str *ou
     return str_eq_nocase(value, *out);
 }
 
+static bool accept_tls_version(struct arena *a, struct str value, struct str *out)
+{
+    (void)a;
+    *out = value;
+    return str_eq(value, STR("1.2")) || str_eq(value, STR("1.3"));
+}
+
 static bool accept_synchronous(struct arena *a, struct str value, struct str *out)
 {
     (void)a;
@@ -327,4 +334,5 @@ const struct config_format format_smtp_url = {"smtp://host or smtps://host, with
 const struct config_format format_starttls = {"required or optional", accept_starttls};
 const struct config_format format_synchronous = {"FULL or NORMAL", accept_synchronous};
 const struct config_format format_title = {"a name", accept_not_empty};
+const struct config_format format_tls_version = {"1.2 or 1.3", accept_tls_version};
 const struct config_format format_wait = {"whole seconds, at most a week", accept_wait};
