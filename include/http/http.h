@@ -91,7 +91,7 @@ struct request {
     bool fails_at_eof;  /* a step may set it: the end of the client's bytes is its leaving, as for
                            streams */
     bool is_from_proxy; /* the peer is a trusted proxy, and so its word about the client counts */
-    bool is_secure;     /* the client spoke TLS (X-Forwarded-Proto from a trusted proxy) */
+    bool is_secure;     /* the client spoke TLS: here, or as a trusted proxy's X-Forwarded-Proto says */
     enum cors cors;     /* a step may decide; otherwise the hook does */
     void *state;        /* route->state_bytes, zeroed */
     void *caller;       /* who calls: the room above's */
@@ -181,6 +181,9 @@ struct error http_open(const struct http_hooks *hooks, struct http_server **out)
  * "host:port" or "unix:/path". named_by: the key that says so, for people; static. */
 struct error http_listen_to_peers(struct http_server *s, struct str at,
                                   const char *named_by) MUST_CHECK;
+/* Main thread, with new settings: reads the certificates again, for connections to come. On an error
+ * the old ones stay; its detail lives until the next call. */
+struct error http_reload(struct http_server *s) MUST_CHECK;
 void http_close(struct http_server *s); /* after all loops have left */
 /* Binds and listens for this loop: with sockets of its own (SO_REUSEPORT), where the address is no
  * file. The first loop resolves port 0; the others take its port. */

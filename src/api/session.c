@@ -21,7 +21,7 @@ static bool set_cookie(struct request *req, const char *name, struct str value, 
     struct str line =
         arena_printf(&req->arena, "%s=%.*s; Path=%s; Max-Age=%llu; HttpOnly; SameSite=Strict%s",
                      name, STR_ARG(value), path, (unsigned long long)max_age,
-                     config_is_production() ? "; Secure" : "");
+                     config_is_production() || req->is_secure ? "; Secure" : "");
 
     if (line.ptr)
         response_set_header(req, "Set-Cookie", line);

@@ -532,7 +532,7 @@ static bool open_log_file(void)
 }
 
 /* The file first: whatever is wrong with the settings, a log that was moved away is begun anew. */
-static void read_again(void)
+static void read_again(struct server *server)
 {
     enum log_level level = LOG_INFO;
     struct error err;
@@ -546,6 +546,10 @@ static void read_again(void)
                   err.detail ? err.detail : status_row(err.status)->detail);
     else if (log_level_from(config()->log.level, &level))
         log_set_level(level);
+    err = http_reload(server->http); /* the files may be new where the settings are not */
+    if (is_error(err))
+        log_error("http: the certificates stay as they were: %s",
+                  err.detail ? err.detail : status_row(err.status)->detail);
 }
 
 /* Returns when every loop has ended. A second SIGTERM or SIGINT ends the process at once. */
@@ -563,7 +567,7 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
             continue;
         if (number == SIGHUP) {
             notify_reloading();
-            read_again();
+            read_again(server);
             notify_ready();
             continue;
         }

@@ -275,7 +275,7 @@ static const struct config_key keys[] = {
     TEXT("server.host", RESTART, NULL, server.host, "127.0.0.1", &format_host,
          "Address to listen on; 0.0.0.0 or :: for all"),
     LIST("server.listen", RESTART, NULL, server.listen, &format_listen,
-         "Where to listen: host:port, unix:/path; empty: server.host and server.port, which else do not count"),
+         "Where to listen: host:port, tls://host:port, unix:/path; empty: server.host and server.port, which else do not count"),
     UINT("server.port", RESTART, "PORT", server.port, "8000", 0, 65535, "",
          "Port to listen on; 0: any free one, printed at start"),
     TEXT("server.public_url", RESTART, NULL, server.public_url, "", &format_origin_or_none,

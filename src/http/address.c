@@ -59,7 +59,7 @@ static void walk_hops(const struct request *req, const struct config_networks *t
     }
 }
 
-/* The proxy nearest to us wrote the last word. */
+/* The proxy nearest to us wrote the last word. Without one, what it spoke itself counts. */
 static bool said_https(const struct request *req)
 {
     struct str line = STR_NONE, word;
@@ -67,6 +67,8 @@ static bool said_https(const struct request *req)
     for (size_t i = 0; i < req->n_headers; i++)
         if (str_eq_nocase(req->headers[i].name, STR("x-forwarded-proto")))
             line = req->headers[i].value;
+    if (!line.ptr)
+        return req->is_secure;
     return last_hop(&line, &word) && str_eq_nocase(word, STR("https"));
 }
 

@@ -28,8 +28,8 @@ static void on_flush(struct flush *f);
 
 static void set_state(struct conn *c, enum conn_state state)
 {
-    static const char *const names[] = {"idle",   "head",      "body",  "answering",
-                                        "ending", "lingering", "closed"};
+    static const char *const names[] = {"handshake", "idle",   "head",      "body",
+                                        "answering", "ending", "lingering", "closed"};
 
     log_trace("http: connection %d: %s -> %s", c->fd, names[c->state], names[state]);
     c->state = state;
@@ -102,10 +102,24 @@ static void release_out(struct conn *c)
     c->out_sent = 0;
 }
 
+/* Ends TLS: in order where all was said that there was to say. */
+static void drop_tls(struct conn *c)
+{
+    if (!c->tls)
+        return;
+    if (!c->req && !c->is_cut && conn_out_waiting(c) == 0)
+        tls_say_end(c->tls);
+    tls_free(c->tls);
+    c->tls = NULL;
+}
+
 void conn_close(struct conn *c)
 {
     if (c->state == CONN_CLOSED)
         return;
+    if (c->state == CONN_HANDSHAKE)
+        counter_add(&http_count()->handshakes_failed, 1);
+    drop_tls(c);
     set_state(c, CONN_CLOSED);
     timer_stop(&c->deadline);
     timer_stop(&c->write_deadline);
@@ -225,8 +239,10 @@ static void write_out(struct conn *c)
         return;
     }
     while (!c->is_blocked && conn_out_waiting(c) > 0) {
-        ssize_t n = send(c->fd, c->out.data + c->out_sent, conn_out_waiting(c),
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        const char *data = c->out.data + c->out_sent;
+        size_t len = conn_out_waiting(c);
+        ssize_t n = c->tls ? tls_write(c->tls, data, len)
+                           : send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n >= 0) {
             c->out_sent += (size_t)n;
@@ -290,6 +306,7 @@ static void on_deadline(struct timer *t)
     uint64_t rate = config()->limits.body_min_bytes_per_second, window_ms = BODY_WINDOW_MS;
 
     switch (c->state) {
+    case CONN_HANDSHAKE:
     case CONN_IDLE:
     case CONN_LINGERING:
         conn_close(c);
@@ -433,6 +450,8 @@ static void watch(struct conn *c)
     if (c->state == CONN_CLOSED)
         return;
     events = (takes_input ? UV_READABLE : 0) | (c->is_blocked ? UV_WRITABLE : 0);
+    if (c->tls)
+        events = list_is_linked(&c->tls->turn) ? 0 : tls_events_to_await(c->tls, events);
     if (events == c->events)
         return;
     c->events = events;
@@ -455,6 +474,7 @@ static void parse_waiting(struct conn *c)
 
 static void linger(struct conn *c)
 {
+    drop_tls(c);
     set_state(c, CONN_LINGERING);
     buf_deinit(&c->in);
     shutdown(c->fd, SHUT_WR);
@@ -474,6 +494,15 @@ static void tell_drained(struct conn *c)
     res->on_drained = NULL;
     if (on_drained)
         on_drained(res->drained_state);
+}
+
+static void take_read(struct conn *c, ssize_t n);
+static size_t room_for_input(const struct conn *c);
+
+/* What OpenSSL has already taken from the socket; bounded by its buffer. */
+static void read_rest(struct conn *c)
+{
+    take_read(c, tls_read_rest(c->tls, c->http->loop->read_buffer, room_for_input(c)));
 }
 
 /* Everything that c owes at the end of a turn. */
@@ -497,6 +526,8 @@ static void settle(struct conn *c)
     if (c->in.len > 0 &&
         (c->websocket ? !response_stream_is_full(c->req) : c->state == CONN_IDLE && may_begin(c)))
         parse_waiting(c);
+    if (c->tls && c->tls->has_rest && c->state != CONN_ENDING && wants_input(c))
+        read_rest(c);
     if (c->is_eof && (c->state == CONN_HEAD || c->state == CONN_BODY ||
                       (c->state == CONN_IDLE && c->in.len == 0))) {
         drop_parser(c);
@@ -540,18 +571,22 @@ static void take_input(struct conn *c, const char *data, size_t len)
         mark_dirty(c);
 }
 
-static void read_in(struct conn *c)
+/* While an answer is pending, no more than may be kept; one byte over is noticed as such. */
+static size_t room_for_input(const struct conn *c)
 {
-    struct loop *l = c->http->loop;
-    size_t room = sizeof(l->read_buffer), most_ahead = config()->limits.pipeline_bytes;
-    ssize_t n;
+    size_t room = sizeof(c->http->loop->read_buffer);
+    size_t most_ahead = config()->limits.pipeline_bytes;
 
-    /* While an answer is pending, no more than may be kept; one byte over is noticed as such. */
-    if (c->state == CONN_ANSWERING && most_ahead < room)
-        room = most_ahead + 1;
-    n = recv(c->fd, l->read_buffer, room, MSG_DONTWAIT);
+    return c->state == CONN_ANSWERING && most_ahead < room ? most_ahead + 1 : room;
+}
+
+/* What recv() gave, or tls_read(). */
+static void take_read(struct conn *c, ssize_t n)
+{
     if (n > 0) {
-        take_input(c, l->read_buffer, (size_t)n);
+        take_input(c, c->http->loop->read_buffer, (size_t)n);
+        if (c->tls && c->tls->has_rest)
+            mark_dirty(c);
     } else if (n == 0) {
         c->is_eof = true;
         if (c->state == CONN_LINGERING)
@@ -563,6 +598,18 @@ static void read_in(struct conn *c)
     }
 }
 
+static void read_in(struct conn *c)
+{
+    char *out = c->http->loop->read_buffer;
+    size_t room = room_for_input(c);
+
+    /* What comes after the last answer is dropped as it is. */
+    if (c->tls && c->state != CONN_ENDING)
+        take_read(c, tls_read(c->tls, out, room));
+    else
+        take_read(c, recv(c->fd, out, room, MSG_DONTWAIT));
+}
+
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct conn *c = handle->data;
@@ -570,6 +617,14 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     if (status < 0) {
         conn_close(c); /* reset */
         return;
+    }
+    if (c->tls) {
+        events = tls_events_that_came(c->tls, events);
+        if (c->state == CONN_HANDSHAKE) {
+            handshake_queue(&c->http->handshakes, c->tls);
+            watch(c);
+            return;
+        }
     }
     if (events & UV_WRITABLE) {
         c->is_blocked = false;
@@ -588,8 +643,13 @@ struct conn *conn_open(const struct listener *l, int fd, const struct ip *peer,
 {
     struct http_loop *h = l->http;
     struct conn *c = calloc(1, sizeof(*c));
+    bool is_tls = l->kind == LISTENER_TLS;
 
-    if (!c || uv_poll_init(&h->loop->uv, &c->poll, fd) != 0) {
+    if (c && is_tls)
+        c->tls = tls_new(h->server->tls, fd);
+    if (!c || (is_tls && !c->tls) || uv_poll_init(&h->loop->uv, &c->poll, fd) != 0) {
+        if (c)
+            tls_free(c->tls);
         free(c);
         close(fd);
         server_uncount_address(h->server, count);
@@ -610,12 +670,49 @@ struct conn *conn_open(const struct listener *l, int fd, const struct ip *peer,
         conn_close(c);
         return NULL;
     }
-    timer_start(&c->deadline, config()->limits.idle_seconds * 1000, on_deadline);
+    if (is_tls) {
+        c->tls->conn = c;
+        timer_start(&c->deadline, config()->tls.handshake_seconds * 1000, on_deadline);
+    } else {
+        set_state(c, CONN_IDLE);
+        timer_start(&c->deadline, config()->limits.idle_seconds * 1000, on_deadline);
+    }
     return c;
+}
+
+void conn_await_handshake(struct conn *c)
+{
+    watch(c);
+}
+
+void conn_end_handshake(struct conn *c)
+{
+    set_state(c, CONN_IDLE);
+    if (c->http->is_draining) {
+        conn_refuse(c);
+    } else {
+        timer_start(&c->deadline, config()->limits.idle_seconds * 1000, on_deadline);
+        read_in(c); /* a request may have come with the last of the handshake */
+    }
+    if (!list_is_linked(&c->flush.link))
+        watch(c);
+}
+
+void conn_refuse_plain(struct conn *c)
+{
+    counter_add(&http_count()->handshakes_failed, 1);
+    tls_free(c->tls);
+    c->tls = NULL;
+    fail_reading(c,
+                 ERROR(ERR_BAD_REQUEST, 0, "This port speaks TLS: the address begins with https"));
 }
 
 void conn_refuse(struct conn *c)
 {
+    if (c->state == CONN_HANDSHAKE) {
+        conn_drain(c); /* until it can be told */
+        return;
+    }
     fail_reading(c, ERROR(ERR_UNAVAILABLE, 0, "The server is shutting down"));
 }
 
@@ -626,7 +723,7 @@ void conn_drain(struct conn *c)
     if (c->state == CONN_IDLE) {
         set_state(c, CONN_ENDING);
         mark_dirty(c);
-    } else if (c->state == CONN_HEAD) {
+    } else if (c->state == CONN_HEAD || c->state == CONN_HANDSHAKE) {
         timer_start(&c->deadline, DRAIN_HEAD_MS, on_deadline);
     } else if (c->websocket) {
         websocket_drain(c->websocket);

@@ -11,6 +11,7 @@
 #include "http/websocket.h"
 #include "parser.h"
 #include "router.h"
+#include "tls.h"
 
 #include <stdatomic.h>
 
@@ -49,6 +50,7 @@ struct http_server {
     struct list places;  /* in the order of server.listen; fixed before the first loop attaches */
     struct place *named; /* whose port is http_port(): the first with one; or NULL */
     size_t max_by_files; /* connections that the descriptors are enough for */
+    struct tls_server *tls; /* NULL: no place has TLS */
     atomic_uint port, n_loops;
     atomic_size_t n_conns;
     uv_mutex_t lock; /* loops, addresses, and the sockets of places */
@@ -74,6 +76,13 @@ struct listener {
     struct timer resume;
 };
 
+/* Connections whose handshake can go on, in the order in which they came. */
+struct handshakes {
+    struct list ready; /* of tls.turn */
+    struct mail mail;  /* to ourselves: the next turn of the loop */
+    bool is_posted;
+};
+
 #define OUT_BYTES   4096
 #define N_SPARE_OUT 16
 
@@ -84,7 +93,9 @@ struct http_loop {
     struct loop *loop;
     struct list listeners; /* of listener */
     size_t n_listeners;    /* of them not closed */
-    struct list conns;     /* all whose memory is not freed yet */
+    struct handshakes handshakes;
+    struct timer certificate_watch; /* the first loop's */
+    struct list conns;              /* all whose memory is not freed yet */
     size_t n_conns;
     size_t excess_bytes; /* of what waits in them, beyond limits.output_bytes in each */
     bool is_draining;
@@ -104,6 +115,7 @@ static inline struct http_loop *http_loop_of(struct loop *l)
 struct http_numbers {
     _Alignas(64) struct counter accepted;
     struct counter refused, pauses;
+    struct counter handshakes_full, handshakes_resumed, handshakes_failed;
     struct counter requests[6]; /* by the first digit of the status */
     struct counter output_bytes;
 };
@@ -147,6 +159,7 @@ void listener_close(struct listener *l, bool refuse_waiting);
 
 /* ---- conn.c ---- */
 enum conn_state {
+    CONN_HANDSHAKE, /* TLS is not agreed on yet */
     CONN_IDLE,      /* between requests: nothing of the next one has come */
     CONN_HEAD,      /* a head is being read */
     CONN_BODY,      /* its body is being read */
@@ -167,6 +180,7 @@ struct conn {
     struct address_count *address_count;
     struct request *req;         /* CONN_BODY and CONN_ANSWERING */
     struct parser *parser;       /* CONN_HEAD and CONN_BODY */
+    struct tls *tls;             /* NULL: in clear; or it said its end */
     struct websocket *websocket; /* CONN_ANSWERING; NULL: it is none */
     struct timer deadline;       /* of what is being read, or of lingering */
     struct timer write_deadline;
@@ -188,6 +202,7 @@ struct conn {
     bool lingers;    /* bytes of the client may be unread when we close */
     bool is_handle_open;
     bool has_body_window; /* the body's rate was looked at before */
+    bool is_cut;          /* the last answer is not whole: over TLS its end is not called one */
 };
 
 /* Takes over fd, closes it when it fails. */
@@ -195,6 +210,11 @@ struct conn *conn_open(const struct listener *l, int fd, const struct ip *peer,
                        struct address_count *count);
 /* Answers 503 without reading a request, then closes. */
 void conn_refuse(struct conn *c);
+/* A step of the handshake was made: it waits for the client, or is done, or the client does not
+ * speak TLS at all. */
+void conn_await_handshake(struct conn *c);
+void conn_end_handshake(struct conn *c);
+void conn_refuse_plain(struct conn *c);
 /* Draining: at once when idle. */
 void conn_drain(struct conn *c);
 /* Closes at once. A request's flow fails with ERR_GONE. */
@@ -207,6 +227,11 @@ struct buf *conn_stream_out(struct conn *c, size_t len);
 size_t conn_out_waiting(const struct conn *c);
 /* The request's answer is complete in the output, and its flow has ended. req is freed. */
 void conn_end_request(struct conn *c, bool keep_alive);
+
+/* ---- handshake.c ---- */
+/* The client has sent something, or takes more: goes on with its handshake when its turn has come.
+ */
+void handshake_queue(struct handshakes *all, struct tls *t);
 
 /* ---- request.c ---- */
 enum response_state {

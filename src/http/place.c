@@ -39,12 +39,12 @@ fail(enum status status, int code, const char *format, ...)
 struct error place_add(struct http_server *s, enum listener_kind kind, struct str text,
                        const char *named_by)
 {
-    bool is_tls = kind == LISTENER_PLAIN && str_starts_with_nocase(text, STR("tls://"));
     struct place *p;
 
-    if (is_tls)
-        return fail(ERR_INVALID, 0, "cannot listen on %.*s: there is no TLS yet (%s)",
-                    STR_ARG(text), named_by);
+    if (kind == LISTENER_PLAIN && str_starts_with_nocase(text, STR("tls://"))) {
+        kind = LISTENER_TLS;
+        text = str_skip(text, 6);
+    }
     if (kind == LISTENER_PLAIN && str_eq(text, STR("systemd")))
         return fail(ERR_INVALID, 0,
                     "cannot listen on sockets of systemd: there is no socket activation yet (%s)",

@@ -82,6 +82,7 @@ struct request *request_new(struct conn *c, const struct parser *p)
     e->req.response = &e->response;
     e->req.loop = c->http->loop;
     e->req.conn = c;
+    e->req.is_secure = c->tls != NULL;
     e->req.listener = c->listener->kind;
     e->response.started_ms = loop_now_ms(c->http->loop);
     if (p && !copy_head(&e->req, p)) {

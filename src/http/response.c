@@ -381,4 +381,5 @@ void response_cut_stream(struct request *req)
 {
     req->response->state = RESPONSE_DONE;
     req->response->keep_alive = false;
+    req->conn->is_cut = true;
 }

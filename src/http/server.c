@@ -10,6 +10,8 @@
 
 /* Descriptors that connections leave to files, databases and the loops themselves. */
 #define SPARE_DESCRIPTORS 64
+/* How often it is looked how long the certificates are good. */
+#define A_DAY_MS (24 * 3600 * UINT64_C(1000))
 
 /* server.listen, or the one place that server.host and server.port are. */
 static struct error read_places(struct http_server *s)
@@ -31,6 +33,14 @@ static struct error read_places(struct http_server *s)
               : place_add(s, LISTENER_PLAIN, buf_str(&text), "keys server.host and server.port");
     buf_deinit(&text);
     return err;
+}
+
+static bool has_tls(const struct http_server *s)
+{
+    for (const struct list *it = s->places.next; it != &s->places; it = it->next)
+        if (container_of(it, const struct place, link)->kind == LISTENER_TLS)
+            return true;
+    return false;
 }
 
 static void read_file_limit(struct http_server *s)
@@ -56,6 +66,7 @@ static void free_server(struct http_server *s)
 
     while ((link = list_pop(&s->places)))
         place_free(container_of(link, struct place, link));
+    tls_server_close(s->tls);
     uv_mutex_destroy(&s->lock);
     map_deinit(&s->addresses);
     router_deinit(&s->router);
@@ -79,6 +90,8 @@ struct error http_open(const struct http_hooks *hooks, struct http_server **out)
     }
     read_file_limit(s);
     err = read_places(s);
+    if (!is_error(err) && has_tls(s))
+        err = tls_server_open(&s->tls);
     if (!is_error(err))
         err = router_init(&s->router, hooks->routes, hooks->n_routes);
     if (!is_error(err) && !map_init(&s->addresses, 256))
@@ -107,6 +120,11 @@ void http_close(struct http_server *s)
     free_server(s);
 }
 
+struct error http_reload(struct http_server *s)
+{
+    return s->tls ? tls_server_load(s->tls) : NO_ERROR;
+}
+
 struct error http_listen_to_peers(struct http_server *s, struct str at, const char *named_by)
 {
     return place_add(s, LISTENER_PEER, at, named_by);
@@ -116,6 +134,14 @@ static void close_listeners(struct http_loop *h, bool refuse_waiting)
 {
     for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next)
         listener_close(container_of(it, struct listener, link), refuse_waiting);
+}
+
+static void on_certificate_watch(struct timer *t)
+{
+    struct http_loop *h = container_of(t, struct http_loop, certificate_watch);
+
+    tls_server_warn(h->server->tls);
+    timer_start(t, A_DAY_MS, on_certificate_watch);
 }
 
 /* One that fails leaves what it opened to the loop, which closes it, and to http_close(). */
@@ -131,6 +157,7 @@ struct error http_attach(struct http_server *s, struct loop *l)
     h->loop = l;
     h->date_s = -1;
     list_init(&h->conns);
+    list_init(&h->handshakes.ready);
     list_init(&h->listeners);
     uv_mutex_lock(&s->lock); /* the first one settles the ports */
     list_push(&s->loops, &h->link);
@@ -143,6 +170,8 @@ struct error http_attach(struct http_server *s, struct loop *l)
         close_listeners(h, false);
     else
         l->rooms[ROOM_HTTP] = h;
+    if (!is_error(err) && s->tls && l->index == 0)
+        timer_start(&h->certificate_watch, A_DAY_MS, on_certificate_watch);
     return err;
 }
 

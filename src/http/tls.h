@@ -37,6 +37,7 @@ struct tls {
     struct conn *conn; /* whose it is: handshake.c */
     SSL *ssl;
     int fd;          /* the connection's */
+    bool has_begun;  /* the client's first byte was TLS's */
     bool has_fin;    /* the socket has ended */
     bool has_failed; /* nothing can be read or written any more */
     bool is_established;
