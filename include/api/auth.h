@@ -8,6 +8,8 @@
 /* For http_hooks: settles who calls by the token alone, and refuses whom the route does not take.
  */
 struct error api_on_head(struct request *req) MUST_CHECK;
+/* For http_hooks: the caller's team and user. */
+void api_who(const struct request *req, struct str *team_id, struct str *user_id);
 /* For http_hooks: ALLOWED_ORIGINS and the server's own pages, with credentials. Routes of visitors
  * and of API keys take none by themselves, so that preflights, which cannot tell the agent or the
  * key, are granted without; what is then refused is refused by the steps. */

@@ -42,8 +42,9 @@ struct config_server {
 };
 
 struct config_log {
-    struct str file; /* "" : stderr */
-    struct str level;
+    struct str directory, file; /* both "" : stderr */
+    struct str level, format, access;
+    uint64_t retention_days, buffer_bytes;
 };
 
 struct config_database {

@@ -170,6 +170,8 @@ struct http_hooks {
     /* After the head was read and a route found, before any body: who calls? An error is answered
      * at once. */
     struct error (*on_head)(struct request *req);
+    /* Whose request was it, for the log? Leaves alone what is not known. */
+    void (*who)(const struct request *req, struct str *team_id, struct str *user_id);
     /* What may a page of this origin do with the answer, where no step decided? */
     enum cors (*cors)(struct request *req, struct str origin);
 };

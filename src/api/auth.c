@@ -186,3 +186,13 @@ struct error api_on_head(struct request *req)
         return ERROR(ERR_FORBIDDEN, 0, "Admin privileges required");
     return NO_ERROR;
 }
+
+void api_who(const struct request *req, struct str *team_id, struct str *user_id)
+{
+    const struct caller *who = req->caller;
+
+    if (!who)
+        return;
+    *team_id = id_str(&who->team_id);
+    *user_id = id_str(&who->user_id);
+}

@@ -280,7 +280,7 @@ static const struct route routes[] = {
 const struct http_hooks *api_hooks(void)
 {
     static const struct http_hooks hooks = {
-        .routes = routes, .n_routes = COUNT(routes), .on_head = api_on_head, .cors = api_cors};
+        .routes = routes, .n_routes = COUNT(routes), .on_head = api_on_head, .who = api_who, .cors = api_cors};
 
     return &hooks;
 }

@@ -12,6 +12,7 @@
 #include "http/http.h"
 #include "memory.h"
 #include "notify.h"
+#include "serve_log.h"
 #include "upstream/upstream.h"
 #include "webhook/webhook.h"
 
@@ -500,52 +501,34 @@ static void drain_loops(struct server *server)
     }
 }
 
-static bool has_log_file(void)
-{
-    return config()->log.file.len > 0;
-}
-
 /* What scripts wait for. */
 static void say_listening(const struct server *server)
 {
+    struct str log_path = serve_log_path();
     struct buf places = {0};
 
     http_describe(server->http, &places);
     log_info("listening on %.*s with %u loops on %s", STR_ARG(buf_str(&places)), server->n_loops,
              db_name(server->db));
-    if (has_log_file())
+    if (log_path.ptr)
         fprintf(stderr, "aerie: listening on %.*s; the log goes to %.*s\n",
-                STR_ARG(buf_str(&places)), STR_ARG(config()->log.file));
+                STR_ARG(buf_str(&places)), STR_ARG(log_path));
     buf_deinit(&places);
-}
-
-static bool open_log_file(void)
-{
-    struct arena arena = {0};
-    struct str path = arena_copy(&arena, config()->log.file);
-    int code = path.ptr ? log_open_file(path.ptr) : ENOMEM;
-
-    arena_free(&arena);
-    if (code != 0)
-        log_error("serve: log.file cannot be opened: %s", errno_text(code));
-    return code == 0;
 }
 
 /* The file first: whatever is wrong with the settings, a log that was moved away is begun anew. */
 static void read_again(struct server *server)
 {
-    enum log_level level = LOG_INFO;
     struct error err;
 
-    if (has_log_file())
-        (void)open_log_file();
+    serve_log_reopen();
     log_info("serve: SIGHUP: reading the settings again");
     err = config_reload();
     if (is_error(err))
         log_error("serve: the settings stay as they were: %s",
                   err.detail ? err.detail : status_row(err.status)->detail);
-    else if (log_level_from(config()->log.level, &level))
-        log_set_level(level);
+    else
+        serve_log_settle();
     err = http_reload(server->http); /* the files may be new where the settings are not */
     if (is_error(err))
         log_error("http: the certificates stay as they were: %s",
@@ -573,6 +556,7 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
         }
         if (is_draining) {
             log_warn("serve: told to end a second time: ending at once");
+            log_flush();
             _exit(0);
         }
         log_info("serve: draining, at most %llu s",
@@ -600,9 +584,8 @@ int command_serve(int argc, char **argv)
     block_signals(&signals);
     raise_descriptor_limit();
     sem_init(&server.ready, 0, 0);
-    if (has_log_file() && !open_log_file())
-        err = ERROR(ERR_INVALID, 0, "log.file cannot be opened");
-    else
+    err = serve_log_open();
+    if (!is_error(err))
         err = open_rooms(&server);
     if (!is_error(err))
         err = check_sites();
@@ -620,5 +603,6 @@ int command_serve(int argc, char **argv)
     close_rooms(&server);
     free(server.loops);
     sem_destroy(&server.ready);
+    log_close();
     return is_error(err) ? 1 : 0;
 }

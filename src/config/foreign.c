@@ -16,7 +16,7 @@ static const struct foreign names[] = {
     {"ALGORITHM", LOG_DEBUG, "is always HS256", "HS256"},
     {"API__DESCRIPTION", LOG_INFO, "is not used; api.title is"},
     {"API__VERSION", LOG_INFO, "is not used; api.title is"},
-    {"LOGGING__*", LOG_INFO, "is not used; log.file and log.level are"},
+    {"LOGGING__*", LOG_INFO, "is not used; log.directory, log.level and log.retention_days are"},
     {"MONGO_URI", LOG_WARN,
      "is not used: chats are kept in the database that DATABASE_URL names; remove it"},
     {"SUPABASE_*", LOG_WARN,

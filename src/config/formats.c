@@ -179,6 +179,27 @@ static bool accept_environment(struct arena *a, struct str value, struct str *ou
     return str_eq(*out, STR("development")) || str_eq(*out, STR("production"));
 }
 
+static bool accept_word(struct arena *a, struct str value, const char *words, struct str *out)
+{
+    struct str rest = str_from(words), word;
+
+    *out = lower(a, value);
+    while (str_next(&rest, '|', &word))
+        if (str_eq(*out, word))
+            return true;
+    return false;
+}
+
+static bool accept_switch(struct arena *a, struct str value, struct str *out)
+{
+    return accept_word(a, value, "auto|off|on", out);
+}
+
+static bool accept_log_format(struct arena *a, struct str value, struct str *out)
+{
+    return accept_word(a, value, "auto|json|plain|seed", out);
+}
+
 static bool accept_level(struct arena *a, struct str value, struct str *out)
 {
     enum log_level level;
@@ -323,6 +344,8 @@ const struct config_format format_listen = {
     "an address with a port like 127.0.0.1:8000 or [::1]:8000, tls:// before one, unix:/path, or "
     "systemd",
     accept_listen};
+const struct config_format format_log = {"auto, json, plain or seed", accept_log_format};
+const struct config_format format_switch = {"auto, on or off", accept_switch};
 const struct config_format format_origin = {"an origin like https://example.com or "
                                             "http://localhost:3000",
                                             accept_origin};

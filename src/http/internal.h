@@ -255,6 +255,8 @@ struct response {
     bool was_full;
     bool keep_alive;   /* after the answer */
     bool is_flow_open; /* started and not ended */
+    bool is_stream;    /* it was answered bit by bit */
+    uint64_t n_bytes;  /* of its body, so far */
 };
 
 /* p: its head is complete, or it failed (then the request has no header lines). NULL: no memory. */

@@ -359,16 +359,32 @@ bool request_judge_head(struct request *req, const struct parser *p, size_t *max
 
 /* ---- the flow ---- */
 
-static void log_access(const struct request *req)
+/* Of what was answered bit by bit. NULL: it was answered at once. */
+static const char *how_it_ended(const struct request *req)
 {
-    struct str path = req->path;
+    if (!req->response->is_stream)
+        return NULL;
+    return is_error(req->flow.err) ? status_row(req->flow.err.status)->name : "complete";
+}
 
-    if (path.len > LOG_PATH_BYTES)
-        path.len = LOG_PATH_BYTES;
-    log_debug("http: %s %.*s %d %u ms request=%s",
-              req->is_head ? "HEAD" : http_method_name(req->method), STR_ARG(path),
-              req->response->status, (unsigned)(loop_now_ms(req->loop) - req->response->started_ms),
-              req->id.text);
+static void log_end(const struct request *req)
+{
+    const struct http_hooks *hooks = &req->conn->http->server->hooks;
+    const struct response *res = req->response;
+    struct log_access a = {
+        .method = req->is_head ? "HEAD" : http_method_name(req->method),
+        .path = utf8_prefix(req->path, LOG_PATH_BYTES),
+        .status = res->status,
+        .bytes = res->n_bytes,
+        .ms = (unsigned)(loop_now_ms(req->loop) - res->started_ms),
+        .request_id = req->id_text,
+        .address = req->address,
+        .ended = how_it_ended(req),
+    };
+
+    if (hooks->who)
+        hooks->who(req, &a.team_id, &a.user_id);
+    log_access(&a);
 }
 
 void request_check_end(struct request *req)
@@ -379,7 +395,8 @@ void request_check_end(struct request *req)
 
     if (res->is_flow_open || (c->state != CONN_CLOSED && res->state != RESPONSE_DONE))
         return;
-    log_access(req);
+    if (log_access_is_on())
+        log_end(req);
     request_free(req);
     conn_end_request(c, keep_alive);
 }

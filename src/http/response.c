@@ -189,8 +189,10 @@ void response_send(struct request *req, int status, const char *content_type, st
         buf_append_str(out, STR("\r\n"));
     }
     buf_append_str(out, STR("\r\n"));
-    if (has_body(status) && !req->is_head)
+    if (has_body(status) && !req->is_head) {
         buf_append_str(out, body);
+        res->n_bytes = body.len;
+    }
 }
 
 void response_json(struct request *req, int status, struct str json)
@@ -291,6 +293,7 @@ void response_begin_stream(struct request *req, int status, const char *content_
     if (res->state != RESPONSE_NONE || is_refused_for_memory(req))
         return;
     res->state = RESPONSE_STREAMING;
+    res->is_stream = true;
     res->is_chunked = !req->is_http_1_0;
     if (!res->is_chunked)
         res->keep_alive = false; /* the end of the connection is the end of the body */
@@ -318,6 +321,7 @@ void response_stream_write(struct request *req, const void *data, size_t len)
         buf_append_str(out, STR("\r\n"));
     }
     buf_append(out, data, len);
+    res->n_bytes += len;
     if (res->is_chunked)
         buf_append_str(out, STR("\r\n"));
     response_note_full(req);
@@ -367,6 +371,7 @@ void response_upgrade(struct request *req, struct str accept)
     struct buf *out;
 
     res->state = RESPONSE_UPGRADED;
+    res->is_stream = true;
     res->keep_alive = true; /* whatever the client's Connection line says beside */
     out = begin_head(req, 101, NULL);
     res->keep_alive = false;

@@ -141,6 +141,7 @@ void websocket_send(struct request *req, struct str text)
     if (!out)
         return;
     frames_write_text(out, text);
+    ws->conn->req->response->n_bytes += text.len; /* req may be one within */
     response_note_full(req);
 }
 

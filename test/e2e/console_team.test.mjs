@@ -379,6 +379,29 @@ test('usage_shows_what_the_api_counts_by_day_and_agent', () => inConsole(async (
   await page.getByRole('img', { name: /^Messages by day: 1 in all/ }).waitFor();
 }, { expected: [422] }));
 
+test('the_audit_trail_shows_who_changed_what_and_is_filtered', () => inConsole(async ({ admin, page, to, check }) => {
+  const agent = await echo(admin, { name: 'Support' });
+  await admin.put(`/api/agents/${agent.id}`, { is_active: false, webhook_token: 'a-hidden-token' });
+  await to('/audit', 'Audit trail');
+  const rows = page.getByRole('table', { name: 'Who changed what' }).locator('tbody tr');
+  const cells = async (n) => (await rows.nth(n).locator('td').allTextContents()).slice(1);
+  await rows.first().waitFor();
+  const changed = await cells(await rows.filter({ hasText: 'Agent changed' }).first().evaluate((row) => row.sectionRowIndex));
+  assert.deepEqual(changed, [admin.email, 'Agent changedSupport', 'webhook_tokenis_active: true → false', '127.0.0.1']);
+  assert.equal(await rows.count(), Number((await admin.get('/api/audit?limit=1')).headers['x-total-count']));
+  await check('the audit trail');
+  await page.getByLabel('Who', { exact: true }).selectOption('The operator');
+  await rows.filter({ hasText: 'Agent changed' }).waitFor({ state: 'detached' });
+  assert.deepEqual(await cells(0), ['The operator', `User made${admin.email}`, 'role: admin', 'the command line']);
+  assert.deepEqual(await cells(1), ['The operator', 'Team made', `name: ${(await admin.get('/api/team')).json.name}`, 'the command line']);
+  await page.getByLabel('What', { exact: true }).selectOption('Agents');
+  await page.getByText('Nothing like that happened').waitFor();
+  await page.goBack();
+  await rows.nth(1).waitFor();
+  await page.getByLabel('To', { exact: true }).fill('2020-01-31');
+  await page.getByText('Nothing like that happened').waitFor();
+}));
+
 for (const [name, options] of [['dark', { colorScheme: 'dark' }], ['on_a_phone', { viewport: { width: 360, height: 720 } }]])
   test(`every_page_of_the_team_is_fit_to_be_used_${name}`, () => inConsole(async ({ admin, page, to, check, fits }) => {
     const agent = await echo(admin, { name: 'Support' });
@@ -387,7 +410,7 @@ for (const [name, options] of [['dark', { colorScheme: 'dark' }], ['on_a_phone',
     await admin.post('/api/v1/documents', { title: `A${'very'.repeat(20)}LongTitle`, content: 'Returns are free.' });
     const chat = await admin.chat(agent, { title: 'word'.repeat(40) });
     await admin.ask(chat, 'x'.repeat(300));
-    for (const [path, heading] of [['/api-keys', 'API keys'], ['/provider-keys', 'Provider keys'], ['/users', 'Users'], [`/users/${admin.me.id}`, admin.email], ['/team', 'Team settings'], ['/documents', 'Documents'], ['/chats', 'Your chats'], [`/chats/${chat.id}`, /^wordword/], ['/usage', 'Usage']]) {
+    for (const [path, heading] of [['/api-keys', 'API keys'], ['/provider-keys', 'Provider keys'], ['/users', 'Users'], [`/users/${admin.me.id}`, admin.email], ['/team', 'Team settings'], ['/documents', 'Documents'], ['/chats', 'Your chats'], [`/chats/${chat.id}`, /^wordword/], ['/usage', 'Usage'], ['/audit', 'Audit trail']]) {
       await to(path, heading);
       await page.waitForFunction(() => !document.querySelector('.loading'));
       await (options.viewport ? fits : check)(path);

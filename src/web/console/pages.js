@@ -4,6 +4,7 @@ import { Agent } from './pages/agent.jsx';
 import { AgentNew } from './pages/agent_new.jsx';
 import { Agents } from './pages/agents.jsx';
 import { ApiKeys } from './pages/api_keys.jsx';
+import { Audit } from './pages/audit.jsx';
 import { Chat } from './pages/chat.jsx';
 import { Chats } from './pages/chats.jsx';
 import { Documents } from './pages/documents.jsx';
@@ -32,5 +33,6 @@ export const pages = [
   { path: '/users', title: 'Users', component: Users, icon: 'users', group: 'Access' },
   { path: '/users/:id', title: 'User', component: User },
   { path: '/team', title: 'Team settings', component: Team, icon: 'team', group: 'Access' },
+  { path: '/audit', title: 'Audit trail', component: Audit, icon: 'clock', group: 'Access' },
   { path: '/account', title: 'Your account', component: Account },
 ];

@@ -11,6 +11,7 @@ const DRAWINGS = {
   document: 'M6 3h8l5 5v13H6zM14 3v5h5M9 13h7M9 17h5',
   chats: 'M3 4h13v9H9l-4 3.500V13H3zM10 17h5l4 3.500V17h2V9h-2',
   chart: 'M4 4v16h16M8 16v-4M12 16V8M16 16v-6',
+  clock: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7.500v5l3.500 2',
   menu: 'M4 7h16M4 12h16M4 17h16',
   close: 'M6 6l12 12M18 6 6 18',
   leave: 'M14 4H5v16h9M10 12h10M17 8.500 20.500 12 17 15.500',
