@@ -19,6 +19,7 @@ enum status {
     ERR_MEDIA_TYPE,     /* 415 */
     ERR_INVALID,        /* 422; fields are told with request_field_error() */
     ERR_RATE_LIMITED,   /* 429; code: seconds to wait */
+    ERR_BUDGET_SPENT,   /* 429: a reply was cut because its budget is spent; code: seconds to wait */
     ERR_HEAD_TOO_LARGE, /* 431 */
     /* us */
     ERR_INTERNAL,    /* 500 */

@@ -18,6 +18,7 @@ struct turn_request {
     struct id team_id, chat_id;
     struct id
         owner_id; /* whose chat it is: a user, or the chat itself, where nobody has an account */
+    struct id key_id; /* the API key that asks, for its budgets; "" : none */
     struct str content;                    /* TURN_ANSWER; copied */
     struct str idempotency_key, body_hash; /* "" : none; copied */
     struct str model;                      /* "" : the agent's own; copied */
@@ -44,7 +45,7 @@ void turn_readers_changed(struct turn_log *log);
 /* The room's state on each loop. */
 /* Main thread. Stores first what an earlier process left of its replies, and marks them. */
 struct error chat_open(struct db *db) MUST_CHECK;
-void chat_close(void);
+void chat_close(struct db *db); /* main thread, after the loops */
 struct error chat_attach(struct loop *l) MUST_CHECK;
 /* Refuses new turns from now on; on_drained once none runs. */
 void chat_drain(struct loop *l, void (*on_drained)(struct loop *l));

@@ -147,6 +147,14 @@ struct config_embeddings {
     uint64_t answer_bytes, timeout_seconds, tries;
 };
 
+/* What teams, users, keys and agents may use. */
+struct config_budgets {
+    struct str currency;                    /* of the money */
+    struct str prices;                      /* the file of the price table; "" : none */
+    uint64_t idle_seconds, lease_seconds;   /* of what a node has leased */
+    uint64_t per_team;
+};
+
 /* Chats of people without an account. */
 struct config_sessions {
     uint64_t keep_days; /* idle ones go after it; 0: they stay */
@@ -234,6 +242,7 @@ struct config {
     struct config_email email;
     struct config_documents documents;
     struct config_embeddings embeddings;
+    struct config_budgets budgets;
     struct config_sessions sessions;
     struct config_tls tls;
     struct config_turn turn;

@@ -90,15 +90,12 @@ static void take_knowledge(struct flow *f)
     (void)knowledge_take(s->knowledge, &sources);
 }
 
-static void on_text(struct upstream_call *call, struct str text)
+static void take_text(void *state, struct str text)
 {
-    struct completion *s = call->state;
+    struct completion *s = state;
 
-    /* Nobody is asked again once an answer comes: what the agent was told does not stay. */
-    s->prompt = (struct upstream_prompt){0};
-    arena_free(&s->arena);
-    if (s->n_reply_chars == 0)
-        s->first_text_us = clock_mono_us();
+    if (is_error(s->req->flow.err)) /* nobody waits for it any more */
+        return;
     s->n_reply_chars += utf8_length(text);
     buf_append_str(&s->text, text);
     s->has_failed = s->text.failed;
@@ -110,6 +107,21 @@ static void on_text(struct upstream_call *call, struct str text)
             completion_pump(s);
     }
     completion_check_failed(s);
+}
+
+static void on_text(struct upstream_call *call, struct str text)
+{
+    struct completion *s = call->state;
+
+    /* Nobody is asked again once an answer comes: what the agent was told does not stay. */
+    s->prompt = (struct upstream_prompt){0};
+    arena_free(&s->arena);
+    if (s->first_text_us == 0)
+        s->first_text_us = clock_mono_us();
+    if (s->budget)
+        budget_gate_text(&s->gate, text);
+    else
+        take_text(s, text);
 }
 
 static void call_provider(struct flow *f)
@@ -124,6 +136,71 @@ static void call_provider(struct flow *f)
 }
 
 static const struct step ask_steps[] = {STEP(call_provider), STEP_END};
+
+/* ---- what it may use ---- */
+
+static bool is_ended(void *state)
+{
+    return !op_is_running(&((struct completion *)state)->ask.op);
+}
+
+/* What came is sent before the client is told. */
+static void cut(void *state, struct error why)
+{
+    struct completion *s = state;
+
+    s->cut = why;
+    if (!is_ended(s))
+        flow_fail(&s->ask.flow, why);
+}
+
+static void reserve_for(struct flow *f, bool is_begun)
+{
+    struct completion *s = request_of(f)->state;
+    const struct key_caller *who = &s->v1.auth.caller;
+    struct error err =
+        budget_new(&(struct budget_who){.team_id = who->team_id, .agent_id = s->agent_id, .key_id = who->key_id},
+                   &s->budget);
+    const struct budget_ask ask = {
+        .prompt_tokens = usage_estimate(usage_prompt_chars(&s->prompt)),
+        .provider = str_from(provider_name(s->prompt.provider)),
+        .model = s->prompt.model,
+        .is_begun = is_begun,
+    };
+
+    if (is_error(err)) {
+        flow_fail(f, err);
+    } else if (s->budget) {
+        s->gate = (struct budget_gate){
+            .budget = s->budget, .state = s, .take = take_text, .is_ended = is_ended, .cut = cut};
+        budget_reserve(s->budget, f, &ask);
+    }
+}
+
+static void reserve(struct flow *f)
+{
+    if (budget_is_on())
+        reserve_for(f, false);
+}
+
+static void reserve_again(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+
+    if (!s->has_fallen_back || !budget_is_on())
+        return;
+    budget_free(s->budget);
+    s->budget = NULL;
+    reserve_for(f, true);
+}
+
+/* Whether there is more, for what came last. */
+static void await_budget(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+
+    budget_await(s->budget, f);
+}
 
 static void take_slot(struct flow *f)
 {
@@ -233,7 +310,7 @@ static void answer(struct flow *f)
 {
     struct request *req = request_of(f);
     struct completion *s = req->state;
-    struct error err = s->ask.flow.err;
+    struct error err = is_error(s->cut) ? s->cut : s->ask.flow.err;
 
     if (err.status == ERR_PROVIDER_ERROR && s->call.finish == UPSTREAM_FILTERED)
         err = NO_ERROR; /* in this protocol it is a way to end */
@@ -276,9 +353,13 @@ static void add_usage(struct flow *f)
         .first_text_us = s->first_text_us,
     };
     struct db_arg args[USAGE_ARGS];
+    struct str rows = s->budget ? budget_settle(s->budget, &req->arena, 1, &usage) : STR("");
+    const struct db_arg settle[] = {db_uuid(id_str(&who->team_id)), db_json(rows), db_null()};
+    const struct db_call calls[] = {{SQL_USAGE_ADD, args, USAGE_ARGS},
+                                    {SQL_BUDGET_SETTLE, settle, 3}};
 
     usage_args(&account, &usage, args);
-    db_query(&s->usage, f, &req->arena, SQL_USAGE_ADD, args, USAGE_ARGS);
+    db_batch(&s->usage, f, &req->arena, calls, rows.len > 0 ? 2 : 1);
 }
 
 static const struct step usage_steps[] = {STEP(add_usage), STEP_END};
@@ -295,8 +376,12 @@ static void save_usage(struct flow *f)
 
 static void check_usage(struct flow *f)
 {
-    const struct completion *s = request_of(f)->state;
+    struct completion *s = request_of(f)->state;
 
+    if (s->budget)
+        budget_note_spent();
+    budget_free(s->budget);
+    budget_gate_deinit(&s->gate);
     if (is_error(s->save.flow.err))
         log_warn("completions: the usage of an answer is not stored: %s",
                  status_row(s->save.flow.err.status)->name);
@@ -309,12 +394,15 @@ const struct step completions_steps[] = {
     STEP(build_prompt),
     STEP(find_knowledge),
     STEP(take_knowledge),
+    STEP(reserve),   /* 429 */
     STEP(take_slot), /* in turn with other teams; 429 */
     STEP(ask_agent), /* ends with the last token, or with the client */
     STEP(load_fallback),
     STEP(fall_back), /* where it failed before the first */
+    STEP(reserve_again), /* 429 */
     STEP(find_knowledge_again),
     STEP(ask_fallback),
+    STEP_ALWAYS(await_budget),
     STEP(send_rest), /* to a client that reads slowly */
     STEP(answer),
     STEP_ALWAYS(v1_answer_error),

@@ -2,6 +2,7 @@
 #ifndef AERIE_SRC_API_COMPLETIONS_H
 #define AERIE_SRC_API_COMPLETIONS_H
 
+#include "chat/budget_gate.h"
 #include "chat/knowledge.h"
 #include "chat/prompt.h"
 #include "chat/slots.h"
@@ -23,6 +24,9 @@ struct completion {
     struct db_query fallback, usage;
     struct slot_wait wait;
     struct slot slot;
+    struct budget *budget;    /* NULL: none applies */
+    struct budget_gate gate;  /* where one does */
+    struct error cut;         /* why the reply is not whole, where a budget cut it */
     struct upstream_call call;
     struct buf text;        /* of the reply: what the client was not sent yet */
     struct op drain;        /* waits for the client to take it */

@@ -234,6 +234,7 @@ static void chat_aim(struct flow *f)
     struct request *req = request_of(f);
     struct key_chat *s = req->state;
 
+    s->ask.turn.key_id = s->auth.caller.key_id;
     if (s->session.result->n_rows == 0)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_SESSION));
     else

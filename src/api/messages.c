@@ -57,7 +57,7 @@ static const struct schema error_data = {
                 {"code", DOC_TEXT,
                  .values = "provider_unreachable|provider_timeout|provider_auth|"
                            "provider_rate_limited|provider_error|provider_malformed|"
-                           "empty_reply|interrupted|upstream_limit|not_saved|internal"},
+                           "empty_reply|interrupted|upstream_limit|budget_spent|not_saved|internal"},
                 {"message_id", DOC_ID | DOC_OPTIONAL}, {"retry_after", DOC_INT | DOC_OPTIONAL}),
 };
 

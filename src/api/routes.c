@@ -9,6 +9,7 @@
 #include "api_keys.h"
 #include "audit.h"
 #include "avatar.h"
+#include "budgets.h"
 #include "chat_socket.h"
 #include "chats.h"
 #include "completions.h"
@@ -96,6 +97,13 @@ static const struct route routes[] = {
      mailed_verify_steps, "Confirm an address with a mailed token", &mailed_verify_doc},
     {HTTP_POST, "/api/auth/verify-email/resend", WHO_ANYONE, BODY_JSON, sizeof(struct ask_mail),
      mailed_resend_steps, "Ask for the mail that confirms an address again", &mailed_resend_doc},
+
+    {HTTP_GET, "/api/budgets", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct budgets),
+     budgets_list_steps, "List the team's budgets, and what is spent of them", &budgets_list_doc},
+    {HTTP_PUT, "/api/budgets", WHO_ADMIN, BODY_JSON, sizeof(struct budgets), budgets_put_steps,
+     "Make or change a budget", &budgets_put_doc},
+    {HTTP_DELETE, "/api/budgets/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct budgets),
+     budgets_delete_steps, "Delete a budget", &budgets_delete_doc},
 
     {HTTP_POST, "/api/chat", WHO_KEY, BODY_JSON, sizeof(struct chat_call), chat_call_steps,
      "Send a message, in one's own chat or in an API key's session, and wait for the reply",

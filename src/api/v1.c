@@ -110,7 +110,7 @@ void v1_write_error(struct json *j, struct error err, const char *param)
 static void set_retry_headers(struct request *req, struct error err, int http_status)
 {
     bool was_asked = err.status >= ERR_PROVIDER_UNREACHABLE && err.status <= ERR_UPSTREAM_LIMIT;
-    bool is_told = err.status == ERR_RATE_LIMITED || err.status == ERR_BUSY ||
+    bool is_told = err.status == ERR_RATE_LIMITED || err.status == ERR_BUDGET_SPENT || err.status == ERR_BUSY ||
                    err.status == ERR_PROVIDER_RATE_LIMITED; /* others' codes are no seconds */
     struct str seconds = arena_printf(&req->arena, "%d", is_told && err.code > 0 ? err.code : 1);
 

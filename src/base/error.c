@@ -22,6 +22,7 @@ static const struct status_row rows[N_STATUSES] = {
                         LOG_DEBUG},
     [ERR_INVALID] = {422, "invalid", "A field is missing or wrong", LOG_DEBUG},
     [ERR_RATE_LIMITED] = {429, "rate_limited", "Too many requests, try again later", LOG_DEBUG},
+    [ERR_BUDGET_SPENT] = {429, "budget_spent", "The budget is spent", LOG_DEBUG},
     [ERR_HEAD_TOO_LARGE] = {431, "head_too_large", "The request headers are too large", LOG_DEBUG},
 
     [ERR_INTERNAL] = {500, "internal", "Something went wrong on our side", LOG_ERROR},

@@ -17,6 +17,7 @@ const char *event_code(const struct error *err)
     case ERR_INTERRUPTED:
     case ERR_UPSTREAM_LIMIT:
     case ERR_NOT_SAVED:
+    case ERR_BUDGET_SPENT:
         return status_row(err->status)->name;
     default:
         return "internal";

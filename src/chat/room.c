@@ -3,9 +3,9 @@
 #include "room.h"
 
 #include "base/clock.h"
+#include "chat/budget.h"
 #include "chat/hub.h"
 #include "chat/metrics.h"
-#include "chat/quota.h"
 #include "chat/slots.h"
 #include "chat/streams.h"
 #include "config/config.h"
@@ -96,7 +96,7 @@ void room_check_drained(struct chat_room *room)
     if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
         !list_is_empty(&room->mirrors) || room->housekeeping.chore.is_running ||
         room->search_feed.chore.is_running || room->checkpoint.chore.is_running ||
-        room->journal.is_writing)
+        room->budgets.chore.is_running || room->journal.is_writing)
         return;
     journal_stop(&room->journal); /* nothing is to be written any more */
     room->on_drained = NULL;
@@ -111,13 +111,7 @@ static struct error open_tables(void)
         hub_close();
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the count of turns");
     }
-    if (!quota_open()) {
-        streams_close();
-        hub_close();
-        return ERROR(ERR_NO_MEMORY, 0, "no memory for the count of tokens");
-    }
     if (!slots_open()) {
-        quota_close();
         streams_close();
         hub_close();
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the queues before the agents");
@@ -128,7 +122,6 @@ static struct error open_tables(void)
 static void close_tables(void)
 {
     slots_close();
-    quota_close();
     streams_close();
     hub_close();
 }
@@ -140,7 +133,13 @@ struct error chat_open(struct db *db)
     if (is_error(err))
         return err;
     err = open_tables();
+    if (!is_error(err)) {
+        err = budget_open(db);
+        if (is_error(err))
+            close_tables();
+    }
     if (!is_error(err) && !journal_open()) {
+        budget_close(db);
         close_tables();
         err = ERROR(ERR_NO_MEMORY, 0, "no threads for the journal of replies");
     }
@@ -149,10 +148,11 @@ struct error chat_open(struct db *db)
     return err;
 }
 
-void chat_close(void)
+void chat_close(struct db *db)
 {
     journal_close();
     journal_folder_close();
+    budget_close(db);
     close_tables();
 }
 
@@ -170,6 +170,7 @@ struct error chat_attach(struct loop *l)
     checkpoint_start(&room->checkpoint);
     if (l->index == 0) {
         housekeeping_start(&room->housekeeping);
+        budget_chore_start(&room->budgets);
         if (!db_is_sqlite_here())
             search_feed_start(&room->search_feed);
     }
@@ -180,6 +181,7 @@ static void stop_chores(struct chat_room *room)
 {
     chore_stop(&room->checkpoint.chore);
     chore_stop(&room->housekeeping.chore);
+    chore_stop(&room->budgets.chore);
     chore_stop(&room->search_feed.chore);
 }
 
@@ -219,6 +221,7 @@ void chat_detach(struct loop *l)
     loop_unmark_dirty(&room->first_events.flush);
     while (!list_is_empty(&room->kept))
         forget(room, container_of(room->kept.next, struct turn_log, kept));
+    budget_chore_free(&room->budgets);
     journal_deinit(&room->journal);
     buf_deinit(&room->scratch);
     l->rooms[ROOM_CHAT] = NULL;

@@ -3,6 +3,7 @@
 #define AERIE_CHAT_ROOM_H
 
 #include "base/buf.h"
+#include "budget_node.h"
 #include "chat/turn.h"
 #include "checkpoint.h"
 #include "chore.h"
@@ -44,6 +45,7 @@ struct chat_room {
     struct buf scratch;
     struct housekeeping housekeeping;
     struct search_feed search_feed;
+    struct budget_chore budgets;
     struct journal journal;
     struct checkpoint checkpoint;
     bool is_draining;

@@ -83,10 +83,21 @@ static void take_knowledge(struct flow *f)
     if (sources.len > 0)
         t->sources = arena_copy(t->log->memory, sources);
     if (t->knowledge)
-        t->prompt_chars = usage_prompt_chars(t->prompt);
+        turn_count_prompt(t);
 }
 
 /* ---- the answer ---- */
+
+void turn_append(struct turn *t, struct str text)
+{
+    if (!turn_log_append(t->log, text)) {
+        flow_fail(&t->flow,
+                  ERROR(ERR_UPSTREAM_LIMIT, 0, "The reply is longer than this server allows"));
+        return;
+    }
+    t->has_unstored = true;
+    journal_poke(&t->journal, t->log);
+}
 
 /* Nobody is asked again once an answer comes: what was loaded for that, the chat's messages among
  * it, does not stay while it streams. */
@@ -101,7 +112,7 @@ static void drop_prompt(struct turn *t)
 static void on_text(struct upstream_call *call, struct str text)
 {
     struct turn *t = call->state;
-    bool is_first = t->request != NULL, is_added;
+    bool is_first = t->request != NULL;
 
     if (is_first) {
         drop_prompt(t);
@@ -109,16 +120,12 @@ static void on_text(struct upstream_call *call, struct str text)
     }
     counter_add(&chat_count()->chunks, 1);
     counter_add(&chat_count()->chunk_bytes, text.len);
-    is_added = turn_log_append(t->log, text);
+    if (t->log->text.len + text.len > t->covered_bytes)
+        turn_pass_gate(t, text);
+    else
+        turn_append(t, text);
     if (is_first)
         room_expect_first_event(t->call.first_byte_us);
-    if (!is_added) {
-        flow_fail(&t->flow,
-                  ERROR(ERR_UPSTREAM_LIMIT, 0, "The reply is longer than this server allows"));
-        return;
-    }
-    t->has_unstored = true;
-    journal_poke(&t->journal, t->log);
 }
 
 static void on_status(struct upstream_call *call, struct str text)
@@ -167,7 +174,7 @@ static void fall_back(struct flow *f)
     t->has_fallen_back = true;
     t->sources = STR(""); /* of what the first was told */
     t->provider = t->prompt->provider;
-    t->prompt_chars = usage_prompt_chars(t->prompt);
+    turn_count_prompt(t);
     t->log->model = arena_copy(t->log->memory, t->prompt->model);
 }
 
@@ -213,6 +220,7 @@ static void settle(struct flow *f)
         turn_was_added(t)) /* stopped while the commit was under way: it is stored all the same */
         turn_log_open(t->log);
     turn_keep_facts(t);
+    turn_settle_budget(t);
 }
 
 static const struct step turn_steps[] = {
@@ -220,8 +228,8 @@ static const struct step turn_steps[] = {
     STEP(turn_load),    /* chat, agent, messages and key in one round trip */
     STEP(turn_check_key),
     STEP(turn_build_prompt),
-    STEP(turn_reserve_tokens), /* 429 */
-    STEP(take_slot),           /* in turn with other teams; 429 */
+    STEP(turn_reserve), /* 429 */
+    STEP(take_slot),    /* in turn with other teams; 429 */
     STEP(turn_add_messages), /* committed before anyone sees an event, and before anyone is asked */
     STEP(turn_add_again_if_needed),
     STEP(turn_look_elsewhere), /* only where nothing was added */
@@ -230,10 +238,12 @@ static const struct step turn_steps[] = {
     STEP(take_knowledge), /* into the prompt; the turn goes on without if need be */
     STEP(ask_agent),      /* ends with the last token */
     STEP(fall_back),      /* or, where it failed before the first, with another agent's */
+    STEP(turn_reserve_again),
     STEP(find_knowledge_again),
     STEP(take_knowledge_again),
     STEP(ask_fallback),
     STEP(require_answer),
+    STEP_ALWAYS(turn_await_budget), /* whether there is more of it, for what came last */
     STEP_ALWAYS(settle),
     STEP_ALWAYS(turn_save_reply),  /* a reply cut short is kept, and says so */
     STEP_ALWAYS(turn_close_log),   /* after the commit */
@@ -268,6 +278,8 @@ static void on_turn_end(struct flow *f)
     journal_leave(&t->journal, t->is_stored);
     count_message(log);
     streams_leave(&t->place, &log->team_id);
+    budget_free(t->budget);
+    budget_gate_deinit(&t->gate);
     arena_free(&t->save_arena);
     arena_free(&t->arena);
     free(t);
@@ -325,6 +337,7 @@ static struct turn *turn_new(const struct turn_request *r, struct turn_log *log)
     t->kind = r->kind;
     t->begun_us = clock_mono_us();
     t->user_message_id = id_v7();
+    t->covered_bytes = SIZE_MAX;
     t->log = turn_log_ref(log);
     log->turn = t;
     return t;

@@ -11,21 +11,16 @@ void turn_load(struct flow *f)
 {
     struct turn *t = turn_of(f);
     struct turn_load *l = t->load = arena_alloc(&t->arena, sizeof(*l));
-    struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
-    bool must_load_usage = false;
     int64_t now_us = clock_wall_us();
     struct db_arg chat[] = {turn_team_arg(t), turn_owner_arg(t), turn_chat_arg(t)};
     struct db_arg agent[] = {turn_team_arg(t), db_uuid(id_str(&t->request->agent_id))};
-    struct db_arg usage[] = {turn_team_arg(t), db_time(usage_day(now_us)), turn_owner_arg(t)};
     struct db_arg key[] = {turn_team_arg(t), turn_owner_arg(t), db_text(t->log->idempotency_key),
                            db_time(now_us - KEY_AGE_US)};
-    struct db_call calls[4];
-    size_t n = 0, messages_at = 0, usage_at = 0, key_at = 0;
+    struct db_call calls[3];
+    size_t n = 0, messages_at = 0, key_at = 0;
 
-    if (l)
-        err = quota_begin(&t->quota, &t->log->owner_id, &must_load_usage);
-    if (is_error(err)) {
-        flow_fail(f, err);
+    if (!l) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
         return;
     }
     if (t->request->is_new_chat) {
@@ -35,10 +30,6 @@ void turn_load(struct flow *f)
         messages_at = n;
         calls[n++] = (struct db_call){SQL_TURN_LOAD_MESSAGES, chat, 3};
     }
-    if (must_load_usage) {
-        usage_at = n;
-        calls[n++] = (struct db_call){SQL_USAGE_OF_DAY, usage, 3};
-    }
     if (t->log->idempotency_key.len > 0) {
         key_at = n;
         calls[n++] = (struct db_call){SQL_IDEMPOTENCY_GET, key, 4};
@@ -46,7 +37,6 @@ void turn_load(struct flow *f)
     db_batch(&l->query, f, &t->arena, calls, n);
     l->chat = db_result_at(&l->query, 0);
     l->messages = messages_at ? db_result_at(&l->query, messages_at) : NULL;
-    l->usage = usage_at ? db_result_at(&l->query, usage_at) : NULL;
     l->spent_key = key_at ? db_result_at(&l->query, key_at) : NULL;
 }
 
@@ -113,18 +103,6 @@ void turn_build_prompt(struct flow *f)
     t->prompt_chars = usage_prompt_chars(t->prompt);
     if (t->prompt->model.len > 0)
         t->log->model = arena_copy(t->log->memory, t->prompt->model);
-}
-
-void turn_reserve_tokens(struct flow *f)
-{
-    struct turn *t = turn_of(f);
-    const struct db_result *used = t->load->usage;
-    struct error err =
-        quota_reserve(&t->quota, used ? db_get_int(used, 0, 0) : -1,
-                      usage_estimate(t->prompt_chars), &t->log->tokens_limit, &t->log->tokens_left);
-
-    if (is_error(err))
-        flow_fail(f, err);
 }
 
 /* What a new chat is called until someone names it: how its first message begins, on one line. */

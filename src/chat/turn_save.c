@@ -73,12 +73,15 @@ static void write_reply(struct flow *f)
                                           .outcome = t->outcome,
                                           .begun_us = t->begun_us,
                                           .first_text_us = t->first_text_us};
+    const struct db_arg settle[] = {turn_team_arg(t), db_json(t->budget_rows), turn_reply_arg(t)};
     struct db_call calls[4];
     size_t n = 0;
 
     usage_args(&account, &t->usage, usage);
     arena_free(&t->save_arena);
     calls[n++] = (struct db_call){SQL_USAGE_ADD, usage, USAGE_ARGS};
+    if (t->budget_rows.len > 0)
+        calls[n++] = (struct db_call){SQL_BUDGET_SETTLE, settle, 3};
     if (t->kind == TURN_REGENERATE && text.len == 0) {
         calls[n++] = (struct db_call){SQL_REPLY_DROP, drop, 2};
     } else {
@@ -102,6 +105,8 @@ void turn_save_reply(struct flow *f)
         return;
     if (was_tried && !is_error(t->part.flow.err)) {
         t->is_stored = true;
+        if (t->budget_rows.len > 0)
+            budget_note_spent();
         return;
     }
     if (!was_tried)
@@ -129,7 +134,10 @@ static void write_end(struct turn *t, struct buf *out)
     else
         event_write_error(out, str_from(event_code(err)), str_from(event_detail(err)),
                           is_there ? reply_id : STR(""),
-                          err->status == ERR_PROVIDER_RATE_LIMITED ? err->code : 0);
+                          err->status == ERR_PROVIDER_RATE_LIMITED ||
+                                  err->status == ERR_BUDGET_SPENT
+                              ? err->code
+                              : 0);
 }
 
 /* The words of an error may live in the turn's arena, which goes before the log does. */
@@ -146,7 +154,6 @@ void turn_close_log(struct flow *f)
     struct turn *t = turn_of(f);
     struct buf *out = chat_scratch();
 
-    quota_settle(&t->quota, t->usage.total_tokens);
     t->log->outcome = keep_words(t->log, t->outcome);
     t->log->is_stopped = t->outcome.status == ERR_STOPPED;
     t->log->is_saved = t->is_stored;

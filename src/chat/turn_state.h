@@ -2,8 +2,8 @@
 #ifndef AERIE_CHAT_TURN_STATE_H
 #define AERIE_CHAT_TURN_STATE_H
 
+#include "chat/budget_gate.h"
 #include "chat/prompt.h"
-#include "chat/quota.h"
 #include "chat/slots.h"
 #include "chat/streams.h"
 #include "chat/turn.h"
@@ -18,7 +18,7 @@
 /* What is read before anyone is asked; NULL: need not be. */
 struct turn_load {
     struct db_query query;
-    const struct db_result *chat, *messages, *spent_key, *usage;
+    const struct db_result *chat, *messages, *spent_key;
     struct db_query elsewhere; /* not added: does another node run a turn in the chat, this one? */
     struct slot_wait slot;
 };
@@ -38,7 +38,11 @@ struct turn {
     struct str sources;          /* of the reply, JSON, in the log's memory; "" : none */
     struct id agent_id;          /* who answers */
     const struct provider *provider;
-    struct quota quota;
+    struct budget *budget;     /* NULL: none applies */
+    struct budget_gate gate;   /* where one applies */
+    size_t covered_bytes;      /* of text, before the gate must look; SIZE_MAX: any */
+    size_t counted_bytes;      /* of the text, that the gate knows of */
+    struct str budget_rows;    /* of BUDGET_SETTLE, in the log's memory; "" : none */
     struct slot slot;
     struct stream_place place;
     uint64_t begun_us, first_text_us; /* the latter 0: none came */
@@ -87,11 +91,13 @@ static inline struct db_arg turn_reply_arg(const struct turn *t)
     return db_uuid(id_str(&t->log->reply_id));
 }
 
+/* A piece of the reply, into the log: turn.c. May fail the flow. */
+void turn_append(struct turn *t, struct str text);
+
 /* Before the answer: turn_add.c. */
 void turn_load(struct flow *f);
 void turn_check_key(struct flow *f);
 void turn_build_prompt(struct flow *f);
-void turn_reserve_tokens(struct flow *f);
 void turn_add_messages(struct flow *f);
 void turn_add_again_if_needed(struct flow *f);
 bool turn_was_added(const struct turn *t);
@@ -102,6 +108,16 @@ struct error turn_not_added(struct turn *t);
 void turn_note_unknown(struct flow *f);
 /* Takes such a message back: the key is free again. */
 void turn_withdraw_messages(struct flow *f);
+
+/* What it may use: turn_budget.c. */
+void turn_reserve(struct flow *f);
+void turn_reserve_again(struct flow *f); /* another agent is asked */
+/* The prompt has changed. */
+void turn_count_prompt(struct turn *t);
+/* Text came that would pass covered_bytes: it is appended, waits, or is too much. */
+void turn_pass_gate(struct turn *t, struct str text);
+void turn_await_budget(struct flow *f);
+void turn_settle_budget(struct turn *t);
 
 /* After it: turn_save.c. */
 void turn_keep_facts(struct turn *t);

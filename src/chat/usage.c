@@ -54,11 +54,11 @@ int64_t usage_day(int64_t wall_us)
     return wall_us - wall_us % DAY_US;
 }
 
-/* Who stops a reply, or leaves, does not say that it failed. */
+/* Who stops a reply, leaves, or has spent a budget, does not say that it failed. */
 static bool is_failure(struct error outcome)
 {
     return is_error(outcome) && outcome.status != ERR_STOPPED && outcome.status != ERR_CANCELED &&
-           outcome.status != ERR_GONE;
+           outcome.status != ERR_GONE && outcome.status != ERR_BUDGET_SPENT;
 }
 
 void usage_args(const struct usage_account *who, const struct usage *u,

@@ -50,6 +50,7 @@ const struct command *command_find(const char *name); /* NULL: there is none */
 const char *command_nearest(const char *name); /* the one a mistyped name is most like, or NULL */
 
 int command_audit(int argc, char **argv);
+int command_budget(int argc, char **argv);
 int command_chat(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_doctor(int argc, char **argv);

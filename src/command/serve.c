@@ -3,6 +3,7 @@
 #include "account/account.h"
 #include "api/api.h"
 #include "base/log.h"
+#include "chat/price.h"
 #include "chat/turn.h"
 #include "cluster/cluster.h"
 #include "command.h"
@@ -366,8 +367,7 @@ static struct error open_chat(struct server *server)
 
 static void close_chat(struct server *server)
 {
-    (void)server;
-    chat_close();
+    chat_close(server->db);
 }
 
 static struct error open_api(struct server *server)
@@ -529,6 +529,9 @@ static void read_again(struct server *server)
                   err.detail ? err.detail : status_row(err.status)->detail);
     else
         serve_log_settle();
+    err = price_read();
+    if (is_error(err))
+        log_error("serve: the prices stay as they were: %s", err.detail);
     err = http_reload(server->http); /* the files may be new where the settings are not */
     if (is_error(err))
         log_error("http: the certificates stay as they were: %s",

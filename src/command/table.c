@@ -31,6 +31,26 @@ static const struct command table[] = {
         command_audit,
     },
     {
+        "budget",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "set, list and remove budgets",
+        "budget set --team SLUG --scope SCOPE [--subject ID] --period PERIOD [--requests N] [--tokens N] [--money AMOUNT]\n"
+        "budget list --team SLUG [--json]\n"
+        "budget remove --team SLUG --scope SCOPE [--subject ID] --period PERIOD",
+        "What is not named in `set` is not limited. A running server obeys within a second.",
+        COMMAND_WORDS({"--team SLUG", "whose team"}, {"--scope SCOPE", "team, user, key or agent"},
+                      {"--subject ID", "the user, key or agent"},
+                      {"--period PERIOD", "day or month, in UTC"},
+                      {"--requests N", "messages to agents"},
+                      {"--tokens N", "of prompts and replies"},
+                      {"--money AMOUNT", "such as 12.50, by budgets.prices"}, JSON_OPTION),
+        COMMAND_WORDS({"aerie budget set --team shop --scope team --period month --money 50",
+                       "the team's money for a month"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_budget,
+    },
+    {
         "chat",
         GROUP_USE,
         NEEDS_CONFIG,

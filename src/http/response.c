@@ -215,7 +215,7 @@ bool response_is_started(const struct request *req)
 
 static int retry_after_s(struct error err)
 {
-    bool is_told = err.status == ERR_RATE_LIMITED || err.status == ERR_BUSY ||
+    bool is_told = err.status == ERR_RATE_LIMITED || err.status == ERR_BUDGET_SPENT || err.status == ERR_BUSY ||
                    err.status == ERR_UNAVAILABLE || err.status == ERR_PROVIDER_RATE_LIMITED;
 
     if (!is_told || err.code < 1)

@@ -2,6 +2,7 @@
 #include "db/sql/agents.h"
 #include "db/sql/api_keys.h"
 #include "db/sql/audit_log.h"
+#include "db/sql/budgets.h"
 #include "db/sql/chats.h"
 #include "db/sql/documents.h"
 #include "db/sql/idempotency.h"

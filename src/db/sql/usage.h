@@ -53,7 +53,3 @@ STATEMENT(USAGE_FORGET, SQL_WRITE, "housekeeping: days of every team that are ol
           "DELETE FROM usage_days WHERE (team_id, day, owner_id, agent_id, provider, model) IN"
           " (SELECT u.team_id, u.day, u.owner_id, u.agent_id, u.provider, u.model FROM teams t"
           " CROSS JOIN usage_days u WHERE u.team_id = t.id AND u.day < $1 LIMIT 500)")
-STATEMENT(USAGE_OF_DAY, SQL_READ, NULL,
-          "SELECT CAST(coalesce(sum(total_tokens), 0) AS bigint) FROM usage_days"
-          " WHERE team_id = $1 AND day = $2 AND owner_id = $3",
-          NULL)

@@ -461,7 +461,7 @@ static int close_rooms(void **state)
     loop_deinit(&loop);
     http_close(server);
     api_close();
-    chat_close();
+    chat_close(db);
     account_close();
     upstream_close();
     db_close(db);

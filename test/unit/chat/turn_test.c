@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "chat/hub.h"
-#include "chat/quota.h"
+#include "chat/budget.h"
 #include "chat/slots.h"
 #include "chat/turn.h"
 #include "chat/usage.h"
@@ -285,29 +285,45 @@ static void a_turn_that_waits_for_another_can_be_ended_at_any_moment(void **stat
 
 static int64_t tokens_of_today(void)
 {
+    int64_t today = usage_day(clock_wall_us());
     struct arena arena = {0};
     struct db_result row;
     int64_t tokens;
 
-    must(db_run(db, &arena, SQL_USAGE_OF_DAY, DB_ARGS(uuid(&team_id), db_time(usage_day(clock_wall_us())), uuid(&user_id)),
-                &row));
-    tokens = db_get_int(&row, 0, 0);
+    must(db_run(db, &arena, SQL_USAGE_BY_DAY,
+                DB_ARGS(uuid(&team_id), db_time(today), db_time(today), uuid(&agent_id), db_int(10)), &row));
+    tokens = db_get_int(&row, 0, 5) + db_get_int(&row, 0, 6);
     arena_free(&arena);
     return tokens;
+}
+
+static struct budget *held;
+static int64_t tokens_limit, tokens_left;
+
+static void hold_some(struct flow *f)
+{
+    budget_reserve(held, f, &(struct budget_ask){.tokens_limit = &tokens_limit, .tokens_left = &tokens_left});
+}
+
+static void on_held(struct flow *f)
+{
+    must(f->err);
+    *(bool *)f->state = true;
 }
 
 /* What is left beside what nobody holds: nothing that a turn held stays held. */
 static void assert_nothing_held(void)
 {
-    struct quota q = {0};
-    int64_t limit, left;
-    bool must_load;
+    static const struct step steps[] = {STEP(hold_some), STEP_END};
+    static struct flow flow;
+    bool is_held = false;
 
-    must(quota_begin(&q, &user_id, &must_load));
-    assert_false(must_load);
-    must(quota_reserve(&q, -1, 0, &limit, &left));
-    assert_int_equal(left, limit - tokens_of_today() - (int64_t)test_config.limits.reply_tokens);
-    quota_settle(&q, 0);
+    must(budget_new(&(struct budget_who){.team_id = team_id, .owner_id = user_id, .agent_id = agent_id}, &held));
+    flow_start(&flow, steps, &is_held, on_held);
+    while (!is_held)
+        sweep_turn(&loop);
+    assert_int_equal(tokens_left, tokens_limit - tokens_of_today() - (int64_t)test_config.limits.reply_tokens);
+    budget_free(held);
 }
 
 static void what_every_turn_used_is_counted_once_in_memory_and_in_the_table(void **state)
@@ -320,7 +336,7 @@ static void what_every_turn_used_is_counted_once_in_memory_and_in_the_table(void
 static void what_is_stored_twice_is_counted_once(void **state)
 {
     struct turn_request r = {.team_id = team_id, .owner_id = user_id, .chat_id = chat_id, .content = STR("hi")};
-    const struct usage usage = {.total_tokens = 7};
+    const struct usage usage = {.completion_tokens = 7, .total_tokens = 7};
     struct usage_account account = {.team_id = team_id, .owner_id = user_id, .agent_id = agent_id, .provider = STR("echo")};
     struct db_arg args[USAGE_ARGS];
     struct turn_log *log = NULL;
@@ -800,7 +816,7 @@ static void a_room_is_drained_once_and_when_its_last_turn_has_ended(void **state
         chat_abort(&loop);
         for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++)
             run_to_end(running[i]);
-        for (unsigned i = 0; i < 3 || room->housekeeping.chore.is_running; i++)
+        for (unsigned i = 0; i < 3 || room->housekeeping.chore.is_running || room->budgets.chore.is_running; i++)
             sweep_turn(&loop);
         assert_int_equal(n_drained, 1);
         for (size_t i = 0; i < sizeof(running) / sizeof(running[0]); i++)
@@ -822,7 +838,7 @@ static int close_rooms(void **state)
 
     (void)state;
     chat_drain(&loop, nothing_more);
-    while (room_here()->journal.is_writing || room_here()->checkpoint.chore.is_running)
+    while (room_here()->journal.is_writing || room_here()->checkpoint.chore.is_running || room_here()->budgets.chore.is_running)
         sweep_turn(&loop);
     chat_detach(&loop);
     upstream_detach(&loop, nothing_more);
@@ -830,7 +846,7 @@ static int close_rooms(void **state)
     while (db) /* a statement that nobody waits for any more */
         sweep_turn(&loop);
     sweep_close_loop(&loop);
-    chat_close();
+    chat_close(detaching);
     upstream_close();
     db_close(detaching);
     snprintf(command, sizeof(command), "rm -rf %s", directory);

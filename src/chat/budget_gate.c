@@ -1,0 +1,86 @@
+/* See chat/budget_gate.h. */
+#include "chat/budget_gate.h"
+
+#include "config/config.h"
+
+void budget_gate_deinit(struct budget_gate *g)
+{
+    buf_deinit(&g->held_back);
+}
+
+size_t budget_gate_room(const struct budget_gate *g)
+{
+    size_t covers = budget_covers(g->budget);
+
+    return budget_is_asking(g->budget) || covers <= g->chars ? 0 : covers - g->chars;
+}
+
+/* The longest beginning of text that has n characters. */
+static struct str first_chars(struct str text, size_t n)
+{
+    size_t len = 0;
+
+    for (; len < text.len; len++) {
+        bool is_first = ((unsigned char)text.ptr[len] & 0xc0) != 0x80;
+
+        if (is_first && n == 0)
+            break;
+        n -= is_first;
+    }
+    return (struct str){text.ptr, len};
+}
+
+static void on_answer(void *state);
+
+/* What waited, as far as it is covered now: it was many pieces, so that none of them may pass. */
+static void release(struct budget_gate *g)
+{
+    bool goes_on = true;
+
+    while (goes_on && g->held_back.len > 0) {
+        struct str part = first_chars(buf_str(&g->held_back), budget_gate_room(g));
+
+        if (part.len > 0) {
+            g->chars += utf8_length(part);
+            g->take(g->state, part);
+            buf_consume(&g->held_back, part.len);
+        }
+        if (g->held_back.len > 0)
+            goes_on = budget_grow(g->budget, g->chars + utf8_length(buf_str(&g->held_back)),
+                                  on_answer, g);
+    }
+    if (!goes_on && !budget_is_asking(g->budget))
+        g->cut(g->state, budget_refusal(g->budget)); /* last: may free g */
+}
+
+static void on_answer(void *state)
+{
+    struct budget_gate *g = state;
+    struct error why = budget_refusal(g->budget);
+
+    if (!is_error(why))
+        release(g);
+    else if (g->held_back.len > 0 || !g->is_ended(g->state))
+        g->cut(g->state, why); /* last: may free g */
+}
+
+void budget_gate_text(struct budget_gate *g, struct str text)
+{
+    size_t n = utf8_length(text);
+    bool goes_on = true;
+
+    if (budget_is_asking(g->budget)) {
+        if (g->held_back.len == 0)
+            buf_init(&g->held_back, config()->upstream.reply_bytes + 1);
+        buf_append_str(&g->held_back, text);
+        if (g->held_back.failed)
+            g->cut(g->state, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
+    if (n > budget_gate_room(g))
+        goes_on = budget_grow(g->budget, g->chars + n, on_answer, g);
+    g->chars += n;
+    g->take(g->state, text);
+    if (!goes_on && !budget_is_asking(g->budget))
+        g->cut(g->state, budget_refusal(g->budget)); /* last: may free g */
+}
