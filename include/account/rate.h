@@ -1,8 +1,12 @@
-/* How often something may be done. One bounded table for the process; any thread. */
+/* How often something may be done. One bounded table for the process. Where several nodes share a
+ * database they share each limit too: what a node may give is leased to it in portions from the
+ * table rates, so that all of them together give no more than one would. */
 #ifndef AERIE_ACCOUNT_RATE_H
 #define AERIE_ACCOUNT_RATE_H
 
+#include "base/arena.h"
 #include "base/error.h"
+#include "loop/flow.h"
 
 enum rate_kind {
     RATE_AGENT_MESSAGES,
@@ -24,10 +28,23 @@ enum rate_kind {
     RATE_WRONG_KEYS,
 };
 
-/* Counts one take of key: 0, or, counting nothing, the seconds to wait. Whoever stays within limit
- * in every window_ms is never refused; who does not gets limit at once and then one each window_ms
- * / limit. A limit of 0 is off. Past its bound the table forgets who has been quiet longest. */
-unsigned rate_take(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms);
+/* Who asks for what, and how often it may be had. */
+struct rate {
+    enum rate_kind kind;
+    struct str key;
+    uint64_t limit, window_ms; /* a limit of 0 is off */
+};
+
+/* From a step, before it takes: has this node something to give, or an answer to who asks? Where it
+ * must ask the database first, that is an operation of f and the step runs again after it: false.
+ * arena: lives as long as f. r->key must, too. */
+bool rate_ready(struct flow *f, struct arena *arena, const struct rate *r);
+
+/* Any thread, but for what the database has to give, which rate_ready() brings. Counts one take of
+ * key: 0, or, counting nothing, the seconds to wait. Whoever stays within limit in every window_ms
+ * is never refused; who does not gets limit at once and then one each window_ms / limit. Past its
+ * bound the table forgets who has been quiet longest. */
+unsigned rate_take(const struct rate *r);
 
 /* The same, and what a client may be told of it. */
 struct rate_state {
@@ -35,10 +52,11 @@ struct rate_state {
     uint64_t remaining; /* takes that would fit at once */
     unsigned reset_s;   /* until all of them fit again */
 };
-unsigned rate_take_and_tell(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms,
-                            struct rate_state *state);
-/* What rate_take() would answer, counting nothing. */
-unsigned rate_wait(enum rate_kind kind, struct str key, uint64_t limit, uint64_t window_ms);
+unsigned rate_take_and_tell(const struct rate *r, struct rate_state *state);
+/* Of this node alone, however many there are: counts one, as far as it fits; and what taking one
+ * would answer, counting nothing. */
+void rate_note(const struct rate *r);
+unsigned rate_wait(const struct rate *r);
 
 struct error rate_open(void) MUST_CHECK; /* main thread, before any other call */
 void rate_close(void);

@@ -30,7 +30,7 @@ struct watch {
     struct timer timer;
     struct flow flow;
     struct arena arena;
-    struct db_query query, clean, clean_mails, clean_mail_tokens;
+    struct db_query query, clean, clean_mails, clean_mail_tokens, clean_rates;
     struct outbox *outbox; /* NULL: no mail */
     struct news_reader news;
     int64_t pos;           /* of the last row seen */
@@ -76,6 +76,8 @@ static void clean_up(struct flow *f)
     db_query(&w->clean, f, &w->arena, SQL_REFRESH_CLEAN, DB_ARGS(db_time(now_us)));
     db_query(&w->clean_mails, f, &w->arena, SQL_MAIL_CLEAN, DB_ARGS(db_time(now_us)));
     db_query(&w->clean_mail_tokens, f, &w->arena, SQL_MAIL_TOKEN_CLEAN, DB_ARGS(db_time(now_us)));
+    if (!db_is_sqlite_here())
+        db_query(&w->clean_rates, f, &w->arena, SQL_RATES_FORGET, NULL, 0);
 }
 
 static const struct step watch_steps[] = {
@@ -130,7 +132,7 @@ static void watch_start(struct timer *t)
     w->is_running = true;
     w->is_told = false;
     w->query = (struct db_query){0};
-    w->clean = w->clean_mails = w->clean_mail_tokens = (struct db_query){0};
+    w->clean = w->clean_mails = w->clean_mail_tokens = w->clean_rates = (struct db_query){0};
     flow_start(&w->flow, watch_steps, w, on_watch_end);
 }
 

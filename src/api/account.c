@@ -2,13 +2,13 @@
 #include "accounts.h"
 
 #include "account/outbox.h"
-#include "account/rate.h"
 #include "account/revocation.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "doc.h"
 #include "mailed.h"
+#include "take_rate.h"
 #include "user_json.h"
 
 #include <stddef.h>
@@ -38,12 +38,10 @@ static void read_registration(struct flow *f)
 {
     struct request *req = request_of(f);
     struct registration *s = req->state;
-    unsigned wait = rate_take(RATE_REGISTER_ADDRESS, req->address_group,
-                              config()->limits.register_per_minute, MINUTE_MS);
+    const struct rate rate = {RATE_REGISTER_ADDRESS, req->address_group,
+                              config()->limits.register_per_minute, MINUTE_MS};
 
-    if (wait)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait, "Too many registrations, try again later"));
-    else
+    if (take_rate(req, &rate, "Too many registrations, try again later"))
         (void)!input_read(req, register_fields, COUNT(register_fields), s);
 }
 
@@ -265,21 +263,24 @@ static void read_me(struct flow *f)
 {
     struct request *req = request_of(f);
     struct me *s = req->state;
-    unsigned wait;
 
     if (!input_read(req, me_fields, COUNT(me_fields), s) || !changes_password(s))
         return;
     if (!s->current_password.is_given) {
         input_wrong(req, "current_password", "is required to change the password");
         flow_fail(f, ERROR(ERR_INVALID, 0, NULL));
-        return;
     }
-    /* as many tries as at a login: a stolen token must not help to guess the password */
-    wait = rate_take(RATE_LOGIN_ACCOUNT, id_str(&caller_of(req)->user_id),
-                     config()->limits.login_per_account, QUARTER_MS);
-    if (wait)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait, "Too many tries, try again later"));
-    else
+}
+
+/* As many tries as at a login: a stolen token must not help to guess the password. */
+static void load_password(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct me *s = req->state;
+    const struct rate rate = {RATE_LOGIN_ACCOUNT, id_str(&caller_of(req)->user_id),
+                              config()->limits.login_per_account, QUARTER_MS};
+
+    if (changes_password(s) && take_rate(req, &rate, "Too many tries, try again later"))
         db_query(&s->query, f, &req->arena, SQL_USER_GET_PASSWORD,
                  DB_ARGS(team_arg(req), user_arg(req)));
 }
@@ -363,7 +364,8 @@ static void answer_put_me(struct flow *f)
 }
 
 const struct step account_put_me_steps[] = {
-    STEP(read_me), /* 422, 429 */
+    STEP(read_me),       /* 422 */
+    STEP(load_password), /* 429 */
     STEP(check_current_password),
     STEP(hash_new_password), /* 422 */
     STEP(save_me),

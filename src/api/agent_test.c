@@ -2,7 +2,6 @@
  * who leaves ends it, and nothing is stored. How the agent failed is the answer, not an error. */
 #include "agent_test.h"
 
-#include "account/rate.h"
 #include "agent_hint.h"
 #include "answer.h"
 #include "base/clock.h"
@@ -10,19 +9,18 @@
 #include "chat/prompt.h"
 #include "config/config.h"
 #include "doc.h"
+#include "take_rate.h"
 
 #define MINUTE_MS       60000
 #define MAX_REPLY_BYTES 4096
 
-static void take_rate(struct flow *f)
+static void take_test_rate(struct flow *f)
 {
     struct request *req = request_of(f);
-    unsigned wait_s = rate_take(RATE_AGENT_TESTS, id_str(&caller_of(req)->team_id),
-                                config()->limits.messages_per_minute, MINUTE_MS);
+    const struct rate rate = {RATE_AGENT_TESTS, id_str(&caller_of(req)->team_id),
+                              config()->limits.messages_per_minute, MINUTE_MS};
 
-    if (wait_s > 0)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s,
-                           "Your team tests agents too often; wait a moment"));
+    (void)!take_rate(req, &rate, "Your team tests agents too often; wait a moment");
 }
 
 static void load_agent(struct flow *f)
@@ -201,7 +199,7 @@ static void release(struct flow *f)
 }
 
 const struct step agent_test_steps[] = {
-    STEP(take_rate),    /* 429 */
+    STEP(take_test_rate), /* 429 */
     STEP(load_agent),   /* 404, 422 */
     STEP(build_prompt), /* 404, 409 */
     STEP(find_knowledge),

@@ -23,15 +23,6 @@ static struct ask *ask_of(const struct request *req)
     return req->state;
 }
 
-struct error ask_rate(const struct id *user_id, struct rate_state *state)
-{
-    unsigned wait_s = rate_take_and_tell(RATE_USER_MESSAGES, id_str(user_id),
-                                         config()->limits.messages_per_minute, MINUTE_MS, state);
-
-    return wait_s == 0 ? NO_ERROR
-                       : ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many messages; wait a moment");
-}
-
 static void set_number(struct request *req, const char *name, uint64_t number)
 {
     struct str text = arena_printf(&req->arena, "%llu", (unsigned long long)number);
@@ -43,16 +34,21 @@ static void set_number(struct request *req, const char *name, uint64_t number)
 void ask_take_rate(struct flow *f)
 {
     struct request *req = request_of(f);
+    const struct rate rate = {RATE_USER_MESSAGES, id_str(&caller_of(req)->user_id),
+                              config()->limits.messages_per_minute, MINUTE_MS};
     struct rate_state state;
-    struct error err = ask_rate(&caller_of(req)->user_id, &state);
+    unsigned wait_s;
 
+    if (!rate_ready(f, &req->arena, &rate))
+        return;
+    wait_s = rate_take_and_tell(&rate, &state);
     if (state.limit > 0) {
         set_number(req, "X-RateLimit-Limit", state.limit);
         set_number(req, "X-RateLimit-Remaining", state.remaining);
         set_number(req, "X-RateLimit-Reset", state.reset_s);
     }
-    if (is_error(err))
-        flow_fail(f, err);
+    if (wait_s > 0)
+        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many messages; wait a moment"));
 }
 
 bool ask_read_key(struct request *req, struct ask *s)

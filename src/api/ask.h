@@ -2,7 +2,6 @@
 #ifndef AERIE_API_ASK_H
 #define AERIE_API_ASK_H
 
-#include "account/rate.h"
 #include "chat/follow.h"
 #include "chat/turn.h"
 #include "db/db.h"
@@ -31,9 +30,7 @@ struct ask {
     struct db_query earlier;
 };
 
-/* One more message of this user: ERR_RATE_LIMITED when it is one too many in this minute. */
-struct error ask_rate(const struct id *user_id, struct rate_state *state) MUST_CHECK;
-/* The same as a step, told by headers: 429 when it is one too many. Before the body, so that a
+/* One more message of this user, as a step, told by headers: 429 when it is one too many. Before the body, so that a
  * flood is cheap. */
 void ask_take_rate(struct flow *f);
 /* The Idempotency-Key, into turn. False: the flow has failed with 422. */

@@ -1,7 +1,6 @@
 /* /api/chats: list, search, create, read, change, delete. A chat is its owner's alone. */
 #include "chats.h"
 
-#include "account/rate.h"
 #include "answer.h"
 #include "api/input.h"
 #include "ask.h"
@@ -14,6 +13,7 @@
 #include "doc.h"
 #include "elsewhere.h"
 #include "message_json.h"
+#include "take_rate.h"
 
 #include <stddef.h>
 
@@ -201,11 +201,10 @@ static const struct input_field change_fields[] = {
 static void create_rate(struct flow *f)
 {
     struct request *req = request_of(f);
-    unsigned wait_s = rate_take(RATE_USER_CHATS, id_str(&caller_of(req)->user_id),
-                                config()->limits.messages_per_minute, MINUTE_MS);
+    const struct rate rate = {RATE_USER_CHATS, id_str(&caller_of(req)->user_id),
+                              config()->limits.messages_per_minute, MINUTE_MS};
 
-    if (wait_s > 0)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many new chats; wait a moment"));
+    (void)!take_rate(req, &rate, "Too many new chats; wait a moment");
 }
 
 static void create_read(struct flow *f)

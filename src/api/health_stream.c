@@ -1,11 +1,11 @@
 /* A short stream for whoever wants to know what the way to here does to streams, and to addresses. */
 #include "health_stream.h"
 
-#include "account/rate.h"
 #include "answer.h"
 #include "chat/follow.h"
 #include "config/config.h"
 #include "doc.h"
+#include "take_rate.h"
 
 #define TICKS          5
 #define TICK_MS        200
@@ -99,10 +99,9 @@ static void send_tick(struct request *req)
 static void check_rate(struct flow *f)
 {
     struct request *req = request_of(f);
-    unsigned wait_s = rate_take(RATE_HEALTH_STREAM, req->address_group, PER_MINUTE, MINUTE_MS);
+    const struct rate rate = {RATE_HEALTH_STREAM, req->address_group, PER_MINUTE, MINUTE_MS};
 
-    if (wait_s > 0)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, NULL));
+    (void)!take_rate(req, &rate, NULL);
 }
 
 static void read_query(struct flow *f)

@@ -74,15 +74,19 @@ static void note_use(const struct key_auth *a)
 
 /* ---- the steps ---- */
 
-static uint64_t wrong_keys(void)
+/* Of each node, as only wrong ones count. */
+static struct rate wrong_keys(const struct key_auth *a)
 {
-    return config()->limits.wrong_keys_per_minute;
+    return (struct rate){RATE_WRONG_KEYS, a->req->address_group,
+                         config()->limits.wrong_keys_per_minute, MINUTE_MS};
 }
 
 /* Guesses are counted, not calls: a busy server with the right key never waits. */
 static void refuse(struct key_auth *a)
 {
-    (void)!rate_take(RATE_WRONG_KEYS, a->req->address_group, wrong_keys(), MINUTE_MS);
+    const struct rate rate = wrong_keys(a);
+
+    rate_note(&rate);
     flow_fail(&a->sub.flow, ERROR(ERR_UNAUTHORIZED, 0, WRONG_KEY));
 }
 
@@ -91,6 +95,7 @@ static void refuse(struct key_auth *a)
 static void load_key(struct flow *f)
 {
     struct key_auth *a = f->state;
+    const struct rate rate = wrong_keys(a);
     struct api_key key;
     bool is_key = a->sent.ptr && api_key_read(a->sent, &key);
     unsigned wait_s;
@@ -99,7 +104,7 @@ static void load_key(struct flow *f)
         a->row = key_cache_find(&key, &a->req->arena, &a->look);
     if (a->row)
         return;
-    wait_s = rate_wait(RATE_WRONG_KEYS, a->req->address_group, wrong_keys(), MINUTE_MS);
+    wait_s = rate_wait(&rate);
     if (wait_s > 0 && !a->look.was_good)
         flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s, FLOODED));
     else if (!a->sent.ptr)
@@ -152,7 +157,6 @@ static void check_key(struct flow *f)
     struct key_auth *a = f->state;
     const struct db_result *row = key_row_result(a->row);
     struct key_caller *who = &a->caller;
-    struct error err = NO_ERROR;
 
     if (is_expired(row) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &who->team_id) ||
         !id_parse(db_get_text(row, 0, BY_KEY_AGENT_ID), &who->agent_id) ||
@@ -161,17 +165,16 @@ static void check_key(struct flow *f)
         return;
     }
     who->row = row;
-    if (!a->scope) {
-        note_use(a);
-        return;
-    }
-    if (!db_get_bool(row, 0, BY_KEY_AGENT_ACTIVE))
-        err = ERROR(ERR_FORBIDDEN, 0, AGENT_OFF);
-    else if (a->req->method == HTTP_POST)
-        err = signature_check(a->req, a->sent, db_get_text(row, 0, BY_KEY_AGENT_CONFIG));
-    if (is_error(err))
-        flow_fail(f, err);
-    else
+    if (a->scope && !db_get_bool(row, 0, BY_KEY_AGENT_ACTIVE))
+        flow_fail(f, ERROR(ERR_FORBIDDEN, 0, AGENT_OFF));
+}
+
+static void check_signature(struct flow *f)
+{
+    struct key_auth *a = f->state;
+
+    if (!a->scope || a->req->method != HTTP_POST ||
+        signature_check(f, a->req, a->sent, db_get_text(a->caller.row, 0, BY_KEY_AGENT_CONFIG)))
         note_use(a);
 }
 
@@ -213,6 +216,7 @@ static const struct step key_steps[] = {
     STEP(load_key),    /* 401, 429 */
     STEP(take_row),    /* 401 */
     STEP(check_key),   /* 401; 403: the agent is switched off */
+    STEP(check_signature), /* 401 */
     STEP(check_page),  /* 403 */
     STEP(check_scope), /* 403 */
     STEP_END,

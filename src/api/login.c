@@ -2,13 +2,13 @@
 #include "login.h"
 
 #include "account/audit.h"
-#include "account/rate.h"
 #include "account/revocation.h"
 #include "api/auth.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "doc.h"
 #include "login_failed.h"
+#include "take_rate.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -48,27 +48,34 @@ static bool is_foreign_form(struct request *req)
            !api_is_from_our_page(req);
 }
 
+static void take_address_rate(struct flow *f)
+{
+    struct request *req = request_of(f);
+    const struct rate rate = {RATE_LOGIN_ADDRESS, req->address_group,
+                              config()->limits.login_per_minute, MINUTE_MS};
+
+    if (is_foreign_form(req))
+        flow_fail(f, ERROR(ERR_FORBIDDEN, 0, "This origin may not log in with a form"));
+    else
+        (void)!take_rate(req, &rate, TOO_MANY_LOGINS);
+}
+
 static void read_login(struct flow *f)
 {
     struct request *req = request_of(f);
-    const struct config_limits *limits = &config()->limits;
     struct login *s = req->state;
-    unsigned wait;
 
-    if (is_foreign_form(req)) {
-        flow_fail(f, ERROR(ERR_FORBIDDEN, 0, "This origin may not log in with a form"));
-        return;
-    }
-    wait = rate_take(RATE_LOGIN_ADDRESS, req->address_group, limits->login_per_minute, MINUTE_MS);
-    if (wait) {
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait, TOO_MANY_LOGINS));
-        return;
-    }
-    if (!input_read(req, login_fields, sizeof(login_fields) / sizeof(login_fields[0]), s))
-        return;
-    wait = rate_take(RATE_LOGIN_ACCOUNT, s->email.text, limits->login_per_account, QUARTER_MS);
-    if (wait)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait, TOO_MANY_LOGINS));
+    (void)!input_read(req, login_fields, sizeof(login_fields) / sizeof(login_fields[0]), s);
+}
+
+static void take_account_rate(struct flow *f)
+{
+    struct request *req = request_of(f);
+    const struct login *s = req->state;
+    const struct rate rate = {RATE_LOGIN_ACCOUNT, s->email.text, config()->limits.login_per_account,
+                              QUARTER_MS};
+
+    (void)!take_rate(req, &rate, TOO_MANY_LOGINS);
 }
 
 static void find_accounts(struct flow *f)
@@ -193,10 +200,12 @@ static void answer_login(struct flow *f)
 }
 
 const struct step login_steps[] = {
-    STEP(read_login),     /* 403, 429, 422 */
-    STEP(find_accounts),  /* of active users in active teams */
-    STEP(check_password), /* for each of them */
-    STEP(store_login),    /* 401, 403, 409 */
+    STEP(take_address_rate), /* 403, 429 */
+    STEP(read_login),        /* 422 */
+    STEP(take_account_rate), /* 429 */
+    STEP(find_accounts),     /* of active users in active teams */
+    STEP(check_password),    /* for each of them */
+    STEP(store_login),       /* 401, 403, 409 */
     STEP(answer_login),   STEP_END,
 };
 

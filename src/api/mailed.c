@@ -2,12 +2,12 @@
  * belongs to: the outbox looks that up later. */
 #include "mailed.h"
 
-#include "account/rate.h"
 #include "account/revocation.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "doc.h"
+#include "take_rate.h"
 #include "user_json.h"
 
 #include <stddef.h>
@@ -28,40 +28,28 @@ struct error mail_missing(void)
 static void require_mail(struct flow *f)
 {
     struct request *req = request_of(f);
-    unsigned wait;
+    const struct rate rate = {RATE_MAIL_ADDRESS, req->address_group,
+                              config()->limits.mail_per_minute, MINUTE_MS};
 
-    if (!config_has_mail()) {
+    if (!config_has_mail())
         flow_fail(f, mail_missing());
-        return;
-    }
-    wait = rate_take(RATE_MAIL_ADDRESS, req->address_group, config()->limits.mail_per_minute,
-                     MINUTE_MS);
-    if (wait)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait, TOO_MANY));
+    else
+        (void)!take_rate(req, &rate, TOO_MANY);
 }
 
 /* ---- asking ---- */
 
-/* By what was typed, so that refusing says nothing about accounts either. False: the flow has
- * failed. */
-static bool take_account_rate(struct flow *f, struct str who)
-{
-    unsigned wait =
-        rate_take(RATE_MAIL_ACCOUNT, who, config()->limits.mail_per_account, QUARTER_MS);
-
-    if (wait)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait, TOO_MANY));
-    return wait == 0;
-}
-
+/* By what was typed, so that refusing says nothing about accounts either. */
 static void add_mail(struct flow *f)
 {
     struct request *req = request_of(f);
     struct ask_mail *s = req->state;
     int64_t now_us = clock_wall_us();
     struct id id = id_v7();
+    const struct rate rate = {RATE_MAIL_ACCOUNT, s->email.text, config()->limits.mail_per_account,
+                              QUARTER_MS};
 
-    if (take_account_rate(f, s->email.text))
+    if (take_rate(req, &rate, TOO_MANY))
         db_query(&s->query, f, &req->arena, SQL_MAIL_ADD,
                  DB_ARGS(db_uuid(s->team_id.text), db_uuid(id_str(&id)),
                          db_text(mail_kind_name(s->kind)), db_text(s->email.text), db_time(now_us),

@@ -1,8 +1,8 @@
 /* What widgets and API keys share: sessions and their limits by agent. */
 #include "session_ask.h"
 
-#include "account/rate.h"
 #include "config/config.h"
+#include "take_rate.h"
 
 #define MINUTE_MS 60000
 
@@ -24,11 +24,9 @@ bool session_ask(struct request *req, struct ask *s, const struct id *team_id,
 static bool take(struct request *req, enum rate_kind kind, const struct id *agent_id,
                  uint64_t limit, const char *sentence)
 {
-    unsigned wait_s = rate_take(kind, id_str(agent_id), limit, MINUTE_MS);
+    const struct rate rate = {kind, id_str(agent_id), limit, MINUTE_MS};
 
-    if (wait_s > 0)
-        flow_fail(&req->flow, ERROR(ERR_RATE_LIMITED, (int)wait_s, sentence));
-    return wait_s == 0;
+    return take_rate(req, &rate, sentence);
 }
 
 bool session_take_agent_rate(struct request *req, const struct id *agent_id)

@@ -54,34 +54,54 @@ static struct str sign(struct arena *a, struct str api_key, struct str timestamp
     return crypto_hex(a, (struct str){(char *)mac, sizeof(mac)});
 }
 
-static struct error check(struct request *req, struct str api_key, struct str signature)
+/* expected: set where it is right. */
+static struct error check(struct request *req, struct str api_key, struct str signature,
+                          struct str *expected)
 {
-    struct str timestamp = request_header(req, "x-eaglechat-timestamp"), expected;
+    struct str timestamp = request_header(req, "x-eaglechat-timestamp");
     struct error err = check_time(timestamp);
 
     if (is_error(err))
         return err;
-    expected = sign(&req->arena, api_key, timestamp, req->body);
-    if (!expected.ptr)
+    *expected = sign(&req->arena, api_key, timestamp, req->body);
+    if (!expected->ptr)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     if (!str_starts_with(signature, SCHEME) ||
-        !crypto_equal(str_skip(signature, SCHEME.len), expected))
+        !crypto_equal(str_skip(signature, SCHEME.len), *expected))
         return refuse(WRONG);
-    /* Only what is right is remembered, until its time has passed on any clock within the window.
-     */
-    if (rate_take(RATE_SIGNATURE, expected, 1, 2 * (WINDOW_S + 1) * SECOND_MS) > 0)
-        return refuse(REPLAYED);
     return NO_ERROR;
 }
 
-struct error signature_check(struct request *req, struct str api_key, struct str agent_config)
+/* Only what is right is remembered, until its time has passed on any clock within the window. */
+static bool is_first(struct flow *f, struct request *req, struct str signature)
 {
-    struct str signature = request_header(req, "x-eaglechat-signature");
+    const struct rate rate = {RATE_SIGNATURE, signature, 1, 2 * (WINDOW_S + 1) * SECOND_MS};
+
+    if (!rate_ready(f, &req->arena, &rate))
+        return false;
+    if (rate_take(&rate) > 0) {
+        flow_fail(f, refuse(REPLAYED));
+        return false;
+    }
+    return true;
+}
+
+bool signature_check(struct flow *f, struct request *req, struct str api_key,
+                     struct str agent_config)
+{
+    struct str signature = request_header(req, "x-eaglechat-signature"), expected = STR_NONE;
     bool required = false;
     struct error err;
 
     if (signature.ptr)
-        return check(req, api_key, signature);
-    err = is_required(req, agent_config, &required);
-    return !is_error(err) && required ? refuse(MISSING) : err;
+        err = check(req, api_key, signature, &expected);
+    else
+        err = is_required(req, agent_config, &required);
+    if (!is_error(err) && required)
+        err = refuse(MISSING);
+    if (is_error(err)) {
+        flow_fail(f, err);
+        return false;
+    }
+    return !expected.ptr || is_first(f, req, expected);
 }

@@ -3,7 +3,6 @@
 #include "sites.h"
 
 #include "account/audit.h"
-#include "account/rate.h"
 #include "answer.h"
 #include "api/origin.h"
 #include "base/clock.h"
@@ -12,6 +11,7 @@
 #include "config/config.h"
 #include "doc.h"
 #include "site_claims.h"
+#include "take_rate.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -175,15 +175,13 @@ static void wait_for_claim(struct flow *f)
 
 /* What the rate holds back are the calls to other people's sites, and questions for whose address
  * is known. */
-static void take_rate(struct flow *f)
+static void take_register_rate(struct flow *f)
 {
     struct request *req = request_of(f);
-    unsigned wait_s = rate_take(RATE_REGISTER_ADDRESS, req->address_group,
-                                config()->limits.register_per_minute, MINUTE_MS);
+    const struct rate rate = {RATE_REGISTER_ADDRESS, req->address_group,
+                              config()->limits.register_per_minute, MINUTE_MS};
 
-    if (wait_s > 0)
-        flow_fail(f,
-                  ERROR(ERR_RATE_LIMITED, (int)wait_s, "Too many registrations, try again later"));
+    (void)!take_rate(req, &rate, "Too many registrations, try again later");
 }
 
 static void verify_site(struct flow *f)
@@ -365,7 +363,7 @@ static void release_site(struct flow *f)
 const struct step sites_register_steps[] = {
     STEP(read_site),           /* 422 */
     STEP(wait_for_claim),      /* 400, 503 */
-    STEP(take_rate),           /* 429 */
+    STEP(take_register_rate),  /* 429 */
     STEP(refuse_known_email),  /* 400 */
     STEP(verify_site),         /* 400 */
     STEP(make_password),       /* 503 */

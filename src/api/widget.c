@@ -2,7 +2,6 @@
  * token may read. */
 #include "widget.h"
 
-#include "account/rate.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "chat/hub.h"
@@ -11,6 +10,7 @@
 #include "elsewhere.h"
 #include "message_json.h"
 #include "session_ask.h"
+#include "take_rate.h"
 
 #include <stddef.h>
 
@@ -21,11 +21,9 @@
 static bool take(struct request *req, enum rate_kind kind, struct str key, uint64_t limit,
                  const char *sentence)
 {
-    unsigned wait_s = rate_take(kind, key, limit, MINUTE_MS);
+    const struct rate rate = {kind, key, limit, MINUTE_MS};
 
-    if (wait_s > 0)
-        flow_fail(&req->flow, ERROR(ERR_RATE_LIMITED, (int)wait_s, sentence));
-    return wait_s == 0;
+    return take_rate(req, &rate, sentence);
 }
 
 /* ---- POST /api/chat/widget/session ---- */
@@ -148,18 +146,26 @@ static void ask_read(struct flow *f)
         visit_load_session(&s->visit, req, s->session_id.text);
 }
 
+static void ask_session_rate(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct widget_ask *s = req->state;
+    struct visit *v = &s->visit;
+
+    if (visit_check_session(v, req))
+        (void)!take(req, RATE_VISITOR_MESSAGES, id_str(&v->session_id),
+                    config()->limits.visitor_messages_per_minute,
+                    "Too many messages; wait a moment");
+}
+
 static void ask_aim(struct flow *f)
 {
     struct request *req = request_of(f);
     struct widget_ask *s = req->state;
     struct visit *v = &s->visit;
 
-    if (!visit_check_session(v, req) ||
-        !take(req, RATE_VISITOR_MESSAGES, id_str(&v->session_id),
-              config()->limits.visitor_messages_per_minute, "Too many messages; wait a moment") ||
-        !session_take_agent_rate(req, &v->agent_id))
-        return;
-    (void)!session_ask(req, &s->ask, &v->team_id, &v->session_id, s->message.text);
+    if (session_take_agent_rate(req, &v->agent_id))
+        (void)!session_ask(req, &s->ask, &v->team_id, &v->session_id, s->message.text);
 }
 
 static const struct schema ask_schema = {
@@ -181,7 +187,8 @@ const struct route_doc widget_ask_doc = {
 const struct step widget_ask_steps[] = {
     STEP(ask_address_rate), /* 429 */
     STEP(ask_read),         /* 422 */
-    STEP(ask_aim),          /* 404, 403, 429 */
+    STEP(ask_session_rate), /* 404, 403, 429 */
+    STEP(ask_aim),          /* 429 */
     ASK_STEPS,
 };
 

@@ -2,11 +2,11 @@
  * them may be, for admins who save it and for the pages that ask. */
 #include "widget_config.h"
 
-#include "account/rate.h"
 #include "answer.h"
 #include "base/json.h"
 #include "config/config.h"
 #include "doc.h"
+#include "take_rate.h"
 
 #include <ctype.h>
 
@@ -150,12 +150,10 @@ void widget_config_check(struct request *req, yyjson_val *widget)
 static void widget_rate(struct flow *f)
 {
     struct request *req = request_of(f);
-    unsigned wait_s = rate_take(RATE_VISITOR_WIDGETS, req->address_group,
-                                config()->limits.visitor_sessions_per_minute, MINUTE_MS);
+    const struct rate rate = {RATE_VISITOR_WIDGETS, req->address_group,
+                              config()->limits.visitor_sessions_per_minute, MINUTE_MS};
 
-    if (wait_s > 0)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s,
-                           "Too many widgets are loaded at this address; wait a moment"));
+    (void)!take_rate(req, &rate, "Too many widgets are loaded at this address; wait a moment");
 }
 
 static void widget_load(struct flow *f)

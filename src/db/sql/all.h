@@ -11,6 +11,7 @@
 #include "db/sql/messages.h"
 #include "db/sql/nodes.h"
 #include "db/sql/provider_keys.h"
+#include "db/sql/rates.h"
 #include "db/sql/refresh_tokens.h"
 #include "db/sql/revoked_tokens.h"
 #include "db/sql/sessions.h"

@@ -31,7 +31,7 @@ static int tear_down(void **state)
 
 static unsigned take(const char *key)
 {
-    return rate_take(RATE_LOGIN_ADDRESS, str_from(key), 5, MINUTE);
+    return rate_take(&(struct rate){RATE_LOGIN_ADDRESS, str_from(key), 5, MINUTE});
 }
 
 static void the_sixth_of_five_a_minute_waits(void **state)
@@ -41,21 +41,21 @@ static void the_sixth_of_five_a_minute_waits(void **state)
         assert_int_equal(take("a"), 0);
     assert_true(take("a") > 0);
     assert_int_equal(take("b"), 0);
-    assert_int_equal(rate_take(RATE_LOGIN_ACCOUNT, STR("a"), 5, MINUTE), 0);
+    assert_int_equal(rate_take(&(struct rate){RATE_LOGIN_ACCOUNT, STR("a"), 5, MINUTE}), 0);
 }
 
 static void asking_for_the_wait_counts_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE), 0);
+    assert_int_equal(rate_wait(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE}), 0);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE), 0);
+        assert_int_equal(rate_wait(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE}), 0);
         assert_int_equal(take("a"), 0);
     }
-    assert_int_equal(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE), take("a"));
-    assert_true(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE) > 0);
-    assert_int_equal(rate_wait(RATE_LOGIN_ADDRESS, STR("a"), 0, MINUTE), 0);
-    assert_int_equal(rate_wait(RATE_LOGIN_ACCOUNT, STR("a"), 5, MINUTE), 0);
+    assert_int_equal(rate_wait(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE}), take("a"));
+    assert_true(rate_wait(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE}) > 0);
+    assert_int_equal(rate_wait(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 0, MINUTE}), 0);
+    assert_int_equal(rate_wait(&(struct rate){RATE_LOGIN_ACCOUNT, STR("a"), 5, MINUTE}), 0);
 }
 
 static void after_the_told_wait_one_passes(void **state)
@@ -122,7 +122,7 @@ static void a_limit_of_zero_is_off(void **state)
 {
     (void)state;
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(rate_take(RATE_USER_MESSAGES, STR("a"), 0, MINUTE), 0);
+        assert_int_equal(rate_take(&(struct rate){RATE_USER_MESSAGES, STR("a"), 0, MINUTE}), 0);
 }
 
 static void a_flood_of_keys_evicts_the_quiet_ones_first(void **state)
@@ -173,9 +173,9 @@ static void a_long_key_is_cut_but_works(void **state)
     for (size_t i = 0; i < sizeof(key); i++)
         key[i] = 'k';
     for (int i = 0; i < 5; i++)
-        assert_int_equal(rate_take(RATE_LOGIN_ADDRESS, (struct str){key, sizeof(key)}, 5, MINUTE),
+        assert_int_equal(rate_take(&(struct rate){RATE_LOGIN_ADDRESS, (struct str){key, sizeof(key)}, 5, MINUTE}),
                          0);
-    assert_true(rate_take(RATE_LOGIN_ADDRESS, (struct str){key, sizeof(key)}, 5, MINUTE) > 0);
+    assert_true(rate_take(&(struct rate){RATE_LOGIN_ADDRESS, (struct str){key, sizeof(key)}, 5, MINUTE}) > 0);
 }
 
 static void what_remains_is_told(void **state)
@@ -184,20 +184,20 @@ static void what_remains_is_told(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE, &told), 0);
+        assert_int_equal(rate_take_and_tell(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE}, &told), 0);
         assert_int_equal(told.limit, 5);
         assert_int_equal(told.remaining, 4 - i);
         assert_int_equal(told.reset_s, 12 * (i + 1));
     }
-    assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE, &told), 12);
+    assert_int_equal(rate_take_and_tell(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE}, &told), 12);
     assert_int_equal(told.remaining, 0);
     now.mono_ms += 12000;
-    assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE, &told), 0);
+    assert_int_equal(rate_take_and_tell(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE}, &told), 0);
     assert_int_equal(told.remaining, 0);
     now.mono_ms += MINUTE;
-    assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE, &told), 0);
+    assert_int_equal(rate_take_and_tell(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 5, MINUTE}, &told), 0);
     assert_int_equal(told.remaining, 4);
-    assert_int_equal(rate_take_and_tell(RATE_LOGIN_ADDRESS, STR("a"), 0, MINUTE, &told), 0);
+    assert_int_equal(rate_take_and_tell(&(struct rate){RATE_LOGIN_ADDRESS, STR("a"), 0, MINUTE}, &told), 0);
     assert_int_equal(told.limit, 0);
 }
 
