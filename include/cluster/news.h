@@ -20,7 +20,7 @@ struct news_reader {
 void news_read(struct news_reader *r, void (*on_news)(struct news_reader *r, enum news news, const struct id *team_id));
 void news_leave(struct news_reader *r); /* does not read: fine */
 /* Does the database tell now? Never on SQLite, nor behind a transaction pooler: who wants to know asks the database now and then,
- * often where it is not told, seldom where it is. Any thread. */
+ * often where it is not told, seldom where it is. It is told while what this node says to itself comes back. Any thread. */
 bool news_are_told(void);
 
 #endif

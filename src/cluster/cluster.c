@@ -2,6 +2,7 @@
 #include "cluster/cluster.h"
 
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cluster/peer.h"
@@ -101,10 +102,28 @@ static bool socket_path(const struct id *id, char *out, size_t size)
 }
 
 /* 0.0.0.0:9000 and [::]:9000 are nowhere to dial. */
-static bool is_for_all(struct str address)
+static bool is_for_all(const struct endpoint *e)
 {
-    return str_starts_with(address, STR("0.0.0.0:")) || str_starts_with(address, STR("[::]:")) ||
-           str_starts_with(address, STR(":::"));
+    static const struct ip all_v4 = {.is_v4 = true}, all_v6 = {.is_v4 = false};
+    const struct ip *all = e->ip.is_v4 ? &all_v4 : &all_v6;
+
+    return !e->is_unix && memcmp(e->ip.bytes, all->bytes, sizeof(all->bytes)) == 0;
+}
+
+static struct error check_listen(const struct config_nodes *c)
+{
+    struct endpoint at;
+
+    if (c->listen.len == 0)
+        return NO_ERROR;
+    if (!endpoint_parse(c->listen, &at) || (!at.is_unix && at.port == 0))
+        return ERROR(ERR_INVALID, 0,
+                     "nodes.listen must be an address and a port like 10.0.0.11:9000, or unix:/path");
+    if (c->address.len == 0 && is_for_all(&at))
+        return ERROR(ERR_INVALID, 0,
+                     "nodes.listen is an address of no machine: set nodes.address to where other "
+                     "nodes reach this one");
+    return NO_ERROR;
 }
 
 static struct error make_address(void)
@@ -112,12 +131,11 @@ static struct error make_address(void)
     const struct config_nodes *c = &config()->nodes;
     struct str address = c->address.len > 0 ? c->address : c->listen;
     char path[PATH_MAX];
+    struct error err = check_listen(c);
 
     node.listen[0] = node.address[0] = '\0';
-    if (is_for_all(address))
-        return ERROR(ERR_INVALID, 0,
-                     "nodes.listen is an address of no machine: set nodes.address to where other "
-                     "nodes reach this one");
+    if (is_error(err))
+        return err;
     if (c->listen.len > 0)
         snprintf(node.listen, sizeof(node.listen), "%.*s", STR_ARG(c->listen));
     else if (socket_path(&node.id, path, sizeof(path)))

@@ -2,8 +2,13 @@
 #ifndef AERIE_CLUSTER_DESK_H
 #define AERIE_CLUSTER_DESK_H
 
+#include <stdbool.h>
+
 /* First loop's thread. */
 void desk_open(void);
 void desk_close(void);
+/* Is it time to send ourselves a word by way of the database? Behind a transaction pooler a LISTEN goes well, and nothing ever
+ * comes; a connection whose other end is gone without a word is no better. Once for each time. */
+bool desk_wants_echo(void);
 
 #endif

@@ -27,7 +27,7 @@ void cluster_metrics(struct buf *out)
     metrics_write(out, metrics, sizeof(metrics) / sizeof(metrics[0]), cluster_numbers,
                   sizeof(cluster_numbers[0]), metrics_threads(), NULL);
     metrics_gauge(out, "aerie_news_told",
-                  "1: the database notifies of changes; 0: it is asked twice a second.",
+                  "Whether the database notifies of changes; where not, it is asked twice a second.",
                   news_are_told());
     metrics_gauge(out, "aerie_nodes", "Nodes on this database, this one included.", sight.n_nodes);
     metrics_begin(out, "aerie_node_seen_seconds", METRIC_GAUGE,

@@ -1,7 +1,9 @@
 /* The ear on the first loop, and those who want to hear. */
 #include "cluster/news.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "cluster/cluster.h"
 #include "cluster/metrics.h"
 #include "db/db.h"
 #include "desk.h"
@@ -9,6 +11,9 @@
 #include <stdatomic.h>
 
 #define CHANNEL "aerie" /* as in the triggers */
+/* Our own word goes out this often, and is heard this long after the last one at the latest. */
+#define ECHO_MS  5000
+#define HEARD_MS 8000
 
 static const struct str tables[N_NEWS] = {
     [NEWS_AGENTS] = STR("agents"),
@@ -21,7 +26,9 @@ static const struct str tables[N_NEWS] = {
 
 static struct list readers; /* the first loop's */
 static struct db_ear ear;
-static atomic_bool are_told;
+static bool is_listening;
+static uint64_t echoed_ms;               /* when our own word was last sent; 0: not yet */
+static atomic_uint_least64_t heard_ms; /* when it was last heard; 0: not, on this connection */
 
 static void tell(enum news news, const struct id *team_id)
 {
@@ -35,33 +42,70 @@ static void tell(enum news news, const struct id *team_id)
     }
 }
 
-/* "<table> <team>". */
+static void tell_all(void)
+{
+    for (int news = 0; news < N_NEWS; news++)
+        tell((enum news)news, NULL);
+}
+
+static void on_echo(const struct id *of)
+{
+    bool was_told = news_are_told();
+
+    if (!str_eq(id_str(of), id_str(cluster_node_id())))
+        return;
+    atomic_store(&heard_ms, clock_mono_ms());
+    if (!was_told)
+        tell_all();
+}
+
+/* "<table> <team>", or "echo <node>". */
 static void on_word(struct db_ear *e, struct str payload)
 {
     struct str table;
     struct id team_id;
 
     (void)e;
-    counter_add(&cluster_count()->words, 1);
     if (!str_next(&payload, ' ', &table) || !id_parse(payload, &team_id))
         return;
+    if (str_eq(table, STR("echo"))) {
+        on_echo(&team_id);
+        return;
+    }
+    counter_add(&cluster_count()->words, 1);
     for (int news = 0; news < N_NEWS; news++)
         if (str_eq(table, tables[news]))
             tell((enum news)news, &team_id);
 }
 
-static void on_change(struct db_ear *e, bool is_listening)
+/* What is heard counts from the first echo on. */
+static void on_change(struct db_ear *e, bool is_there)
 {
+    bool was_told = news_are_told();
+
     (void)e;
-    atomic_store(&are_told, is_listening);
-    log_debug("cluster: the database tells of changes: %s", is_listening ? "yes" : "no");
-    for (int news = 0; news < N_NEWS; news++)
-        tell((enum news)news, NULL);
+    is_listening = is_there;
+    echoed_ms = 0;
+    atomic_store(&heard_ms, 0);
+    if (was_told)
+        tell_all();
+}
+
+bool desk_wants_echo(void)
+{
+    uint64_t now_ms = clock_mono_ms();
+
+    if (!is_listening || (echoed_ms != 0 && now_ms - echoed_ms < ECHO_MS))
+        return false;
+    echoed_ms = now_ms;
+    return true;
 }
 
 bool news_are_told(void)
 {
-    return atomic_load(&are_told);
+    uint64_t last_ms = atomic_load(&heard_ms);
+
+    return last_ms != 0 && clock_mono_ms() - last_ms < HEARD_MS;
 }
 
 void news_read(struct news_reader *r,
@@ -88,5 +132,6 @@ void desk_open(void)
 void desk_close(void)
 {
     db_listen_end();
-    atomic_store(&are_told, false);
+    is_listening = false;
+    atomic_store(&heard_ms, 0);
 }

@@ -6,6 +6,7 @@
 #include "cluster/cluster.h"
 #include "cluster/metrics.h"
 #include "config/config.h"
+#include "desk.h"
 
 #include <stdatomic.h>
 
@@ -91,6 +92,14 @@ static bool may_judge(const struct pulse *p)
     return p->is_regular && p->beaten_ms - p->steady_ms >= dead_ms();
 }
 
+static void send_echo(struct flow *f)
+{
+    struct pulse *p = pulse_of(f);
+
+    if (desk_wants_echo())
+        db_query(&p->echo, f, &p->arena, SQL_NEWS_ECHO, DB_ARGS(db_uuid(id_str(cluster_node_id()))));
+}
+
 static void sweep(struct flow *f)
 {
     struct pulse *p = pulse_of(f);
@@ -134,6 +143,7 @@ static void note_sweep(struct flow *f)
 static const struct step steps[] = {
     STEP(beat),
     STEP(note_beat),
+    STEP(send_echo),
     STEP(sweep),
     STEP(note_sweep),
     STEP_END,
@@ -166,7 +176,7 @@ static void on_beaten(struct flow *f)
 static void start_beat(struct pulse *p)
 {
     p->is_running = true;
-    p->beat = p->sweep = p->orphans = p->documents = (struct db_query){0};
+    p->beat = p->echo = p->sweep = p->orphans = p->documents = (struct db_query){0};
     flow_start(&p->flow, steps, p, on_beaten);
 }
 

@@ -11,7 +11,7 @@ struct pulse {
     struct timer timer;
     struct flow flow; /* of a beat */
     struct arena arena;
-    struct db_query beat, sweep, orphans, documents;
+    struct db_query beat, echo, sweep, orphans, documents;
     uint64_t beaten_ms; /* when the last beat went well */
     uint64_t steady_ms; /* since when each has, without a pause; 0: the last one has not */
     uint64_t orphans_ms; /* when replies of nobody were last looked for */

@@ -24,6 +24,7 @@ static const struct bulk_table table[] = {
     {"mail_tokens", WHOLE, .why = "links in mails lead to the server that sent them"},
     {"mails", .way = TABLE_OF_WHOLE, .why = "mails that wait are sent once"},
     {"document_vectors", .way = TABLE_LEFT, .why = "made from document_chunks by a server that starts", .is_optional = true},
+    {"nodes", .way = TABLE_LEFT, .why = "the servers of this database"},
     {"schema_migrations", .way = TABLE_LEFT, .why = "each database counts its own"},
 };
 /* clang-format on */

@@ -295,3 +295,18 @@ test('metrics_tell_of_the_nodes', async () => {
     else assert.equal(before, 0);
   });
 });
+
+test('an_address_for_nodes_that_nobody_could_dial_stops_the_start', async () => {
+  const node = new Aerie({ env: { NODES__LISTEN: '0.0.0.0:9000' } });
+  const says = (env) => node.tryCommand(['serve'], { env });
+  try {
+    for (const listen of ['0.0.0.0:9000', '[::]:9000', '*:9000']) {
+      const { status, stderr } = says({ NODES__LISTEN: listen });
+      assert.equal(status, 1);
+      assert.match(stderr, /set nodes.address/);
+    }
+    for (const listen of ['somewhere', '10.0.0.11', '10.0.0.11:0']) assert.match(says({ NODES__LISTEN: listen }).stderr, /nodes.listen must be an address and a port/);
+  } finally {
+    node.drop();
+  }
+});

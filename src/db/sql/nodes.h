@@ -34,6 +34,8 @@ STATEMENT(NODES_BURY, SQL_WRITE, "a node serves every team",
           "DELETE FROM nodes WHERE id <> $1 AND id IN (SELECT v::uuid FROM json_array_elements_text($2::json) v)",
           "DELETE FROM nodes WHERE id <> $1 AND (id IN (SELECT value FROM json_each($2))"
           " OR id NOT IN (SELECT value FROM json_each($3)))")
+/* PostgreSQL's: a node's word to itself, by the channel of aerie_notify(). */
+STATEMENT(NEWS_ECHO, SQL_WRITE, "a node serves every team", "SELECT 1 FROM pg_notify('aerie', 'echo ' || $1::uuid::text)", "SELECT 1")
 STATEMENT(NODE_REMOVE, SQL_WRITE, "a node serves every team", "DELETE FROM nodes WHERE id = $1", NULL)
 /* For people: the last but one column is how long ago it was seen, in ms; NULL on SQLite. */
 STATEMENT(NODE_LIST, SQL_READ, "a node serves every team",
