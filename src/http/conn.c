@@ -538,7 +538,7 @@ static void settle(struct conn *c)
         set_state(c, CONN_ENDING);
     }
     if (c->state == CONN_ENDING && conn_out_waiting(c) == 0 && !c->out.failed) {
-        if (!c->lingers || c->is_eof) {
+        if ((!c->lingers && !c->tls) || c->is_eof) { /* TLS has a close_notify still to come */
             conn_close(c);
             return;
         }

@@ -448,7 +448,7 @@ void tls_server_warn(struct tls_server *s)
     if (atomic_load(&s->ends_us) <= clock_wall_us())
         log_error("http: the certificate of tls.certificate has expired: renew it, then SIGHUP");
     else if (days < DAYS_SOON)
-        log_warn("http: the certificate of tls.certificate ends in %llu days: renew it, then "
+        log_warn("http: the certificate of tls.certificate ends in %llu day%s: renew it, then "
                  "SIGHUP",
-                 (unsigned long long)days);
+                 (unsigned long long)days, days == 1 ? "" : "s");
 }

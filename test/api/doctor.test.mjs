@@ -6,12 +6,13 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { MailServer, SECRET, USER, makeCertificate } from '../fake/smtp.mjs';
+import { MailServer, SECRET, USER } from '../fake/smtp.mjs';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, binaryPath, makeFolder } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
 import { runNginx } from '../tools/nginx.mjs';
 import { runBeside } from '../tools/terminal.mjs';
+import { makeCertificate } from '../tools/tls.mjs';
 
 let aerie;
 before(async () => {

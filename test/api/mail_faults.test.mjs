@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { linksOf, MailServer, makeCertificate, SECRET, startScript, USER } from '../fake/smtp.mjs';
+import { linksOf, MailServer, SECRET, startScript, USER } from '../fake/smtp.mjs';
 import { Aerie, makeFolder, PASSWORD, runCommand, unique } from '../tools/aerie.mjs';
+import { makeCertificate } from '../tools/tls.mjs';
 
 let folder;
 let certificate;

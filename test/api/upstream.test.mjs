@@ -1,9 +1,7 @@
 // What agents may do to us: the protocol towards n8n and OpenAI-compatible models, and every way to fail.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
@@ -12,6 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, inParallel, isTime, makeFolder, unique } from '../tools/aerie.mjs';
 import { freePort } from '../tools/postgres.mjs';
+import { makeCertificate } from '../tools/tls.mjs';
 
 let aerie;
 let upstream;
@@ -317,17 +316,15 @@ test('openai_compatible_failures_have_their_codes', async () => {
 
 test('a_long_message_goes_whole_over_tls_by_either_version_of_http', async () => {
   const folder = makeFolder();
-  const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1',
-    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  const { key, cert, path } = makeCertificate(folder, 'agent');
   const hashOf = (text) => createHash('sha256').update(text).digest('hex');
-  const options = { key: readFileSync(key), cert: readFileSync(cert) };
+  const options = { key, cert };
   const answer = async (request, response) => {
     const said = JSON.parse(Buffer.concat(await request.toArray())).chatInput;
     response.end(JSON.stringify({ output: `${request.httpVersion} ${hashOf(said)}` }));
   };
   const servers = { '1.1': https.createServer(options, answer), '2.0': http2.createSecureServer(options, answer) };
-  const own = await Aerie.start({ env: { UPSTREAM__CA_FILE: cert } });
+  const own = await Aerie.start({ env: { UPSTREAM__CA_FILE: path } });
   try {
     for (const [version, server] of Object.entries(servers)) {
       await once(server.listen(0, '127.0.0.1'), 'listening');

@@ -1,11 +1,9 @@
 // A real SMTP server (nodemailer's smtp-server) that keeps what it is sent, and misbehaves when it is told to.
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { simpleParser } from 'mailparser';
 import { SMTPServer } from 'smtp-server';
+import { makeCertificate } from '../tools/tls.mjs';
 
 export const USER = 'mailer@aerie.test';
 export const SECRET = 'app password';
@@ -16,15 +14,6 @@ export async function startMail(folder) {
   const mail = await MailServer.start({ cert, key });
   const env = { EMAIL__URL: `smtp://localhost:${mail.port}`, EMAIL__USER: USER, EMAIL__PASSWORD: SECRET, EMAIL__FROM: 'noreply@aerie.test', EMAIL__CA_FILE: path };
   return { mail, env };
-}
-
-/** A certificate for localhost and 127.0.0.1 that signs itself: {cert, key, path}. */
-export function makeCertificate(folder, name = 'mail') {
-  const key = join(folder, `${name}.key`);
-  const path = join(folder, `${name}.pem`);
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', path], { stdio: 'ignore' });
-  return { cert: readFileSync(path), key: readFileSync(key), path };
 }
 
 const refusal = (code, text) => Object.assign(new Error(text), { responseCode: code });

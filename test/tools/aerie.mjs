@@ -10,6 +10,7 @@ import { Contract, holdToContract, releaseFromContract } from './contract.mjs';
 import { freshDatabase } from './database.mjs';
 import { EventStream, openStream, request } from './http.mjs';
 import { findSecret } from './secrets.mjs';
+import { holdToTls, makeCertificate, releaseFromTls } from './tls.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 export const reports = /ERROR: \w*Sanitizer|WARNING: \w*Sanitizer|runtime error:|LeakSanitizer|ThreadSanitizer|Assertion .* failed|AddressSanitizer/;
@@ -60,6 +61,9 @@ export function makeFolder() {
   return mkdtempSync(join(tmpdir(), 'aerie-test-'));
 }
 
+/** With AERIE_TEST_TLS=1 every server speaks TLS alone, where a test does not say where it listens. */
+const overTls = process.env.AERIE_TEST_TLS === '1';
+
 let contract;
 /** What the binary says of its API, read once. */
 function theContract() {
@@ -78,14 +82,20 @@ export class Aerie {
 
   /**
    * under: a program and its arguments that the server runs under, such as valgrind. database: its kind, AERIE_TEST_DB's unless said.
-   * beside: the server whose database is this one's as well.
+   * beside: the server whose database is this one's as well. tls: it has a port with TLS too, .tlsPort; its certificate is .certificate.
    */
-  constructor({ env = {}, under = [], database, beside } = {}) {
+  constructor({ env = {}, under = [], database, beside, tls = overTls } = {}) {
     this.under = under;
     this.folder = makeFolder();
     this.isGuest = Boolean(beside);
     this.database = beside?.database ?? freshDatabase(this.folder, database);
-    this.env = { DATA_DIR: join(this.folder, 'data'), ...this.database.env, ...env };
+    this.env = { DATA_DIR: join(this.folder, 'data'), ...this.database.env, ...(tls && this.#tlsEnv(env)), ...env };
+  }
+
+  #tlsEnv({ SERVER__HOST: host = '127.0.0.1', SERVER__PORT: port = 0 }) {
+    this.certificate = makeCertificate(this.folder, 'server');
+    const { path, keyPath } = this.certificate;
+    return { SERVER__LISTEN: `${overTls ? '' : `${host}:${port},`}tls://${host}:${overTls ? port : 0}`, TLS__CERTIFICATE: path, TLS__KEY: keyPath };
   }
 
   /** A server with a default team and its admin, listening. */
@@ -161,8 +171,11 @@ export class Aerie {
       const text = bytes.toString();
       this.log += text;
       tail = (tail + text).slice(-4096);
-      const match = /listening on http:\/\/[^\s]*:(\d+)/.exec(tail);
-      if (match) ready(Number(match[1]));
+      const said = /listening on (https?:.*)/.exec(tail)?.[1];
+      if (!said || !tail.includes('\n', tail.indexOf(said))) return;
+      const ports = [...said.matchAll(/(https?):\/\/[^\s,]*:(\d+)/g)].map(([, scheme, number]) => [scheme, Number(number)]);
+      this.tlsPort = ports.find(([scheme]) => scheme === 'https')?.[1];
+      ready(ports[0][1]);
     };
     child.stdout.on('data', take);
     child.stderr.on('data', take);
@@ -178,8 +191,13 @@ export class Aerie {
     });
     holdToContract(port, theContract());
     child.exit.then(() => releaseFromContract(port, theContract()));
+    if (this.certificate) {
+      const tlsPort = (this.tlsPort ??= port);
+      holdToTls(tlsPort, this.certificate.cert);
+      child.exit.then(() => releaseFromTls(tlsPort));
+    }
     this.port = port;
-    this.base = `http://127.0.0.1:${port}`;
+    this.base = `${this.tlsPort === port ? 'https' : 'http'}://127.0.0.1:${port}`;
     return this;
   }
 

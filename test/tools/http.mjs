@@ -1,10 +1,9 @@
 // Clients: one request and its whole answer; one stream of events, read strictly; bytes over a raw socket. What a server under
 // test answers to the first two is held to its openapi.json; over a raw socket come requests that no description has room for.
-import http from 'node:http';
-import net from 'node:net';
 import { contractOf } from './contract.mjs';
 import { noteGiven, noteSent } from './secrets.mjs';
 import { SseParser } from './sse.mjs';
+import { connectTo, requestTo } from './tls.mjs';
 
 function buildRequest(port, method, path, options = {}) {
   const { token, cookie, json, form, body, headers = {}, agent = false, localAddress } = options;
@@ -21,7 +20,7 @@ function buildRequest(port, method, path, options = {}) {
   if (token) all.Authorization ??= `Bearer ${token}`;
   if (cookie) all.Cookie ??= cookie;
   if (payload !== undefined) all['Content-Length'] ??= Buffer.byteLength(payload);
-  const req = http.request({ host: '127.0.0.1', port, method, path, headers: all, agent, localAddress });
+  const req = requestTo({ host: '127.0.0.1', port, method, path, headers: all, agent, localAddress });
   req.setNoDelay(true);
   req.end(payload);
   return req;
@@ -265,7 +264,7 @@ export function raw(port, parts, { quiet = 400, timeout = 20000, least = 0, head
     let closed = false;
     let quietTimer;
     let sent = false;
-    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+    const socket = connectTo({ port, host: '127.0.0.1', noDelay: true }, send);
     const deadline = setTimeout(() => finish(), timeout);
     function finish() {
       clearTimeout(deadline);
@@ -294,14 +293,14 @@ export function raw(port, parts, { quiet = 400, timeout = 20000, least = 0, head
       closed = true;
       finish();
     });
-    socket.on('connect', async () => {
+    async function send() {
       for (const part of [parts].flat()) {
         if (typeof part === 'number') await new Promise((r) => setTimeout(r, part));
         else if (!socket.destroyed) socket.write(part);
       }
       sent = true;
       if (quiet < timeout) settle();
-    });
+    }
   });
 }
 

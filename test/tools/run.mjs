@@ -2,7 +2,8 @@
 // Usage: node test/tools/run.mjs [--filter TEXT] [file …], or --script FILE ARGUMENT… for one program beside the databases;
 // What fails runs once more, its file alone, and counts by that: on two cores a test that waits for a time may fail for what runs
 // beside it. Which passed only then is told. More than RETRIED files are no accident and are not tried again.
-// Environment: AERIE_TEST_DB, AERIE_BINARY, AERIE_TEST_COUNTS, AERIE_TEST_LOG (a level of the log, which is looked through for secrets).
+// Environment: AERIE_TEST_DB, AERIE_BINARY, AERIE_TEST_COUNTS, AERIE_TEST_LOG (a level of the log, which is looked through for secrets),
+// AERIE_TEST_TLS=1 (servers speak TLS alone, but for tests that use sockets of their own).
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -2,6 +2,7 @@
 import { WebSocket } from 'ws';
 import { textOf } from './http.mjs';
 import { noteSent } from './secrets.mjs';
+import { trustFor } from './tls.mjs';
 
 export class ChatSocket {
   events = [];
@@ -101,7 +102,8 @@ export class ChatSocket {
 /** A ChatSocket, or {status, headers, json} where the upgrade is refused. */
 export function openSocket(port, { token, query = '', path = `/api/chat/ws${query}`, headers = {}, ...options } = {}) {
   const all = token ? { Authorization: `Bearer ${token}`, ...headers } : headers;
-  const ws = new WebSocket(`ws://127.0.0.1:${port}${path}`, { headers: all, perMessageDeflate: false, ...options });
+  const trust = trustFor(port);
+  const ws = new WebSocket(`${trust ? 'wss' : 'ws'}://127.0.0.1:${port}${path}`, { headers: all, perMessageDeflate: false, ...trust, ...options });
   return new Promise((resolve, reject) => {
     const socket = new ChatSocket(ws);
     ws.once('open', () => resolve(socket));

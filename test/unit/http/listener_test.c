@@ -258,12 +258,10 @@ static void what_is_no_socket_is_left_alone(void **state)
     unlink(at + 5);
 }
 
-static void what_cannot_be_served_yet_is_said(void **state)
+static void what_cannot_be_served_is_said(void **state)
 {
     (void)state;
-    assert_string_equal(
-        start_second("tls://127.0.0.1:0").detail,
-        "cannot listen on tls://127.0.0.1:0: there is no TLS yet (key server.listen)");
+    assert_non_null(strstr(start_second("tls://127.0.0.1:0").detail, "tls.certificate must name"));
     assert_non_null(strstr(start_second("systemd").detail, "no socket activation yet"));
     assert_string_equal(start_second("127.0.0.1").detail,
                         "127.0.0.1 is no address to listen on (key server.listen)");
@@ -284,7 +282,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_a_dead_server_left_is_replaced, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_socket_is_left_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_cannot_be_served_yet_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_served_is_said, set_up, tear_down),
     };
     int failed;
 
