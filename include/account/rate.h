@@ -25,6 +25,7 @@ enum rate_kind {
     RATE_VISITOR_MESSAGES,
     RATE_VISITOR_SESSIONS,
     RATE_VISITOR_WIDGETS, /* what a widget looks like */
+    RATE_WEBHOOK_TESTS,   /* of a team */
     RATE_WRONG_KEYS,
 };
 

@@ -26,7 +26,8 @@ struct webhook_secret {
 };
 struct webhook_secret webhook_secret_new(struct arena *a, struct str webhook_id);
 
-/* Did the receiver take it? By the head of its answer: whatever comes behind that does not count. */
+/* Did the receiver take it? By the head of its answer: whatever comes behind that does not count.
+ */
 static inline bool webhook_was_taken(int http_status)
 {
     return http_status >= 200 && http_status < 300;

@@ -14,6 +14,7 @@
 #include "elsewhere.h"
 #include "message_json.h"
 #include "take_rate.h"
+#include "webhook/event.h"
 
 #include <stddef.h>
 
@@ -222,12 +223,23 @@ static void create_store(struct flow *f)
     struct request *req = request_of(f);
     struct one_chat *s = req->state;
 
-    db_query(&s->write, f, &req->arena, SQL_CHAT_ADD,
-             DB_ARGS(team_arg(req), user_arg(req), db_uuid(id_str(&s->id)),
-                     db_uuid(s->agent_id.text),
-                     db_text(input_is_set(&s->title) ? s->title.text : STR("New chat")),
-                     db_json(input_is_set(&s->metadata) ? s->metadata.text : STR("{}")),
-                     db_time(clock_wall_us())));
+    const struct caller *who = caller_of(req);
+    int64_t now_us = clock_wall_us();
+    const struct db_arg add[] = {
+        team_arg(req),
+        user_arg(req),
+        db_uuid(id_str(&s->id)),
+        db_uuid(s->agent_id.text),
+        db_text(input_is_set(&s->title) ? s->title.text : STR("New chat")),
+        db_json(input_is_set(&s->metadata) ? s->metadata.text : STR("{}")),
+        db_time(now_us),
+    };
+    struct db_call calls[2] = {{SQL_CHAT_ADD, add, sizeof(add) / sizeof(add[0])}};
+    struct webhook_event created;
+    bool is_told = webhook_chat_created(&created, &req->arena, &who->team_id, &s->id,
+                                        s->agent_id.text, id_str(&who->user_id), now_us, &calls[1]);
+
+    db_batch(&s->write, f, &req->arena, calls, is_told ? 2 : 1);
 }
 
 static void create_check(struct flow *f)

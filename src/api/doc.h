@@ -81,6 +81,7 @@ enum doc_tag {
     TAG_TEAM,
     TAG_AGENTS,
     TAG_KEYS,
+    TAG_WEBHOOKS,
     TAG_CHATS,
     TAG_MESSAGES,
     TAG_CHAT,

@@ -4,7 +4,6 @@
 
 #include "answer.h"
 #include "api/auth.h"
-#include "base/clock.h"
 #include "config/config.h"
 #include "doc.h"
 #include "message_content.h"
@@ -75,10 +74,7 @@ static void begin_add(struct flow *f)
         !session_take_begin_rate(req, &who->agent_id))
         return;
     s->session_id = id_v4();
-    db_query(&s->add, f, &req->arena, SQL_SESSION_ADD,
-             DB_ARGS(db_uuid(id_str(&who->team_id)), db_uuid(id_str(&s->session_id)),
-                     db_uuid(id_str(&who->agent_id)), db_null(), db_null(),
-                     db_time(clock_wall_us())));
+    session_add(&s->add, req, &who->team_id, &s->session_id, &who->agent_id, STR_NONE, STR_NONE);
 }
 
 static void begin_answer(struct flow *f)

@@ -15,6 +15,7 @@ static const struct {
     [TAG_TEAM] = {"Team and users", "For admins, and about their own team."},
     [TAG_AGENTS] = {"Agents", "An agent is who answers."},
     [TAG_KEYS] = {"API keys", "Keys for programs that talk to one agent."},
+    [TAG_WEBHOOKS] = {"Webhooks", "What happens in a team, told to a URL of its own."},
     [TAG_CHATS] = {"Chats", "A chat is its owner's alone."},
     [TAG_MESSAGES] = {"Messages", "Sending a message, and streaming the reply to it."},
     [TAG_CHAT] = {"Chat", "Sending without making a chat first."},

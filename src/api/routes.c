@@ -36,6 +36,7 @@
 #include "usage.h"
 #include "user_new.h"
 #include "users.h"
+#include "webhooks.h"
 #include "welcome.h"
 #include "widget.h"
 #include "widget_config.h"
@@ -206,6 +207,30 @@ static const struct route routes[] = {
      sites_register_steps, "Register a WordPress site, which is called back", &sites_register_doc},
     {HTTP_POST, "/api/v1/validate", WHO_ANYONE, BODY_JSON, sizeof(struct site_validation),
      sites_validate_steps, "Are a site's credentials valid?", &sites_validate_doc},
+
+    {HTTP_GET, "/api/webhooks", WHO_ADMIN, BODY_NONE, sizeof(struct webhooks), webhooks_list_steps,
+     "List the team's webhooks", &webhooks_list_doc},
+    {HTTP_POST, "/api/webhooks", WHO_ADMIN, BODY_JSON, sizeof(struct webhooks),
+     webhooks_create_steps, "Add a webhook", &webhooks_create_doc},
+    {HTTP_GET, "/api/webhooks/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct webhooks),
+     webhooks_get_steps, "Read a webhook", &webhooks_get_doc},
+    {HTTP_PUT, "/api/webhooks/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct webhooks),
+     webhooks_update_steps, "Change the given fields of a webhook", &webhooks_update_doc},
+    {HTTP_DELETE, "/api/webhooks/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct webhooks),
+     webhooks_delete_steps, "Delete a webhook and its deliveries", &webhooks_delete_doc},
+    {HTTP_GET, "/api/webhooks/{id}/deliveries", WHO_ADMIN, BODY_NONE,
+     sizeof(struct webhook_deliveries), webhook_deliveries_list_steps,
+     "List a webhook's deliveries", &webhook_deliveries_list_doc},
+    {HTTP_POST, "/api/webhooks/{id}/deliveries/replay", WHO_ADMIN, BODY_NONE,
+     sizeof(struct webhook_deliveries), webhook_deliveries_replay_all_steps,
+     "Send all deliveries again that were given up", &webhook_deliveries_replay_all_doc},
+    {HTTP_POST, "/api/webhooks/{id}/deliveries/{delivery_id}/replay", WHO_ADMIN, BODY_NONE,
+     sizeof(struct webhook_deliveries), webhook_deliveries_replay_steps,
+     "Send a delivery again that was given up", &webhook_deliveries_replay_doc},
+    {HTTP_POST, "/api/webhooks/{id}/secret", WHO_ADMIN, BODY_NONE, sizeof(struct webhooks),
+     webhooks_rotate_steps, "Give a webhook a new secret", &webhooks_rotate_doc},
+    {HTTP_POST, "/api/webhooks/{id}/test", WHO_ADMIN, BODY_NONE, sizeof(struct webhook_test),
+     webhook_test_steps, "Call a webhook now and tell what its receiver said", &webhook_test_doc},
 
     {HTTP_GET, "/api/welcome", WHO_ANYONE, BODY_NONE, sizeof(struct welcome), welcome_steps,
      "May a visitor chat at once, and with whom?", &welcome_doc},

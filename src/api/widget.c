@@ -3,7 +3,6 @@
 #include "widget.h"
 
 #include "answer.h"
-#include "base/clock.h"
 #include "chat/hub.h"
 #include "config/config.h"
 #include "doc.h"
@@ -65,10 +64,8 @@ static void begin_add(struct flow *f)
         return;
     opaque_token_new(&s->token);
     v->session_id = id_v4();
-    db_query(&s->add, f, &req->arena, SQL_SESSION_ADD,
-             DB_ARGS(db_uuid(id_str(&v->team_id)), db_uuid(id_str(&v->session_id)),
-                     db_uuid(id_str(&v->agent_id)), db_text(str_from(s->token.hash)),
-                     db_text(v->origin), db_time(clock_wall_us())));
+    session_add(&s->add, req, &v->team_id, &v->session_id, &v->agent_id, str_from(s->token.hash),
+                v->origin);
 }
 
 static void begin_answer(struct flow *f)

@@ -158,6 +158,7 @@ static void fall_back(struct flow *f)
 {
     struct turn *t = turn_of(f);
     struct error err = t->part.flow.err;
+    struct id failed = t->agent_id;
     struct str name, words;
 
     if (!is_error(err))
@@ -172,6 +173,7 @@ static void fall_back(struct flow *f)
     words = arena_printf(&t->arena, "Asking %.*s instead", STR_ARG(name));
     notify(t, "warning", words.ptr ? words : STR("Asking another agent instead"), STR(""));
     t->has_fallen_back = true;
+    t->failed_agent_id = arena_copy(t->log->memory, id_str(&failed));
     t->sources = STR(""); /* of what the first was told */
     t->provider = t->prompt->provider;
     turn_count_prompt(t);

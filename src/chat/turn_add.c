@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "cluster/cluster.h"
 #include "turn_state.h"
+#include "webhook/event.h"
 
 #define TITLE_CHARS 60
 #define TITLE_BYTES (4 * TITLE_CHARS)
@@ -163,7 +164,8 @@ static void write_messages(struct flow *f)
         db_text(t->request->is_new_chat ? title_of(&t->arena, t->request->content) : STR_NONE),
         db_json(STR("{}")),
         db_time(now_us)};
-    struct db_call calls[4];
+    struct webhook_event created;
+    struct db_call calls[5];
     size_t n = 0;
 
     if (t->request->is_new_chat)
@@ -174,6 +176,11 @@ static void write_messages(struct flow *f)
     t->n_adds = (unsigned)n;
     if (t->request->is_new_chat)
         calls[n++] = (struct db_call){SQL_CHAT_DROP_EMPTY, drop, 2};
+    if (t->request->is_new_chat &&
+        webhook_chat_created(&created, &t->arena, &t->log->team_id, &t->log->chat_id,
+                             db_get_text(t->load->chat, 0, TURN_AGENT_ID),
+                             id_str(&t->log->owner_id), now_us, &calls[n]))
+        n++;
     t->log->created_us = now_us; /* the same when it is written again */
     db_batch(&t->write, f, &t->arena, calls, n);
 }

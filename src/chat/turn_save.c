@@ -4,6 +4,7 @@
 #include "chat/event.h"
 #include "config/config.h"
 #include "room.h"
+#include "tell.h"
 #include "turn_state.h"
 
 #define SAVE_RETRY_MS   200
@@ -74,15 +75,21 @@ static void write_reply(struct flow *f)
                                           .begun_us = t->begun_us,
                                           .first_text_us = t->first_text_us};
     const struct db_arg settle[] = {turn_team_arg(t), db_json(t->budget_rows), turn_reply_arg(t)};
-    struct db_call calls[4];
+    bool has_reply = t->kind != TURN_REGENERATE || text.len > 0;
+    struct db_call calls[4 + TELL_CALLS];
+    struct tell tell;
     size_t n = 0;
 
     usage_args(&account, &t->usage, usage);
     arena_free(&t->save_arena);
+    if (!tell_turn(&tell, t, &t->save_arena, has_reply, calls, &n)) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
     calls[n++] = (struct db_call){SQL_USAGE_ADD, usage, USAGE_ARGS};
     if (t->budget_rows.len > 0)
         calls[n++] = (struct db_call){SQL_BUDGET_SETTLE, settle, 3};
-    if (t->kind == TURN_REGENERATE && text.len == 0) {
+    if (!has_reply) {
         calls[n++] = (struct db_call){SQL_REPLY_DROP, drop, 2};
     } else {
         calls[n++] = (struct db_call){SQL_REPLY_SAVE, save, 7};

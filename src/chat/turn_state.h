@@ -37,6 +37,7 @@ struct turn {
     struct knowledge *knowledge; /* in the arena; NULL: none is wanted */
     struct str sources;          /* of the reply, JSON, in the log's memory; "" : none */
     struct id agent_id;          /* who answers */
+    struct str failed_agent_id;  /* whom that one stands in for, in the log's memory; "" : nobody */
     const struct provider *provider;
     struct budget *budget;     /* NULL: none applies */
     struct budget_gate gate;   /* where one applies */

@@ -78,14 +78,15 @@ struct error webhook_call_make(struct arena *a, const struct webhook_message *m,
         return ERROR(ERR_UNAVAILABLE, 0, "The webhook's secret cannot be read: give it a new one.");
     if (!sums.ptr)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
-    *out = (struct fetch_request){.url = arena_copy(a, m->url),
-                                  .body = str_skip(whole, before),
-                                  .headers = {{STR("X-Aerie-Signature"), sums},
-                                              {STR("X-Aerie-Delivery"), arena_copy(a, m->delivery_id)},
-                                              {STR("X-Aerie-Event"), arena_copy(a, m->type)}},
-                                  .n_headers = 3,
-                                  .timeout_ms = config()->webhooks.timeout_seconds * SECOND_MS,
-                                  .max_bytes = config()->webhooks.answer_bytes};
+    *out =
+        (struct fetch_request){.url = arena_copy(a, m->url),
+                               .body = str_skip(whole, before),
+                               .headers = {{STR("X-Aerie-Signature"), sums},
+                                           {STR("X-Aerie-Delivery"), arena_copy(a, m->delivery_id)},
+                                           {STR("X-Aerie-Event"), arena_copy(a, m->type)}},
+                               .n_headers = 3,
+                               .timeout_ms = config()->webhooks.timeout_seconds * SECOND_MS,
+                               .max_bytes = config()->webhooks.answer_bytes};
     return a->failed ? ERROR(ERR_NO_MEMORY, 0, NULL) : NO_ERROR;
 }
 

@@ -144,9 +144,8 @@ static void settle(struct flow *f)
 
     if (was_tried && !d->is_paused && !is_error(d->part.flow.err)) {
         if (d->kind != OUTCOME_LATER)
-            counter_add(&webhook_count()
-                             ->outcomes[d->kind == OUTCOME_DELIVERED ? DELIVERY_DELIVERED
-                                                                     : DELIVERY_DEAD],
+            counter_add(&webhook_count()->outcomes[d->kind == OUTCOME_DELIVERED ? DELIVERY_DELIVERED
+                                                                                : DELIVERY_DEAD],
                         1);
         return;
     }
@@ -195,9 +194,15 @@ static bool copy_message(struct delivery *d, const struct db_result *rows, size_
         size_t offset;
     } texts[] = {
 #define TEXT(column, member) {column, offsetof(struct webhook_message, member)}
-        TEXT(LOAD_ID, delivery_id),    TEXT(LOAD_TEAM_ID, team_id), TEXT(LOAD_WEBHOOK_ID, webhook_id),
-        TEXT(LOAD_EVENT_ID, event_id), TEXT(LOAD_TYPE, type),       TEXT(LOAD_PAYLOAD, data),
-        TEXT(LOAD_URL, url),           TEXT(LOAD_SECRET, secret),   TEXT(LOAD_PREVIOUS_SECRET, previous_secret),
+        TEXT(LOAD_ID, delivery_id),
+        TEXT(LOAD_TEAM_ID, team_id),
+        TEXT(LOAD_WEBHOOK_ID, webhook_id),
+        TEXT(LOAD_EVENT_ID, event_id),
+        TEXT(LOAD_TYPE, type),
+        TEXT(LOAD_PAYLOAD, data),
+        TEXT(LOAD_URL, url),
+        TEXT(LOAD_SECRET, secret),
+        TEXT(LOAD_PREVIOUS_SECRET, previous_secret),
         TEXT(LOAD_TEXT, text),
 #undef TEXT
     };

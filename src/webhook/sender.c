@@ -321,16 +321,9 @@ static void forget_more(struct flow *f)
 
 static const struct step steps[] = {
     STEP(look_for_changes), /* a read: who has nothing to send writes nothing */
-    STEP(load_wanted),
-    STEP(take_wanted),
-    STEP(count_waiting),
-    STEP(take_counts),
-    STEP(look_for_due),
-    STEP(claim_due),
-    STEP(begin_claimed),
-    STEP(forget_old),
-    STEP(forget_more),
-    STEP_END,
+    STEP(load_wanted),      STEP(take_wanted), STEP(count_waiting), STEP(take_counts),
+    STEP(look_for_due),     STEP(claim_due),   STEP(begin_claimed), STEP(forget_old),
+    STEP(forget_more),      STEP_END,
 };
 
 /* ---- the watch ---- */

@@ -1,5 +1,5 @@
-/* What the first loop has of this room, and one delivery while it is tried; shared by the files that
- * their steps are in. */
+/* What the first loop has of this room, and one delivery while it is tried; shared by the files
+ * that their steps are in. */
 #ifndef AERIE_SRC_WEBHOOK_SENDER_H
 #define AERIE_SRC_WEBHOOK_SENDER_H
 
@@ -30,7 +30,7 @@ struct sender {
     bool is_running, looks_again, is_ending, was_failing;
 
     struct map receivers;
-    struct list deliveries; /* that are tried */
+    struct list deliveries;           /* that are tried */
     unsigned n_deliveries, n_failing; /* the latter: of them, to receivers that failed last */
 
     struct timer patience; /* with calls that are under way when the server ends */

@@ -34,6 +34,7 @@ const REFUSED = [
   'POST /api/auth/password/forgot 503', 'POST /api/auth/password/reset 503', 'POST /api/auth/verify-email 503', 'POST /api/auth/verify-email/resend 503', // no mail is configured
   'GET /api/providers/openai/models 502', // there is no key for it
   'POST /api/v1/register 400', // no such site confirms it
+  'POST /api/webhooks/', // the call of a test is no delivery that was given up
   'DELETE /users/', // it went by its other address already
 ];
 
@@ -73,7 +74,7 @@ test('api_http_runs_from_top_to_bottom', async () => {
       });
       answers[name] = answer.json;
       if (name === 'login') cookie = answer.headers['set-cookie'].map((one) => one.split(';')[0]).join('; ');
-      if (answer.status >= 400) failures.push(`${method} ${path.replace(/\{\{.*/, '')} ${answer.status}`.replace(/(DELETE \/users\/).*/, '$1'));
+      if (answer.status >= 400) failures.push(`${method} ${path.replace(/\{\{.*/, '')} ${answer.status}`.replace(/(DELETE \/users\/|POST \/api\/webhooks\/).*/, '$1'));
     }
     assert.deepEqual(failures.sort(), [...REFUSED].sort());
     assert.equal(calls.length, CALLS);

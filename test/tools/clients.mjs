@@ -13,6 +13,7 @@ const SAVED = {
   'GET /api/team': { tenant_id: 'id' },
   'POST /api/agents/{id}/api-keys': { api_key: 'api_key' },
   'POST /api/chat/session': { session_id: 'session_id' },
+  'POST /api/webhooks/{id}/test': { delivery_id: 'delivery_id' },
   'POST /api/chat/widget/session': { visitor_session_id: 'session_id', visitor_token: 'visitor_token' },
 };
 
@@ -43,7 +44,7 @@ function callsOf(document) {
     return { path, method: method.toUpperCase(), operation, saves, variables: variablesOf(path), folder: isLast ? TIDY : operation.tags[0], id: path === '/api/auth/login' ? 'login' : operation.operationId };
   }));
   const folders = [...document.tags.map(({ name }) => name), TIDY];
-  const rank = ({ folder, path }) => [folders.indexOf(folder), folder === TIDY ? -path.length : path.endsWith('/session') ? 0 : 1];
+  const rank = ({ folder, path }) => [folders.indexOf(folder), folder === TIDY ? -path.length : path.endsWith('/session') ? 0 : path.includes('{delivery_id}') ? 2 : 1];
   const sorted = all.map((call, i) => ({ call, key: [...rank(call), i] })).sort((a, b) => a.key.reduce((order, part, i) => order || part - b.key[i], 0)).map(({ call }) => call);
   // The login comes first, and ends last.
   const of = (end) => sorted.filter(({ path }) => path.endsWith(end));

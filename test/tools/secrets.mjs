@@ -1,6 +1,6 @@
 // What must not be in a log: each secret, e-mail address and message that the tests sent or were given. The clients note them as they
 // go by; a server's log is looked through when it has ended.
-const SECRET = /^(password|current_password|new_password|webhook_token|key|api_key|access_token|refresh_token|visitor_token|token|signature)$/;
+const SECRET = /^(password|current_password|new_password|webhook_token|key|api_key|access_token|refresh_token|visitor_token|token|signature|secret)$/;
 const TEXT = /^(message|content|query|system_prompt|text|email|username|admin_email)$/;
 
 const seen = new Set();

@@ -17,6 +17,9 @@ async function furnish(aerie, admin, title) {
   assert.equal((await admin.delete(`/api/agents/${agent.id}/api-keys/${revoked.id}`)).status, 204);
   const providerKey = (await admin.post('/api/team/provider-keys', { provider: 'openai', key: 'sk-0123456789' })).json;
   const document = (await admin.post('/api/v1/documents', { title: 'secret', content: unique('Returns are free ') })).json;
+  const webhook = (await admin.post('/api/webhooks', { url: 'http://127.0.0.1:1/hook', events: ['chat.created'] })).json;
+  await admin.chat(agent, { title: 'told to nobody' });
+  const delivery = (await admin.get(`/api/webhooks/${webhook.id}/deliveries`)).json[0];
   const user = await aerie.user({ team_id: admin.me.team_id });
   user.id = user.me.id;
   const visit = async () => {
@@ -33,7 +36,7 @@ async function furnish(aerie, admin, title) {
   const turn = { id: spoken.lastId.split(':')[0] };
   return {
     admin, agent, chat, messages, message: messages[0], turn, otherAgent, key, revoked, otherKey: await keyOf(otherAgent), readKey: await keyOf(agent, ['admin:read']),
-    providerKey, document, user, colleague, disabled, session: await visit(), otherSession: await visit(), keySession, team: { id: admin.me.team_id },
+    providerKey, document, webhook, delivery, user, colleague, disabled, session: await visit(), otherSession: await visit(), keySession, team: { id: admin.me.team_id },
   };
 }
 
@@ -77,7 +80,7 @@ export function foreignIds(kind, { foreign: teams, chats, agents = teams, sessio
 }
 
 /** What an id in a path, a query or a body is of. An id that is not told here fails the test. */
-const kindOfPath = { agents: 'agent', chatbots: 'agent', chats: 'chat', documents: 'document', 'provider-keys': 'providerKey', users: 'user', models: 'agent', key_id: 'key' };
+const kindOfPath = { agents: 'agent', chatbots: 'agent', chats: 'chat', documents: 'document', 'provider-keys': 'providerKey', users: 'user', webhooks: 'webhook', models: 'agent', key_id: 'key', delivery_id: 'delivery' };
 const kindOfName = { agent_id: 'agent', assistant_id: 'agent', chatbot_id: 'agent', before: 'message', session_id: 'chat', team_id: 'team', tenant_id: 'team' };
 /** Ids that stand deeper than the description says, or are not called ids. */
 const more = [

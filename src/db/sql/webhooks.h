@@ -116,3 +116,115 @@ STATEMENT(WEBHOOK_FORGET, SQL_WRITE, "housekeeping: what was told in every team 
           " ORDER BY created_at LIMIT 500)",
           "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE status <> 'pending'"
           " AND created_at < (CASE WHEN status = 'dead' THEN $2 ELSE $1 END) ORDER BY created_at LIMIT 500)")
+
+/* What admins see and change. $1 team, $2 id, $3 url, $4 the sealed secret, $5 events, $6 include_text, $7 is_active, $8 now,
+ * $9 the most a team may have. Behind TEAM_LOCK. */
+STATEMENT(WEBHOOK_ADD, SQL_WRITE, NULL,
+          "INSERT INTO webhooks (id, team_id, url, secret, events, include_text, is_active, created_at, updated_at)"
+          " SELECT $2::uuid, $1::uuid, $3::text, $4::text, $5::text, $6::boolean, $7::boolean, $8::timestamptz,"
+          " $8::timestamptz WHERE (SELECT count(*) FROM webhooks w WHERE w.team_id = $1::uuid) < $9::bigint",
+          "INSERT INTO webhooks (id, team_id, url, secret, events, include_text, is_active, created_at, updated_at)"
+          " SELECT $2, $1, $3, $4, $5, $6, $7, $8, $8"
+          " WHERE (SELECT count(*) FROM webhooks w WHERE w.team_id = $1) < $9")
+STATEMENT(WEBHOOK_DELETE, SQL_WRITE, NULL, "DELETE FROM webhooks WHERE team_id = $1 AND id = $2", NULL)
+STATEMENT(WEBHOOK_EXISTS, SQL_READ, NULL, "SELECT id FROM webhooks WHERE team_id = $1 AND id = $2", NULL)
+/* $2 one of them, or NULL. The columns are enum webhook_column's in api/webhooks.c. */
+STATEMENT(WEBHOOK_LIST, SQL_READ, NULL,
+          "SELECT w.id, w.url, w.events, w.include_text, w.is_active, w.created_at, w.updated_at, w.last_success_at,"
+          " w.last_failure_at, w.last_failure,"
+          " (SELECT count(*) FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.status = 'pending'),"
+          " (SELECT count(*) FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.status = 'dead')"
+          " FROM webhooks w WHERE w.team_id = $1 AND ($2::uuid IS NULL OR w.id = $2::uuid) ORDER BY w.created_at, w.id",
+          "SELECT w.id, w.url, w.events, w.include_text, w.is_active, w.created_at, w.updated_at, w.last_success_at,"
+          " w.last_failure_at, w.last_failure,"
+          " (SELECT count(*) FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.status = 'pending'),"
+          " (SELECT count(*) FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.status = 'dead')"
+          " FROM webhooks w WHERE w.team_id = $1 AND ($2 IS NULL OR w.id = $2) ORDER BY w.created_at, w.id")
+/* $3 the new one, sealed; $4 until when the one before signs as well; $5 now. */
+STATEMENT(WEBHOOK_ROTATE, SQL_WRITE, NULL,
+          "UPDATE webhooks SET previous_secret = secret, secret = $3, previous_until = $4, updated_at = $5"
+          " WHERE team_id = $1 AND id = $2",
+          NULL)
+/* To be called now. $3 now. */
+STATEMENT(WEBHOOK_SECRETS, SQL_READ, NULL,
+          "SELECT url, secret, CASE WHEN previous_until > $3 THEN previous_secret END FROM webhooks"
+          " WHERE team_id = $1 AND id = $2",
+          NULL)
+/* What is NULL stays: $3 url, $4 events, $5 include_text, $6 is_active; $7 now. */
+STATEMENT(WEBHOOK_UPDATE, SQL_WRITE, NULL,
+          "UPDATE webhooks SET url = coalesce($3, url), events = coalesce($4, events),"
+          " include_text = coalesce($5, include_text), is_active = coalesce($6, is_active), updated_at = $7"
+          " WHERE team_id = $1 AND id = $2",
+          NULL)
+/* $2 webhook, $3 status or NULL. */
+STATEMENT(WEBHOOK_DELIVERY_COUNT, SQL_SLOW, NULL,
+          "SELECT count(*) FROM webhook_deliveries WHERE team_id = $1 AND webhook_id = $2"
+          " AND ($3::text IS NULL OR status = $3::text)",
+          "SELECT count(*) FROM webhook_deliveries WHERE team_id = $1 AND webhook_id = $2 AND ($3 IS NULL OR status = $3)")
+/* $3 one of them. The columns are those of WEBHOOK_DELIVERY_LIST. */
+STATEMENT(WEBHOOK_DELIVERY_GET, SQL_READ, NULL,
+          "SELECT id, event_id, type, status, tries, next_at, last_status, last_error, created_at, delivered_at, payload"
+          " FROM webhook_deliveries WHERE team_id = $1 AND webhook_id = $2 AND id = $3",
+          NULL)
+/* $3 status or NULL, $4 how many, $5 from where, newest first. The columns are enum delivery_column's in
+ * api/webhook_deliveries.c. */
+STATEMENT(WEBHOOK_DELIVERY_LIST, SQL_SLOW, NULL,
+          "SELECT id, event_id, type, status, tries, next_at, last_status, last_error, created_at, delivered_at, payload"
+          " FROM webhook_deliveries WHERE team_id = $1 AND webhook_id = $2 AND ($3::text IS NULL OR status = $3::text)"
+          " ORDER BY created_at DESC, id LIMIT $4 OFFSET $5",
+          "SELECT id, event_id, type, status, tries, next_at, last_status, last_error, created_at, delivered_at, payload"
+          " FROM webhook_deliveries WHERE team_id = $1 AND webhook_id = $2 AND ($3 IS NULL OR status = $3)"
+          " ORDER BY created_at DESC, id LIMIT $4 OFFSET $5")
+/* $3 one that was given up, $4 now. */
+STATEMENT(WEBHOOK_REPLAY, SQL_WRITE, NULL,
+          "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $4 WHERE team_id = $1"
+          " AND webhook_id = $2 AND id = $3 AND status = 'dead'"
+          " AND EXISTS (SELECT 1 FROM webhooks w WHERE w.id = $2 AND w.is_active)",
+          NULL)
+/* All of them, a thousand at a time, the oldest first. $3 now. */
+STATEMENT(WEBHOOK_REPLAY_ALL, SQL_WRITE, NULL,
+          "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_at = $3 WHERE team_id = $1"
+          " AND id IN (SELECT d.id FROM webhook_deliveries d WHERE d.webhook_id = $2 AND d.status = 'dead'"
+          "  ORDER BY d.created_at LIMIT 1000)"
+          " AND EXISTS (SELECT 1 FROM webhooks w WHERE w.id = $2 AND w.is_active)",
+          NULL)
+
+/* Agents that fail; before REPLY_SAVE in one transaction, so that twice is once. $1 team, $2 agent, $3 the reply that failed. */
+STATEMENT(AGENT_FAILED, SQL_WRITE, NULL,
+          "INSERT INTO agent_failures (agent_id, team_id, failures, is_told) SELECT a.id, a.team_id, 1, false FROM agents a"
+          " WHERE a.team_id = $1::uuid AND a.id = $2::uuid"
+          " AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = $3::uuid AND m.status <> 'streaming')"
+          " ON CONFLICT (agent_id) DO UPDATE SET failures = agent_failures.failures + 1",
+          "INSERT INTO agent_failures (agent_id, team_id, failures, is_told) SELECT a.id, a.team_id, 1, 0 FROM agents a"
+          " WHERE a.team_id = $1 AND a.id = $2"
+          " AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = $3 AND m.status <> 'streaming')"
+          " ON CONFLICT (agent_id) DO UPDATE SET failures = failures + 1")
+/* Tells of an agent $2 whose last $3 replies failed, unless that was told, or something was within the hour since $4: $5 the
+ * event's id, $6 its type, $7 its data, $8 now. */
+STATEMENT(AGENT_TELL_FAILING, SQL_WRITE, NULL,
+          "WITH told AS (UPDATE agent_failures SET is_told = true, told_at = $8::timestamptz WHERE team_id = $1::uuid"
+          "  AND agent_id = $2::uuid AND failures >= $3::bigint AND NOT is_told"
+          "  AND (told_at IS NULL OR told_at < $4::timestamptz) RETURNING agent_id)"
+          " INSERT INTO webhook_deliveries (id, team_id, webhook_id, event_id, type, payload, status, tries, next_at,"
+          " created_at) SELECT gen_random_uuid(), w.team_id, w.id, $5::uuid, $6::text, $7::json, 'pending', 0,"
+          " $8::timestamptz, $8::timestamptz FROM told, webhooks w WHERE w.team_id = $1::uuid AND w.is_active"
+          " AND w.events LIKE '%,' || $6::text || ',%'",
+          "UPDATE agent_failures SET is_told = 1, told_at = $8 WHERE team_id = $1 AND agent_id = $2 AND failures >= $3"
+          " AND is_told = 0 AND (told_at IS NULL OR told_at < $4);"
+          "INSERT INTO webhook_deliveries (id, team_id, webhook_id, event_id, type, payload, status, tries, next_at,"
+          " created_at) SELECT " SQLITE_NEW_ID ", w.team_id, w.id, $5, $6, $7, 'pending', 0, $8, $8"
+          " FROM webhooks w WHERE w.team_id = $1 AND w.is_active AND w.events LIKE '%,' || $6 || ',%' AND changes() > 0")
+/* A reply came to its end: $2 its agent, which has recovered where it was told to fail. $3 to $6 as $5 to $8 above. */
+STATEMENT(AGENT_TELL_RECOVERED, SQL_WRITE, NULL,
+          "WITH told AS (UPDATE agent_failures f SET failures = 0, is_told = false FROM agent_failures old"
+          "  WHERE f.team_id = $1::uuid AND f.agent_id = $2::uuid AND f.failures > 0 AND old.agent_id = f.agent_id"
+          "  RETURNING old.is_told)"
+          " INSERT INTO webhook_deliveries (id, team_id, webhook_id, event_id, type, payload, status, tries, next_at,"
+          " created_at) SELECT gen_random_uuid(), w.team_id, w.id, $3::uuid, $4::text, $5::json, 'pending', 0,"
+          " $6::timestamptz, $6::timestamptz FROM told, webhooks w WHERE told.is_told AND w.team_id = $1::uuid"
+          " AND w.is_active AND w.events LIKE '%,' || $4::text || ',%'",
+          "UPDATE agent_failures SET failures = 0 WHERE team_id = $1 AND agent_id = $2 AND failures > 0;"
+          "UPDATE agent_failures SET is_told = 0 WHERE team_id = $1 AND agent_id = $2 AND is_told = 1 AND failures = 0;"
+          "INSERT INTO webhook_deliveries (id, team_id, webhook_id, event_id, type, payload, status, tries, next_at,"
+          " created_at) SELECT " SQLITE_NEW_ID ", w.team_id, w.id, $3, $4, $5, 'pending', 0, $6, $6"
+          " FROM webhooks w WHERE w.team_id = $1 AND w.is_active AND w.events LIKE '%,' || $4 || ',%' AND changes() > 0")
