@@ -30,6 +30,12 @@ struct config_ai_services {
     struct config_service anthropic, gemini, groq, openai, openrouter;
 };
 
+/* PostgreSQL's tools, for `aerie backup` and `aerie restore`. */
+struct config_backup {
+    struct str pg_dump, pg_restore; /* programs */
+    struct str url;                 /* the database's, past a pooler; "" : database.url */
+};
+
 struct config_server {
     struct config_list listen; /* "host:port", "tls://host:port", "unix:/path", "systemd"; none:
                                   host and port */
@@ -250,6 +256,7 @@ struct config {
     struct config_audit audit;
     struct config_metrics metrics;
     struct config_nodes nodes;
+    struct config_backup backup;
     struct config_callback callback;
     struct config_sites sites;
     struct config_webhooks webhooks;
@@ -301,6 +308,8 @@ const char *config_secret_weakness(struct str secret);
 struct error config_settle_networks(struct config *c) MUST_CHECK;
 /* All keys with their values, secrets masked: for people, or one JSON object. */
 void config_print(const struct config *c, bool as_json, struct buf *out);
+/* A database's address, its password masked. */
+void config_print_url(struct buf *out, struct str url);
 /* docs/configuration.md's table. */
 void config_print_markdown(struct buf *out);
 

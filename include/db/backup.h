@@ -9,6 +9,9 @@
 struct error db_copy_to(struct db *db, const char *path,
                         void (*tell)(uint64_t done, uint64_t total, void *state),
                         void *state) MUST_CHECK;
+/* SQLite: the lock that a server holds on its file for life; goes with *fd, or the process. Makes the
+ * directories that are missing. ERR_CONFLICT: a server runs. */
+struct error db_lock_file(const char *path, int *fd) MUST_CHECK;
 /* SQLite: is the file sound? ERR_CONFLICT with SQLite's words. PostgreSQL sees to itself. */
 struct error db_check_file(struct db *db) MUST_CHECK;
 /* SQLite: what the WAL of the file has goes into the file, and nothing is left beside it; a server
@@ -21,7 +24,9 @@ struct error db_snapshot_name(struct db *db, char out[64]) MUST_CHECK;
  * the last one. *name: the database's. ERR_INVALID: no such address. */
 struct error db_tool_environment(struct arena *a, struct str url, char ***out,
                                  const char **name) MUST_CHECK;
-/* An address without what is secret in it, to be shown. ptr NULL: out of memory. */
-struct str db_public_url(struct arena *a, struct str url);
+/* PostgreSQL: connections of servers and commands to db, besides db's own. */
+struct error db_count_others(struct db *db, int64_t *n) MUST_CHECK;
+/* PostgreSQL: takes Aerie's tables away, with all that they hold. */
+struct error db_forget_all(struct db *db) MUST_CHECK;
 
 #endif

@@ -21,9 +21,9 @@ struct bulk_table {
     const char *why;           /* of those that are not moved with their team */
     const char *order;         /* the column whose order is kept; NULL: none has to be */
     const char *hash_column;   /* of passwords: may be left out */
-    const char *sealed_column; /* under the server's secret */
-    enum seal_purpose purpose; /* of sealed_column */
-    bool is_all_secret;        /* a row is nothing without sealed_column */
+    const char *sealed[2];     /* columns under the server's secret */
+    enum seal_purpose purpose; /* of these */
+    bool is_all_secret;        /* a row is nothing without the first of them */
     bool is_optional;          /* the database may not have it */
 };
 /* In an order in which rows may be written: what they refer to comes first. */

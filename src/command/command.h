@@ -50,6 +50,7 @@ const struct command *command_find(const char *name); /* NULL: there is none */
 const char *command_nearest(const char *name); /* the one a mistyped name is most like, or NULL */
 
 int command_audit(int argc, char **argv);
+int command_backup(int argc, char **argv);
 int command_budget(int argc, char **argv);
 int command_chat(int argc, char **argv);
 int command_config(int argc, char **argv);
@@ -61,6 +62,7 @@ int command_migrate_to(int argc, char **argv);
 int command_node(int argc, char **argv);
 int command_openapi(int argc, char **argv);
 int command_read_html(int argc, char **argv);
+int command_restore(int argc, char **argv);
 int command_seed(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_team(int argc, char **argv);

@@ -1,9 +1,7 @@
 /* aerie migrate-to: the whole SQLite database into an empty PostgreSQL, and a look whether all of
  * it is there. */
-#include "base/log.h"
 #include "command.h"
 #include "config/config.h"
-#include "db/backup.h"
 #include "db/bulk.h"
 #include "progress.h"
 
@@ -206,16 +204,16 @@ static struct error open_source(struct db **out)
 
 static int say_what_next(struct str url)
 {
-    struct arena arena = {0};
-    struct str shown = db_public_url(&arena, url);
+    struct buf shown = {0};
 
+    config_print_url(&shown, url);
     fprintf(
         stderr,
         "aerie: all rows are there, and the same. Put this line into .env or where DATABASE_URL "
         "is set now, and start the server; the SQLite file stays as it is.\n"
         "DATABASE_URL=%.*s\n",
-        STR_ARG(shown));
-    arena_free(&arena);
+        STR_ARG(buf_str(&shown)));
+    buf_deinit(&shown);
     return COMMAND_OK;
 }
 

@@ -31,6 +31,21 @@ static const struct command table[] = {
         command_audit,
     },
     {
+        "backup",
+        GROUP_MOVE,
+        NEEDS_CONFIG,
+        "copy the database into a file, while the server runs",
+        "backup FILE [--with-secret] [--json]",
+        "SQLite is copied as it was at the beginning, and the copy is checked; PostgreSQL by its own "
+        "pg_dump. FILE.json beside it has the digest and the rows of each table, which are printed. FILE "
+        "must not be there yet, and appears when it is whole.",
+        COMMAND_WORDS({"--with-secret", "put the secret that the server made into FILE.secret"},
+                      JSON_OPTION),
+        COMMAND_WORDS({"aerie backup /backup/aerie-$(date +%F)", "one a day"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_backup,
+    },
+    {
         "budget",
         GROUP_DATA,
         NEEDS_SECRET,
@@ -217,6 +232,22 @@ static const struct command table[] = {
         NULL,
         NULL,
         command_read_html,
+    },
+    {
+        "restore",
+        GROUP_MOVE,
+        NEEDS_CONFIG,
+        "make a backup the database",
+        "restore FILE [--replace [--yes]] [--with-secret] [--json]",
+        "Into an empty place, while no server runs on it. The digest and the rows of each table are "
+        "compared with FILE.json; an older schema is brought up to date. Until all that is done, SQLite's "
+        "old file stays; PostgreSQL is emptied first.",
+        COMMAND_WORDS({"--replace", "what the database holds now is deleted; asks first"},
+                      {"--yes", "do not ask"},
+                      {"--with-secret", "put FILE.secret back into data_dir"}, JSON_OPTION),
+        COMMAND_WORDS({"aerie restore /backup/aerie-2026-01-31 --with-secret", "on a new machine"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_restore,
     },
     {
         "seed",

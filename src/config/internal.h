@@ -76,7 +76,5 @@ struct error config_settle_email(struct config *c) MUST_CHECK;
 
 /* print.c: a key's value at member, as people may see it. */
 void print_value(const struct config_key *key, const void *member, struct buf *out);
-/* A database URL with its password masked. */
-void print_masked_url(struct buf *out, struct str url);
 
 #endif

@@ -204,7 +204,7 @@ static struct error refuse(struct loader *l, const struct setting *s, const stru
     if (key->is_secret || !utf8_is_valid(value)) {
         buf_append_str(&shown, STR("this value"));
     } else if (key->format == &format_database_url) {
-        print_masked_url(&shown, value);
+        config_print_url(&shown, value);
     } else {
         struct str part = utf8_prefix(value, SHOWN_BYTES);
 

@@ -7,7 +7,7 @@
 static const struct str mask = {"********", 8};
 
 /* user:password@ keeps its user, and password=… in the query goes too. */
-void print_masked_url(struct buf *out, struct str url)
+void config_print_url(struct buf *out, struct str url)
 {
     struct str rest = url, query, part;
     size_t at, begin, end, i;
@@ -53,7 +53,7 @@ static struct str shown(const struct config_key *key, struct str value, struct b
     if (key->format != &format_database_url)
         return value;
     buf_clear(scratch);
-    print_masked_url(scratch, value);
+    config_print_url(scratch, value);
     return buf_str(scratch);
 }
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What each database fills by itself: rows keep their order, and words are put into the index where
- * they are. */
-static const char *const own_columns[] = {"pos", "is_indexed"};
+/* What each database fills by itself: rows keep their order, words are put into the index where they
+ * are, and what a node of the old place was about to do is nobody's in the new one. */
+static const char *const own_columns[] = {"pos", "is_indexed", "node_id"};
 
 static const struct bulk_driver *driver_of(const struct db *db)
 {

@@ -21,6 +21,45 @@ struct error db_snapshot_name(struct db *db, char out[64])
     return pg_bulk.rows(db, "SELECT pg_export_snapshot()", NULL, take_name, out);
 }
 
+static struct error take_count(const struct bulk_cell *cells, size_t n, void *state)
+{
+    (void)n;
+    *(int64_t *)state = cells[0].number;
+    return NO_ERROR;
+}
+
+struct error db_count_others(struct db *db, int64_t *n)
+{
+    *n = 0;
+    return pg_bulk.rows(db,
+                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                        "AND application_name = 'aerie' AND pid <> pg_backend_pid()",
+                        NULL, take_count, n);
+}
+
+/* What is empty is quickly taken back, step by step. */
+struct error db_forget_all(struct db *db)
+{
+    struct buf sql = {0};
+    struct bulk_counts found;
+    struct error err = bulk_count_all(db, &found);
+    int number = 1;
+
+    for (size_t i = 0; i < found.n && !is_error(err); i++)
+        if (bulk_table_find(str_from(found.items[i].table)) &&
+            strcmp(found.items[i].table, "schema_migrations") != 0)
+            buf_printf(&sql, "%s\"%s\"", sql.len > 0 ? ", " : "TRUNCATE ", found.items[i].table);
+    buf_append_char(&sql, '\0');
+    if (sql.failed)
+        err = ERROR(ERR_NO_MEMORY, 0, NULL);
+    if (!is_error(err) && sql.len > 1)
+        err = db->driver->script(db, sql.data);
+    buf_deinit(&sql);
+    while (number > 0 && !is_error(err))
+        err = db_migrate_down(db, &number);
+    return is_error(err) ? err : db->driver->script(db, "DROP TABLE IF EXISTS schema_migrations");
+}
+
 struct error db_tool_environment(struct arena *a, struct str url, char ***out, const char **name)
 {
     struct str rest = STR_NONE;
@@ -49,36 +88,4 @@ struct error db_tool_environment(struct arena *a, struct str url, char ***out, c
     PQconninfoFree(options);
     *out = list;
     return list && !a->failed ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, NULL);
-}
-
-/* Between the user's name and the "@", and in "password=" behind the "?". */
-struct str db_public_url(struct arena *a, struct str url)
-{
-    const char *scheme = url.len > 0 ? strstr(url.ptr, "://") : NULL, *begin, *end, *colon;
-    struct buf out = {0};
-    struct str shown;
-
-    begin = scheme ? scheme + 3 : url.ptr;
-    end = begin + strcspn(begin, "/?");
-    while (end > begin && *end != '@')
-        end--;
-    colon = memchr(begin, ':', (size_t)(end - begin));
-    if (*end == '@' && colon) {
-        buf_append(&out, url.ptr, (size_t)(colon + 1 - url.ptr));
-        buf_append_str(&out, STR("PASSWORD"));
-        begin = end;
-    } else {
-        begin = url.ptr;
-    }
-    end = strstr(begin, "password=");
-    if (end) {
-        end += strlen("password=");
-        buf_append(&out, begin, (size_t)(end - begin));
-        buf_append_str(&out, STR("PASSWORD"));
-        begin = end + strcspn(end, "&");
-    }
-    buf_append_str(&out, str_from(begin));
-    shown = out.failed ? STR_NONE : arena_copy(a, buf_str(&out));
-    buf_deinit(&out);
-    return shown;
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "db/backup.h"
 #include "db/bulk_driver.h"
 #include "loop/workers.h"
 
@@ -78,18 +79,21 @@ static struct error make_file(const char *path)
 }
 
 /* The lock goes with the process, however it ends. */
-static struct error lock_file(struct sqlite *s)
+struct error db_lock_file(const char *path, int *fd)
 {
     char name[PATH_MAX];
+    struct error err = make_directory(path);
 
-    if ((size_t)snprintf(name, sizeof(name), "%s.lock", s->path) >= sizeof(name))
+    if (is_error(err))
+        return err;
+    if ((size_t)snprintf(name, sizeof(name), "%s.lock", path) >= sizeof(name))
         return db_say(ERR_DB, ENAMETOOLONG, "the database's file name is too long");
-    s->lock_fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    if (s->lock_fd < 0)
+    *fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (*fd < 0)
         return db_say(ERR_DB, errno, "cannot open %s: %s", name, errno_text(errno));
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
         return db_say(ERR_CONFLICT, errno, "the database %s is already in use by another server",
-                      s->path);
+                      path);
     return NO_ERROR;
 }
 
@@ -222,7 +226,7 @@ static struct error sqlite_open(struct db *db, struct str path)
     if (!is_error(err))
         err = make_directory(s->path);
     if (!is_error(err) && (db->as == DB_OPEN_SERVER || db->as == DB_OPEN_ALONE))
-        err = lock_file(s);
+        err = db_lock_file(s->path, &s->lock_fd);
     if (!is_error(err))
         err = make_file(s->path);
     if (!is_error(err))

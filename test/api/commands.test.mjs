@@ -169,11 +169,11 @@ test('what_is_mistyped_is_answered_with_the_nearest_name', () => {
 });
 
 /** Every command that people are told of. */
-const told = () => [...aerie.command(['--help', '--color=never']).matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
+const told = () => [...aerie.command(['--help', '--color=never']).matchAll(/^ {2}([a-z-]+) {2,}\S/gm)].map(([, name]) => name);
 
 test('every_command_tells_its_usage_options_and_exit_status', () => {
   const names = told();
-  assert.deepEqual(names.toSorted(), ['audit', 'chat', 'config', 'doctor', 'init', 'key', 'migrate', 'openapi', 'seed', 'serve', 'team', 'user', 'version']);
+  assert.deepEqual(names.toSorted(), ['audit', 'backup', 'chat', 'config', 'doctor', 'init', 'key', 'migrate', 'migrate-to', 'node', 'openapi', 'restore', 'seed', 'serve', 'team', 'user', 'version']);
   for (const name of names) {
     const help = aerie.command([name, '--help']);
     assert.match(help, new RegExp(`^usage: aerie ${name}\\b`));

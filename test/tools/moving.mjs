@@ -59,7 +59,8 @@ print(hashlib.md5("|".join(f"{i}:{value(v)}" for i, v in rows).encode()).hexdige
 /** Rows by table. */
 export const TABLES = ['teams', 'users', 'agents', 'api_keys', 'chats', 'messages', 'documents', 'document_chunks', 'usage_days', 'revoked_tokens', 'refresh_tokens'];
 export function counts(database) {
-  return Object.fromEntries(TABLES.map((table) => [table, Number(database.query(`select count(*) from ${table}`))]));
+  const rows = database.query(TABLES.map((table) => `select '${table}', count(*) from ${table}`).join(' union all '));
+  return Object.fromEntries(rows.split('\n').map((row) => row.split('|')).map(([table, n]) => [table, Number(n)]));
 }
 
 /** What its API answers to an admin: the lists, and the history of each of the admin's chats. */
@@ -75,4 +76,10 @@ export async function answers(aerie) {
   for (const chat of all.chats.slice(0, 40)) all.histories.push(await get(`/api/chats/${chat.id}/messages?limit=200`));
   all.found = (await get(`/api/chats?q=${encodeURIComponent('plain words')}&limit=100`)).map((chat) => chat.id).sort();
   return all;
+}
+
+/** A table of rows as a command prints it with --json, without what counts migrations. */
+export function printedCounts(text) {
+  const rows = text.trim().split('\n').map((line) => JSON.parse(line));
+  return Object.fromEntries(rows.filter(({ table }) => TABLES.includes(table)).map(({ table, rows: n }) => [table, n]));
 }
