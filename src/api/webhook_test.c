@@ -1,10 +1,10 @@
 /* A webhook called once, in the request's own flow, with an event that says no more than that. How
  * the receiver failed is the answer, not an error. */
-#include "account/rate.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "doc.h"
+#include "take_rate.h"
 #include "webhooks.h"
 
 #define MINUTE_MS    60000
@@ -12,15 +12,13 @@
 
 enum secrets_column { URL, SECRET, PREVIOUS_SECRET };
 
-static void take_rate(struct flow *f)
+static void take_test_rate(struct flow *f)
 {
     struct request *req = request_of(f);
-    unsigned wait_s = rate_take(RATE_WEBHOOK_TESTS, id_str(&caller_of(req)->team_id),
-                                config()->limits.messages_per_minute, MINUTE_MS);
+    const struct rate rate = {RATE_WEBHOOK_TESTS, id_str(&caller_of(req)->team_id),
+                              config()->limits.messages_per_minute, MINUTE_MS};
 
-    if (wait_s > 0)
-        flow_fail(f, ERROR(ERR_RATE_LIMITED, (int)wait_s,
-                           "Your team tests webhooks too often; wait a moment"));
+    (void)!take_rate(req, &rate, "Your team tests webhooks too often; wait a moment");
 }
 
 static void load_webhook(struct flow *f)
@@ -165,7 +163,7 @@ static void answer(struct flow *f)
 }
 
 const struct step webhook_test_steps[] = {
-    STEP(take_rate),                 /* 429 */
+    STEP(take_test_rate),            /* 429 */
     STEP(load_webhook),              /* 404 */
     STEP(write_message), STEP(call), /* ends with the answer, or with the client */
     STEP(answer),        STEP_END,
