@@ -9,7 +9,7 @@
 /* Where the events go: an answer's body, sent when all are there, or a WebSocket. */
 struct sink {
     struct request *socket; /* NULL: it is an answer */
-    struct id reply_id;
+    struct id turn_id;      /* of its own: in one socket, the numbers of a turn rise */
     struct buf out;
 };
 
@@ -18,10 +18,10 @@ static void add(struct sink *s, uint64_t n, struct str notice, struct str text)
     struct log_event event = {.n = n, .notice = notice, .text = text};
 
     if (!s->socket) {
-        sse_format(&s->out, &s->reply_id, &event);
+        sse_format(&s->out, &s->turn_id, &event);
         return;
     }
-    event_format(&s->out, &s->reply_id, &event);
+    event_format(&s->out, &s->turn_id, &event);
     if (s->out.failed)
         return;
     websocket_send(s->socket, buf_str(&s->out));
@@ -41,13 +41,12 @@ static struct str rest_of(struct str text, uint64_t n)
 void earlier_stream(struct request *req, struct request *socket, const struct db_result *row,
                     const struct id *owner_id, bool names_session, uint64_t n)
 {
-    struct sink s = {.socket = socket};
+    struct sink s = {.socket = socket, .turn_id = id_v7()};
     struct message_view v;
     struct buf json = {0};
     struct str rest;
     bool is_told = names_session && n == 0;
 
-    (void)id_parse(db_get_text(row, 0, MESSAGE_ID), &s.reply_id);
     message_view_open(&v, row, 0, owner_id);
     rest = rest_of(v.content, n);
     if (is_told) {
