@@ -180,13 +180,30 @@ static struct str subject_of(const struct request *req, const struct budgets *s)
     return is_of_team(s) ? id_str(&caller_of(req)->team_id) : s->subject_id.text;
 }
 
+static void audit_limit(struct audit *a, struct request *req, const char *name,
+                        const struct input *in)
+{
+    if (input_is_set(in))
+        audit_values(a, name, STR_NONE, arena_printf(&req->arena, "%lld", (long long)in->number));
+}
+
 static void write_put(struct flow *f)
 {
     struct request *req = request_of(f);
     struct budgets *s = req->state;
 
+    struct audit audit;
+    struct id subject;
+
     s->id = id_v7();
     s->now_us = clock_wall_us();
+    (void)id_parse(subject_of(req, s), &subject);
+    audit = audit_of(req, "budget.set", &subject, s->now_us);
+    audit_values(&audit, "scope", STR_NONE, s->scope.text);
+    audit_values(&audit, "period", STR_NONE, s->period.text);
+    audit_limit(&audit, req, "requests", &s->requests);
+    audit_limit(&audit, req, "tokens", &s->tokens);
+    audit_limit(&audit, req, "money_micros", &s->money_micros);
 
     const struct db_arg put[] = {team_arg(req),
                                  db_uuid(id_str(&s->id)),
@@ -201,7 +218,8 @@ static void write_put(struct flow *f)
     const struct db_arg list[] = LIST_ARGS(req, s->now_us);
     const struct db_call calls[] = {{SQL_BUDGET_PUT, put, COUNT(put)},
                                     {SQL_BUDGET_LIST, list, COUNT(list)},
-                                    {SQL_BUDGET_RULES, list, 1}};
+                                    {SQL_BUDGET_RULES, list, 1},
+                                    audit_call(&audit, &req->arena)};
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
@@ -270,11 +288,16 @@ static void write_delete(struct flow *f)
     struct request *req = request_of(f);
     struct budgets *s = req->state;
 
+    struct audit audit;
+
     if (!input_path_id(req, 0, "Budget not found", &s->id))
         return;
+    audit = audit_of(req, "budget.delete", &s->id, clock_wall_us());
 
     const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->id))};
-    const struct db_call calls[] = {{SQL_BUDGET_DELETE, args, 2}, {SQL_BUDGET_RULES, args, 1}};
+    const struct db_call calls[] = {audit_call(&audit, &req->arena),
+                                    {SQL_BUDGET_DELETE, args, 2},
+                                    {SQL_BUDGET_RULES, args, 1}};
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
@@ -284,11 +307,11 @@ static void answer_delete(struct flow *f)
     struct request *req = request_of(f);
     struct budgets *s = req->state;
 
-    if (db_result_at(&s->query, 0)->n_changed == 0) {
+    if (db_result_at(&s->query, 1)->n_changed == 0) {
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Budget not found"));
         return;
     }
-    take_rules(req, db_result_at(&s->query, 1));
+    take_rules(req, db_result_at(&s->query, 2));
     response_empty(req, 204);
 }
 

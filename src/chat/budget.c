@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "budget_account.h"
-#include "budget_node.h"
+#include "cluster/cluster.h"
 #include "config/config.h"
 
 #include <stdlib.h>
@@ -163,6 +163,9 @@ static void write_wanted(const struct budget *b, struct buf *out)
         json_pair_int(&j, "requests", w->amount.of[BUDGET_REQUESTS]);
         json_pair_int(&j, "tokens", w->amount.of[BUDGET_TOKENS]);
         json_pair_int(&j, "micros", w->amount.of[BUDGET_MONEY]);
+        json_pair_int(&j, "least_requests", w->least.of[BUDGET_REQUESTS]);
+        json_pair_int(&j, "least_tokens", w->least.of[BUDGET_TOKENS]);
+        json_pair_int(&j, "least_micros", w->least.of[BUDGET_MONEY]);
         write_limit(&j, "max_requests", limit_of(p, BUDGET_REQUESTS));
         write_limit(&j, "max_tokens", limit_of(p, BUDGET_TOKENS));
         write_limit(&j, "max_micros", limit_of(p, BUDGET_MONEY));
@@ -184,7 +187,7 @@ static void ask_lease(struct flow *f)
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
     } else {
         const struct db_arg args[] = {team, db_json(buf_str(&rows)),
-                                      db_uuid(id_str(budget_node_id())), db_int(lease_ms),
+                                      db_uuid(id_str(cluster_node_id())), db_int(lease_ms),
                                       db_time(clock_wall_us() + lease_ms * 1000)};
         const struct db_call calls[] = {{SQL_BUDGET_BEGIN, args, 2},
                                         {SQL_BUDGET_PORTION, args, 2},
@@ -240,18 +243,18 @@ static bool try_hold(struct budget *b, int64_t least)
 static void hold(struct flow *f)
 {
     struct budget *b = f->state;
-    int64_t whole = whole_reply();
+    int64_t whole = whole_reply(), least = whole < BUDGET_LEAST_REPLY ? whole : BUDGET_LEAST_REPLY;
 
     take_lease(f);
     if (try_hold(b, whole))
         return;
     b->n_wanted = b->n_tries++ < MOST_TRIES ? budget_claim_missing(&b->claim, b->ask.prompt_tokens,
-                                                                   whole, b->wanted)
+                                                                   least, whole, b->wanted)
                                             : 0;
     if (b->n_wanted > 0) {
         flow_repeat(f);
         ask_lease(f);
-    } else if (!try_hold(b, whole < BUDGET_LEAST_REPLY ? whole : BUDGET_LEAST_REPLY)) {
+    } else if (!try_hold(b, least)) {
         flow_fail(f, refuse(b, b->ask.is_begun ? ERR_BUDGET_SPENT : ERR_RATE_LIMITED));
     }
 }
@@ -319,7 +322,8 @@ static bool try_grow(struct budget *b)
 static bool look_for_more(struct budget *b)
 {
     b->n_wanted = b->n_tries++ < MOST_TRIES
-                      ? budget_claim_missing_more(&b->claim, wanted_more(b), b->wanted)
+                      ? budget_claim_missing_more(&b->claim, b->needed_tokens, wanted_more(b),
+                                                  b->wanted)
                       : 0;
     return b->n_wanted > 0;
 }

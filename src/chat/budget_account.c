@@ -33,7 +33,8 @@ struct budget_account {
     int64_t tokens_there;             /* spoken for in the database, this lease included */
     uint64_t lease_until_ms, idle_since_ms;
     uint64_t dry_until_ms;          /* the database had no more, */
-    struct budget_amount dry_limit; /* of this limit */
+    struct budget_amount dry_limit; /* of this limit, */
+    struct budget_amount dry_least; /* for who needs no less than this; 0: of that unit it had */
     bool has_lease;                 /* and so a row to count in */
 };
 
@@ -328,33 +329,42 @@ void budget_claim_drop(struct budget_claim *c)
 
 /* ---- leasing ---- */
 
-static bool is_dry(const struct budget_part *p, uint64_t now_ms)
+static bool is_dry(const struct budget_part *p, const struct budget_lease *row, uint64_t now_ms)
 {
-    return now_ms < p->account->dry_until_ms &&
-           memcmp(&p->account->dry_limit, &p->limit, sizeof(p->limit)) == 0;
+    const struct budget_account *a = p->account;
+
+    if (now_ms >= a->dry_until_ms || memcmp(&a->dry_limit, &p->limit, sizeof(p->limit)) != 0)
+        return false;
+    for (size_t unit = 0; unit < N_BUDGET_UNITS; unit++)
+        if (a->dry_least.of[unit] > 0 && row->amount.of[unit] > 0 &&
+            row->least.of[unit] >= a->dry_least.of[unit])
+            return true;
+    return false;
 }
 
 /* Under the lock. False: of this part, nothing is missing. */
-static bool want(const struct budget_part *p, const struct budget_amount *amount,
-                 struct budget_amount *out)
+static bool want(const struct budget_part *p, const struct budget_amount *least,
+                 const struct budget_amount *amount, struct budget_lease *out)
 {
     bool wants = !p->account->has_lease;
 
-    *out = (struct budget_amount){{0}};
+    *out = (struct budget_lease){.part = 0};
     for (size_t unit = 0; unit < N_BUDGET_UNITS; unit++) {
         int64_t is_free = free_of(p, unit), portion = p->limit.of[unit] / PORTIONS;
 
         if (amount->of[unit] <= is_free)
             continue;
-        out->of[unit] = amount->of[unit] - is_free;
-        if (out->of[unit] < portion)
-            out->of[unit] = portion;
+        out->least.of[unit] = least->of[unit] - is_free;
+        out->amount.of[unit] = amount->of[unit] - is_free;
+        if (out->amount.of[unit] < portion)
+            out->amount.of[unit] = portion;
         wants = true;
     }
     return wants;
 }
 
-static size_t missing(struct budget_claim *c, const struct budget_amount *amount, bool is_growth,
+static size_t missing(struct budget_claim *c, const struct budget_amount *least,
+                      const struct budget_amount *amount, bool is_growth,
                       struct budget_lease rows[BUDGET_PARTS])
 {
     uint64_t now_ms = clock_mono_ms();
@@ -367,29 +377,30 @@ static size_t missing(struct budget_claim *c, const struct budget_amount *amount
         const struct budget_part *p = &c->parts[i];
 
         check_lease(p->account, now_ms);
-        if ((is_growth && p->is_whole) || !want(p, amount, &rows[n].amount))
+        if ((is_growth && p->is_whole) || !want(p, p->is_whole ? amount : least, amount, &rows[n]))
             continue;
-        rows[n++].part = i;
-        is_vain |= is_dry(p, now_ms);
+        rows[n].part = i;
+        is_vain |= is_dry(p, &rows[n++], now_ms);
     }
     pthread_mutex_unlock(&s->lock);
     return is_vain ? 0 : n;
 }
 
-size_t budget_claim_missing(struct budget_claim *c, int64_t prompt_tokens, int64_t reply_tokens,
-                            struct budget_lease rows[BUDGET_PARTS])
+size_t budget_claim_missing(struct budget_claim *c, int64_t prompt_tokens, int64_t least,
+                            int64_t reply_tokens, struct budget_lease rows[BUDGET_PARTS])
 {
     struct budget_amount amount = amount_of(c, prompt_tokens, reply_tokens);
+    struct budget_amount useful = amount_of(c, prompt_tokens, least);
 
-    return missing(c, &amount, false, rows);
+    return missing(c, &useful, &amount, false, rows);
 }
 
-size_t budget_claim_missing_more(struct budget_claim *c, int64_t wanted,
+size_t budget_claim_missing_more(struct budget_claim *c, int64_t needed, int64_t wanted,
                                  struct budget_lease rows[BUDGET_PARTS])
 {
-    struct budget_amount amount = growth_of(c, wanted);
+    struct budget_amount amount = growth_of(c, wanted), useful = growth_of(c, needed);
 
-    return missing(c, &amount, true, rows);
+    return missing(c, &useful, &amount, true, rows);
 }
 
 void budget_claim_take(struct budget_claim *c, const struct budget_lease *asked,
@@ -411,8 +422,11 @@ void budget_claim_take(struct budget_claim *c, const struct budget_lease *asked,
             a->lease.of[unit] += got[i].amount.of[unit];
             if (got[i].amount.of[unit] >= asked[i].amount.of[unit])
                 continue;
+            if (now_ms >= a->dry_until_ms)
+                a->dry_least = (struct budget_amount){{0}};
             a->dry_until_ms = now_ms + DRY_MS;
             a->dry_limit = c->parts[got[i].part].limit;
+            a->dry_least.of[unit] = got[i].amount.of[unit] > 0 ? 1 : asked[i].least.of[unit];
         }
     }
     pthread_mutex_unlock(&s->lock);

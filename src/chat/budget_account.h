@@ -31,7 +31,7 @@ struct budget_claim {
 /* What is to be leased, or was. */
 struct budget_lease {
     size_t part;
-    struct budget_amount amount;
+    struct budget_amount amount, least; /* less than that is of no use */
     int64_t tokens_there; /* spoken for in the database, before it */
 };
 
@@ -57,9 +57,9 @@ void budget_claim_drop(struct budget_claim *c);
 
 /* What would have to be leased for that, where the database may have it: one row a part. 0: asking
  * makes no sense now. */
-size_t budget_claim_missing(struct budget_claim *c, int64_t prompt_tokens, int64_t reply_tokens,
-                            struct budget_lease rows[BUDGET_PARTS]);
-size_t budget_claim_missing_more(struct budget_claim *c, int64_t wanted,
+size_t budget_claim_missing(struct budget_claim *c, int64_t prompt_tokens, int64_t least,
+                            int64_t reply_tokens, struct budget_lease rows[BUDGET_PARTS]);
+size_t budget_claim_missing_more(struct budget_claim *c, int64_t needed, int64_t wanted,
                                  struct budget_lease rows[BUDGET_PARTS]);
 /* What was asked at asked_ms (monotonic), and what came. */
 void budget_claim_take(struct budget_claim *c, const struct budget_lease *asked,

@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "budget_account.h"
+#include "cluster/cluster.h"
 #include "config/config.h"
+#include "webhook/webhook.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,14 +19,8 @@
 #define A_PASS     500 /* leases that go back at once */
 #define SECOND_US  1000000
 
-static struct id node_id;
 static atomic_bool has_spent; /* since the last look at who is to be told */
 static bool has_leased;       /* first loop's thread, and after the loops have ended */
-
-const struct id *budget_node_id(void)
-{
-    return &node_id;
-}
 
 void budget_note_spent(void)
 {
@@ -76,6 +72,17 @@ static void take_rules(struct flow *f)
 
 /* ---- leases ---- */
 
+/* At those of nodes that died. */
+static bool is_look_due(struct budget_chore *c)
+{
+    uint64_t now_ms = clock_mono_ms();
+
+    if (!budget_is_on() || now_ms < c->looked_ms + config()->budgets.lease_seconds * 1000 / 3)
+        return false;
+    c->looked_ms = now_ms;
+    return true;
+}
+
 static void give_back(struct flow *f)
 {
     struct budget_chore *c = chore_of(f);
@@ -86,8 +93,7 @@ static void give_back(struct flow *f)
             &c->returning, config()->budgets.idle_seconds * 1000, A_PASS, &c->n_leases);
     }
     has_leased |= c->n_leases > 0 || c->n_returning > 0;
-    /* Those of nodes that died are looked for where someone has leases, too. */
-    if (c->n_returning > 0 || c->n_leases > 0)
+    if (c->n_returning > 0 || is_look_due(c))
         db_query(&c->leases, f, &c->chore.arena, SQL_BUDGET_RETURN,
                  DB_ARGS(c->n_returning > 0 ? db_json(buf_str(&c->returning)) : db_null(), db_null(),
                          db_time(clock_wall_us())));
@@ -106,7 +112,7 @@ static void renew(struct flow *f)
     c->has_renewed = true;
     c->renewed_ms = now_ms;
     db_query(&c->leases, f, &c->chore.arena, SQL_BUDGET_RENEW,
-             DB_ARGS(db_uuid(id_str(&node_id)), db_int((int64_t)lease_ms),
+             DB_ARGS(db_uuid(id_str(cluster_node_id())), db_int((int64_t)lease_ms),
                      db_time(clock_wall_us() + (int64_t)lease_ms * 1000)));
 }
 
@@ -199,8 +205,8 @@ static void write_event(struct buf *out, const struct db_result *due, size_t row
 static void budget_tell(struct budget_chore *c, struct flow *f, const struct db_result *due,
                         size_t row, bool is_spent)
 {
-    const char *type = is_spent ? "budget.spent" : "budget.warning";
-    struct id id = event_id(due, row, is_spent);
+    enum webhook_type type = is_spent ? WEBHOOK_BUDGET_SPENT : WEBHOOK_BUDGET_WARNING;
+    struct id id = event_id(due, row, is_spent), team_id;
     struct str team = db_get_text(due, row, DUE_TEAM);
     int64_t now_us = clock_wall_us();
     struct buf payload = {0};
@@ -211,14 +217,25 @@ static void budget_tell(struct budget_chore *c, struct flow *f, const struct db_
                                   db_time(db_get_int(due, row, DUE_START)),
                                   db_time(now_us),
                                   db_bool(is_spent)};
-    struct db_call calls[2] = {{SQL_BUDGET_TOLD, told, 7}};
+    size_t n = 1;
 
     write_event(&payload, due, row);
-    log_info("budgets: %s: team %.*s, %.*s %.*s, %.*s", type, STR_ARG(team),
-             STR_ARG(db_get_text(due, row, DUE_SCOPE)), STR_ARG(db_get_text(due, row, DUE_SUBJECT)),
+
+    const struct db_arg event[] = {db_uuid(team), db_uuid(id_str(&id)),
+                                   db_text(webhook_type_name(type)), db_json(buf_str(&payload)),
+                                   db_time(now_us)};
+    const struct db_call calls[] = {{SQL_BUDGET_TOLD, told, 7}, {SQL_WEBHOOK_EVENT_ADD, event, 5}};
+
+    if (id_parse(team, &team_id) && webhooks_want(&team_id, 1u << type))
+        n++;
+    log_info("budgets: %.*s: team %.*s, %.*s %.*s, %.*s", STR_ARG(webhook_type_name(type)),
+             STR_ARG(team), STR_ARG(db_get_text(due, row, DUE_SCOPE)),
+             STR_ARG(db_get_text(due, row, DUE_SUBJECT)),
              STR_ARG(db_get_text(due, row, DUE_PERIOD)));
-    (void)id;
-    db_batch(&c->told, f, &c->chore.arena, calls, 1);
+    if (payload.failed)
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+    else
+        db_batch(&c->told, f, &c->chore.arena, calls, n);
     buf_deinit(&payload);
 }
 
@@ -310,7 +327,6 @@ struct error budget_open(struct db *db)
         budget_rules_close();
         return ERROR(ERR_NO_MEMORY, 0, "no memory for the budgets' accounts");
     }
-    node_id = id_v4();
     has_leased = false;
     err = free_leases(db);
     if (!is_error(err))
@@ -330,7 +346,7 @@ void budget_close(struct db *db)
 
     if (has_leased || budget_accounts_count() > 0)
         err = db_run(db, &arena, SQL_BUDGET_RETURN,
-                     DB_ARGS(db_null(), db_uuid(id_str(&node_id)), db_time(clock_wall_us())), &r);
+                     DB_ARGS(db_null(), db_uuid(id_str(cluster_node_id())), db_time(clock_wall_us())), &r);
     if (is_error(err))
         log_warn("budgets: what this process had leased is free again in %llu s",
                  (unsigned long long)config()->budgets.lease_seconds);

@@ -15,14 +15,11 @@ struct budget_chore {
     struct buf returning; /* leases that are not given back yet, a JSON array; "" : none */
     size_t at_due;        /* the row of due that is being told */
     int64_t n_known, changed_us; /* the stamp of what is known */
-    uint64_t renewed_ms;
+    uint64_t renewed_ms, looked_ms;
     size_t n_returning, n_leases;
     bool has_renewed, has_more;
 };
 void budget_chore_start(struct budget_chore *c);
 void budget_chore_free(struct budget_chore *c);
-
-/* Whom this process's leases name: new with each start. */
-const struct id *budget_node_id(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Removes idempotency keys that no longer bind, sessions that nobody uses, old days of what was
+/* Removes idempotency keys that no longer bind, sessions that nobody uses, old days and periods of what was
  * used and old rows of who changed what: once an hour, on the first loop. A pass is bounded, and followed by another soon while it finds as much as it may
  * take. */
 #include "base/clock.h"
@@ -43,6 +43,18 @@ static void forget_usage(struct flow *f)
                  DB_ARGS(db_time(clock_wall_us() - days * DAY_US)));
 }
 
+/* With a month more: the month that runs began before. */
+static void forget_budgets(struct flow *f)
+{
+    struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
+    int64_t days = (int64_t)config()->usage.keep_days;
+
+    h->budgets.result = NULL;
+    if (days > 0)
+        db_query(&h->budgets, f, &h->chore.arena, SQL_BUDGET_FORGET,
+                 DB_ARGS(db_time(clock_wall_us() - (days + 31) * DAY_US)));
+}
+
 static void forget_audit(struct flow *f)
 {
     struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
@@ -59,6 +71,7 @@ static void note_rest(struct flow *f)
 
     h->has_more = (h->sessions.result && h->sessions.result->n_changed >= MOST_SESSIONS) ||
                   (h->usage.result && h->usage.result->n_changed >= MOST_DAYS) ||
+                  (h->budgets.result && h->budgets.result->n_changed >= MOST_DAYS) ||
                   (h->audit.result && h->audit.result->n_changed >= MOST_ROWS);
 }
 
@@ -66,6 +79,7 @@ static const struct step steps[] = {
     STEP(forget_keys),
     STEP(forget_sessions),
     STEP(forget_usage),
+    STEP(forget_budgets),
     STEP(forget_audit),
     STEP(note_rest),
     STEP_END,

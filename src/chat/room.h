@@ -13,7 +13,7 @@
 /* Removes what is old; on the first loop. */
 struct housekeeping {
     struct chore chore;
-    struct db_query forget, sessions, usage, audit;
+    struct db_query forget, sessions, usage, budgets, audit;
     bool has_more;
 };
 void housekeeping_start(struct housekeeping *h);

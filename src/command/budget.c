@@ -95,19 +95,35 @@ static struct db_arg limit_arg(int64_t limit)
     return limit < 0 ? db_null() : db_int(limit);
 }
 
+static struct audit *note_limits(struct audit *audit, struct arena *a, const struct plan *plan)
+{
+    static const char *const names[] = {"requests", "tokens", "money_micros"};
+
+    audit_values(audit, "scope", STR_NONE, budget_scope_names[plan->scope]);
+    audit_values(audit, "period", STR_NONE, budget_period_names[plan->period]);
+    for (size_t unit = 0; unit < N_BUDGET_UNITS; unit++)
+        if (plan->limits[unit] >= 0)
+            audit_values(audit, names[unit], STR_NONE,
+                         arena_printf(a, "%" PRId64, plan->limits[unit]));
+    return audit;
+}
+
 static struct error set(struct db *db, struct arena *a, const struct plan *plan)
 {
+    int64_t now_us = clock_wall_us();
     struct id id = id_v7();
+    struct audit audit =
+        provision_audit("budget.set", &plan->team_id, &plan->subject_id, now_us);
     struct db_result r;
-    struct error err =
-        db_run(db, a, SQL_BUDGET_PUT,
-               DB_ARGS(db_uuid(id_str(&plan->team_id)), db_uuid(id_str(&id)),
+    struct error err = provision_change(
+        db, a, note_limits(&audit, a, plan), SQL_BUDGET_PUT,
+        DB_ARGS(db_uuid(id_str(&plan->team_id)), db_uuid(id_str(&id)),
                        db_text(budget_scope_names[plan->scope]), db_uuid(id_str(&plan->subject_id)),
                        db_text(budget_period_names[plan->period]),
                        limit_arg(plan->limits[BUDGET_REQUESTS]),
                        limit_arg(plan->limits[BUDGET_TOKENS]), limit_arg(plan->limits[BUDGET_MONEY]),
-                       db_time(clock_wall_us()), db_int((int64_t)config()->budgets.per_team)),
-               &r);
+                       db_time(now_us), db_int((int64_t)config()->budgets.per_team)),
+        &r);
 
     if (!is_error(err) && r.n_changed == 0)
         err = ERROR(ERR_NOT_FOUND, 0,
@@ -127,7 +143,9 @@ static struct error list(struct db *db, struct arena *a, const struct id *team_i
 
 static struct error remove_one(struct db *db, struct arena *a, const struct plan *plan)
 {
-    struct db_result rows, r;
+    struct db_result rows, r[2];
+    struct audit audit;
+    struct id id;
     struct error err = list(db, a, &plan->team_id, clock_wall_us(), &rows);
     size_t row = 0;
 
@@ -138,12 +156,14 @@ static struct error remove_one(struct db *db, struct arena *a, const struct plan
             !str_eq(db_get_text(&rows, row, BUDGET_SUBJECT_ID), id_str(&plan->subject_id)) ||
             !str_eq(db_get_text(&rows, row, BUDGET_PERIOD), budget_period_names[plan->period])))
         row++;
-    if (row == rows.n_rows)
+    if (row == rows.n_rows || !id_parse(db_get_text(&rows, row, BUDGET_ID), &id))
         return ERROR(ERR_NOT_FOUND, 0, "there is no such budget");
-    return db_run(db, a, SQL_BUDGET_DELETE,
-                  DB_ARGS(db_uuid(id_str(&plan->team_id)),
-                          db_uuid(db_get_text(&rows, row, BUDGET_ID))),
-                  &r);
+    audit = provision_audit("budget.delete", &plan->team_id, &id, clock_wall_us());
+
+    const struct db_arg args[] = {db_uuid(id_str(&plan->team_id)), db_uuid(id_str(&id))};
+    const struct db_call calls[] = {audit_call(&audit, a), {SQL_BUDGET_DELETE, args, 2}};
+
+    return db_run_batch(db, a, calls, 2, r);
 }
 
 static void write_money(struct buf *line, int64_t micros)

@@ -1,11 +1,13 @@
 // Budgets: each scope and unit, at every door; cut in mid-stream, renewed, told once, and never passed by parallel spenders.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, unique, withinASecond } from '../tools/aerie.mjs';
+import { kind } from '../tools/database.mjs';
 import { openSocket } from '../tools/socket.mjs';
 
 let aerie;
@@ -200,6 +202,28 @@ test('a_hundred_parallel_spenders_do_not_pass_a_budget', async () => {
   assert.equal(Number(charged), tokens, 'the account and the budget agree');
 });
 
+test('three_servers_on_one_database_do_not_pass_a_budget', { skip: kind === 'sqlite' && 'SQLite has one server' }, async () => {
+  const { put, list, agent, admin } = await team();
+  await put({ scope: 'team', tokens: 1000 });
+  const nodes = [aerie, await aerie.beside(), await aerie.beside()];
+  try {
+    const say = (i) => nodes[i % 3].request('POST', '/api/chat', { token: admin.token, json: { message: `!tokens=60&delay=3&n=${i}`, agent_id: agent.id } });
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => say(i)));
+    assert.equal(answers.filter((a) => a.status !== 200 && a.status !== 429).length, 0, answers.map((a) => a.status).join());
+    assert.ok(answers.filter((a) => a.status === 200).length >= 5);
+    const { tokens } = await spent(list);
+    assert.ok(tokens > 700 && tokens <= 1000 + 2 * 100, `${tokens} tokens`);
+    // What a server has leased goes back when it ends, and every server sees a change within a second.
+    await put({ scope: 'team', tokens: 64000 });
+    await withinASecond(async () => (await say(1)).status === 200 && (await say(2)).status === 200, 'the raised limit is seen');
+    await Promise.all([nodes[1].stop(), nodes[2].stop()]);
+    for (let i = 0; i < 80 && (await list())[0].reserved.tokens > 0; i++) await sleep(50);
+    assert.equal((await list())[0].reserved.tokens, 0);
+  } finally {
+    nodes.slice(1).forEach((node) => node.drop());
+  }
+});
+
 test('a_budget_renews_with_its_period_and_outlives_the_process', async () => {
   const { put, list, say } = await team();
   const budget = await put({ scope: 'team', requests: 1 });
@@ -211,7 +235,6 @@ test('a_budget_renews_with_its_period_and_outlives_the_process', async () => {
   const byPeriod = async () => Object.fromEntries((await list()).map((b) => [b.period, b.spent.requests]));
   assert.deepEqual(await byPeriod(), { day: 1, month: 1 });
   await aerie.halt();
-  const { kind } = aerie.database;
   aerie.database.query(`update budget_spend set period_start = period_start - ${kind === 'sqlite' ? '86400000000' : "interval '1 day'"} where period = 'day' and team_id = '${budget.subject_id}'${kind === 'sqlite' ? '' : ' returning 1'}`);
   aerie.database.query(`update usage_days set day = day - ${kind === 'sqlite' ? '86400000000' : "interval '1 day'"} where team_id = '${budget.subject_id}'${kind === 'sqlite' ? '' : ' returning 1'}`);
   await aerie.listen();
@@ -241,18 +264,31 @@ test('what_was_leased_and_not_used_goes_back', async () => {
 });
 
 test('a_warning_at_four_fifths_and_the_end_are_told_once', async () => {
-  const { put, list, say } = await team();
-  await put({ scope: 'team', requests: 5 });
+  const { put, list, say, id } = await team();
+  const now = kind === 'sqlite' ? Date.now() * 1000 : 'now()';
+  const off = kind === 'sqlite' ? 0 : 'false';
+  const on = kind === 'sqlite' ? 1 : 'true';
+  aerie.database.query(`insert into webhooks (id, team_id, url, secret, events, include_text, is_active, created_at, updated_at) values ('${randomUUID()}', '${id}', 'http://127.0.0.1:9/', 'unreadable', ',budget.spent,budget.warning,', ${off}, ${on}, ${now}, ${now}) returning 1`);
+  const told = () => aerie.database.query(`select type, payload from webhook_deliveries where team_id = '${id}' order by type desc`).split('\n').filter(Boolean).map((row) => [row.split('|')[0], JSON.parse(row.slice(row.indexOf('|') + 1))]);
+  const budget = await put({ scope: 'team', requests: 5 });
   for (let i = 0; i < 3; i++) await say('x');
   await sleep(1200);
   assert.equal((await list())[0].warned_at, null);
+  assert.deepEqual(told(), []);
   await say('x');
   await withinASecond(async () => (await list())[0].warned_at !== null, 'the warning');
   const { warned_at, spent_at } = (await list())[0];
   assert.equal(spent_at, null);
+  const [[type, data]] = told();
+  assert.equal(type, 'budget.warning');
+  assert.deepEqual(data, {
+    budget_id: budget.id, scope: 'team', subject_id: id, period: 'day', period_start: budget.period_start, period_end: budget.period_end,
+    limits: { requests: 5, tokens: null, money_micros: null }, spent: { ...data.spent, requests: 4 }, currency: 'USD',
+  });
   await say('x');
   await withinASecond(async () => (await list())[0].spent_at !== null, 'the end');
   assert.equal((await list())[0].warned_at, warned_at, 'once');
+  assert.deepEqual(told().map(([name]) => name), ['budget.warning', 'budget.spent']);
 });
 
 test('a_crash_keeps_what_was_spent_and_frees_what_was_leased', async () => {
@@ -267,7 +303,7 @@ test('a_crash_keeps_what_was_spent_and_frees_what_was_leased', async () => {
   await aerie.listen();
   assert.equal((await spent(list)).tokens, 13);
   for (let i = 0; i < 200 && (await list())[0].reserved.tokens > 0; i++) {
-    await say('x'.repeat(4000)); // too much, but it has the leases looked at
+    assert.equal((await say('x'.repeat(4000))).status, 429); // what is of no use to it is not leased
     await sleep(100);
   }
   assert.equal((await list())[0].reserved.tokens, 0);

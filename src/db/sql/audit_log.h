@@ -2,7 +2,7 @@
 
 /* $1 team, $2 id, $3 time, $4 actor's user id or NULL, $5 actor, $6 action, $7 subject's kind, $8 subject's id, $9 address
  * or NULL, $10 details. Of the kinds named here a row is put only when the change of its batch happened: it goes behind the
- * change's statement, but before one that deletes an agent or a provider's key (the lock lets one of two that delete at
+ * change's statement, but before one that deletes an agent, a budget or a provider's key (the lock lets one of two that delete at
  * once see that it came too late). By the row's time it knows the change of a user or a team (updated_at), of a key
  * (revoked_at) and a login (created_at of its refresh token): they must be the same. */
 STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
@@ -12,6 +12,9 @@ STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
           " WHEN 'agent' THEN EXISTS (SELECT 1 FROM agents a WHERE a.team_id = t.id AND a.id = $8::uuid FOR NO KEY UPDATE)"
           " WHEN 'api_key' THEN EXISTS (SELECT 1 FROM api_keys k WHERE k.team_id = t.id AND k.id = $8::uuid"
           " AND CASE $6::text WHEN 'api_key.revoke' THEN k.revoked_at = $3::timestamptz ELSE k.revoked_at IS NULL END)"
+          " WHEN 'budget' THEN EXISTS (SELECT 1 FROM budgets b WHERE b.team_id = t.id AND CASE $6::text"
+          " WHEN 'budget.set' THEN b.subject_id = $8::uuid AND b.updated_at = $3::timestamptz ELSE b.id = $8::uuid END"
+          " FOR NO KEY UPDATE)"
           " WHEN 'provider_key' THEN EXISTS (SELECT 1 FROM provider_keys p WHERE p.team_id = t.id AND p.id = $8::uuid"
           " FOR NO KEY UPDATE)"
           " WHEN 'team' THEN t.updated_at = $3::timestamptz"
@@ -25,6 +28,8 @@ STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
           " WHEN 'agent' THEN EXISTS (SELECT 1 FROM agents a WHERE a.team_id = t.id AND a.id = $8)"
           " WHEN 'api_key' THEN EXISTS (SELECT 1 FROM api_keys k WHERE k.team_id = t.id AND k.id = $8"
           " AND CASE $6 WHEN 'api_key.revoke' THEN k.revoked_at = $3 ELSE k.revoked_at IS NULL END)"
+          " WHEN 'budget' THEN EXISTS (SELECT 1 FROM budgets b WHERE b.team_id = t.id AND CASE $6"
+          " WHEN 'budget.set' THEN b.subject_id = $8 AND b.updated_at = $3 ELSE b.id = $8 END)"
           " WHEN 'provider_key' THEN EXISTS (SELECT 1 FROM provider_keys p WHERE p.team_id = t.id AND p.id = $8)"
           " WHEN 'team' THEN t.updated_at = $3"
           " WHEN 'user' THEN CASE $6 WHEN 'user.delete' THEN NOT EXISTS (SELECT 1 FROM users u"

@@ -1,22 +1,26 @@
 /* Statements over budgets, budget_spend and budget_leases. See db/sql.h for what a row says.
+ * A portion is what is asked for, or what there is, unless that is less than the least that is of use; then it is nothing.
  * What a node asks for, frees or settles comes as $2, a JSON array of {n, scope, subject, period, start (seconds), lease,
  * requests, tokens, micros, ...}: all that a turn is counted in, in one statement. Every statement takes the rows of
  * budget_spend before those of budget_leases, so that no two wait for each other. */
 #define BUDGET_ROWS                                                                                                        \
     " json_to_recordset($2::json) AS v (n int, scope text, subject uuid, period text, start bigint, lease uuid,"           \
     " requests bigint, tokens bigint, micros bigint, max_requests bigint, max_tokens bigint, max_micros bigint,"           \
+    " least_requests bigint, least_tokens bigint, least_micros bigint,"                                                    \
     " freed_requests bigint, freed_tokens bigint, freed_micros bigint, was_cut boolean)"
 #define BUDGET_IS(b)                                                                                                       \
     b ".team_id = $1::uuid AND " b ".scope = v.scope AND " b ".subject_id = v.subject AND " b ".period = v.period AND " b \
       ".period_start = to_timestamp(v.start)"
 #define BUDGET_GETS(column, leased, name)                                                                                  \
-    "greatest(0, least(v." name ", v.max_" name " - b." column " - b." leased "))"
+    "CASE WHEN v.max_" name " - b." column " - b." leased " >= v.least_" name " THEN greatest(0, least(v." name ", v.max_" \
+    name " - b." column " - b." leased ")) ELSE 0 END"
 #define BUDGET_V(name) "json_extract(v.value, '$." name "')"
 #define BUDGET_IS_LITE(b)                                                                                                  \
     b ".team_id = $1 AND " b ".scope = " BUDGET_V("scope") " AND " b ".subject_id = " BUDGET_V("subject") " AND " b      \
       ".period = " BUDGET_V("period") " AND " b ".period_start = " BUDGET_V("start") " * 1000000"
 #define BUDGET_GETS_LITE(b, column, leased, name)                                                                          \
-    "coalesce(max(0, min(" BUDGET_V(name) ", " BUDGET_V("max_" name) " - " b "." column " - " b "." leased ")), 0)"
+    "CASE WHEN " BUDGET_V("max_" name) " - " b "." column " - " b "." leased " >= " BUDGET_V("least_" name)                \
+    " THEN max(0, min(" BUDGET_V(name) ", " BUDGET_V("max_" name) " - " b "." column " - " b "." leased ")) ELSE 0 END"
 /* A reply that is stored already has been settled, so that twice is once. */
 #define BUDGET_IS_DUE(reply) "NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = " reply " AND m.status <> 'streaming')"
 #define BUDGET_SAME(b, l)                                                                                                  \

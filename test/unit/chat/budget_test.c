@@ -94,7 +94,8 @@ static void lease(struct budget_claim *c, size_t n, const struct budget_lease *a
         for (size_t u = 0; u < N_BUDGET_UNITS; u++) {
             int64_t left = p->limit.of[u] == BUDGET_NO_LIMIT ? 0 : p->limit.of[u] - there.of[u];
 
-            got[i].amount.of[u] = asked[i].amount.of[u] < left ? asked[i].amount.of[u] : left > 0 ? left : 0;
+            if (left >= asked[i].least.of[u])
+                got[i].amount.of[u] = asked[i].amount.of[u] < left ? asked[i].amount.of[u] : left > 0 ? left : 0;
             there.of[u] += got[i].amount.of[u];
         }
     }
@@ -104,7 +105,7 @@ static void lease(struct budget_claim *c, size_t n, const struct budget_lease *a
 static bool reserve(struct budget_claim *c, int64_t prompt)
 {
     struct budget_lease asked[BUDGET_PARTS];
-    size_t n = budget_claim_missing(c, prompt, 100, asked);
+    size_t n = budget_claim_missing(c, prompt, BUDGET_LEAST_REPLY, 100, asked);
 
     if (n > 0)
         lease(c, n, asked);
@@ -114,7 +115,7 @@ static bool reserve(struct budget_claim *c, int64_t prompt)
 static bool grow(struct budget_claim *c, int64_t needed)
 {
     struct budget_lease asked[BUDGET_PARTS];
-    size_t n = budget_claim_missing_more(c, 100, asked);
+    size_t n = budget_claim_missing_more(c, needed, 100, asked);
 
     if (n > 0)
         lease(c, n, asked);
@@ -210,7 +211,7 @@ static void all_budgets_have_room_or_nothing_is_held(void **state)
     set_rules(rules, 3);
     open_claim(&a);
     assert_int_equal(a.n_parts, 3);
-    assert_true(budget_claim_missing(&a, 10, 100, (struct budget_lease[BUDGET_PARTS]){{0}}) == 3);
+    assert_true(budget_claim_missing(&a, 10, BUDGET_LEAST_REPLY, 100, (struct budget_lease[BUDGET_PARTS]){{0}}) == 3);
     there = (struct budget_amount){{0}};
     assert_true(reserve(&a, 10));
     open_claim(&b);
@@ -336,9 +337,9 @@ static void where_the_database_had_no_more_it_is_not_asked_again_at_once(void **
     open_claim(&b);
     assert_true(reserve(&a, 10));
     assert_false(reserve(&b, 10));
-    assert_int_equal(budget_claim_missing(&b, 10, 100, asked), 0);
+    assert_int_equal(budget_claim_missing(&b, 10, BUDGET_LEAST_REPLY, 100, asked), 0);
     now.mono_ms += 200;
-    assert_int_equal(budget_claim_missing(&b, 10, 100, asked), 1);
+    assert_int_equal(budget_claim_missing(&b, 10, BUDGET_LEAST_REPLY, 100, asked), 1);
     budget_claim_close(&a);
     budget_claim_close(&b);
 }

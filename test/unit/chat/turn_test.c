@@ -9,6 +9,7 @@
 #include "chat/hub.h"
 #include "chat/budget.h"
 #include "chat/slots.h"
+#include "cluster/cluster.h"
 #include "chat/turn.h"
 #include "chat/usage.h"
 #include "config/config.h"
@@ -775,6 +776,7 @@ static int open_rooms(void **state)
     must(db_open(&db, DB_OPEN_SERVER));
     must(db_migrate_up(db, &(int){0}));
     add_rows();
+    must(cluster_open(db));
     must(upstream_open());
     must(chat_open(db));
     must(loop_init(&loop, 0));
@@ -847,6 +849,7 @@ static int close_rooms(void **state)
         sweep_turn(&loop);
     sweep_close_loop(&loop);
     chat_close(detaching);
+    cluster_close();
     upstream_close();
     db_close(detaching);
     snprintf(command, sizeof(command), "rm -rf %s", directory);
