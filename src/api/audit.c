@@ -146,7 +146,7 @@ const struct route_doc audit_list_doc = {
                  .about = "A user's id, or `anyone`, `key`, `operator`, `user`", .example = "user"},
                 {"subject", DOC_TEXT | DOC_OPTIONAL,
                  .about = "The id of what was changed, or its kind: `agent`, `api_key`, "
-                          "`provider_key`, `site`, `team`, `user`",
+                          "`budget`, `provider_key`, `site`, `team`, `user`, `webhook`",
                  .example = "agent"}),
     .is_paged = true,
     .about = "Newest first. Rows are kept for `audit.keep_days`.",

@@ -208,7 +208,7 @@ static void write_put(struct flow *f)
     const struct db_arg put[] = {team_arg(req),
                                  db_uuid(id_str(&s->id)),
                                  db_text(s->scope.text),
-                                 db_uuid(subject_of(req, s)),
+                                 db_uuid(subject),
                                  db_text(s->period.text),
                                  limit_arg(&s->requests),
                                  limit_arg(&s->tokens),

@@ -263,13 +263,28 @@ static void read_new(struct flow *f)
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
 }
 
-enum created { CREATED_LOCK, CREATED_ADD, CREATED_ROW, CREATED_WANTED };
+/* Where it sends stays untold: addresses may hold a secret. */
+static void note_fields(struct audit *a, const struct webhooks *s)
+{
+    if (input_is_set(&s->url))
+        audit_field(a, "url");
+    if (input_is_set(&s->events))
+        audit_values(a, "events", STR_NONE, s->events.text);
+    if (input_is_set(&s->include_text))
+        audit_values(a, "include_text", STR_NONE, audit_bool(s->include_text.number != 0));
+    if (input_is_set(&s->is_active))
+        audit_values(a, "is_active", STR_NONE, audit_bool(s->is_active.number != 0));
+}
+
+enum created { CREATED_LOCK, CREATED_ADD, CREATED_ROW, CREATED_AUDIT, CREATED_WANTED };
 
 static void add_new(struct flow *f)
 {
     struct request *req = request_of(f);
     struct webhooks *s = req->state;
     bool is_active = !input_is_set(&s->is_active) || s->is_active.number != 0;
+    int64_t now_us = clock_wall_us();
+    struct audit audit = audit_of(req, "webhook.create", &s->id, now_us);
     const struct db_arg add[] = {team_arg(req),
                                  db_uuid(id_str(&s->id)),
                                  db_text(s->url.text),
@@ -277,12 +292,16 @@ static void add_new(struct flow *f)
                                  db_text(s->event_list),
                                  db_bool(input_is_set(&s->include_text) && s->include_text.number),
                                  db_bool(is_active),
-                                 db_time(clock_wall_us()),
+                                 db_time(now_us),
                                  db_int((int64_t)config()->webhooks.per_team)};
+
+    note_fields(&audit, s);
+
     const struct db_call calls[] = {
         [CREATED_LOCK] = {SQL_TEAM_LOCK, add, 1},
         [CREATED_ADD] = {SQL_WEBHOOK_ADD, add, COUNT(add)},
         [CREATED_ROW] = {SQL_WEBHOOK_LIST, add, 2},
+        [CREATED_AUDIT] = audit_call(&audit, &req->arena),
         [CREATED_WANTED] = {SQL_WEBHOOKS_OF_TEAM, add, 1},
     };
 
@@ -316,7 +335,7 @@ const struct route_doc webhooks_create_doc = {
 
 /* ---- change ---- */
 
-enum changed { CHANGED, CHANGED_PENDING, CHANGED_ROW, CHANGED_WANTED };
+enum changed { CHANGED, CHANGED_PENDING, CHANGED_ROW, CHANGED_AUDIT, CHANGED_WANTED };
 
 static void change(struct flow *f)
 {
@@ -327,16 +346,22 @@ static void change(struct flow *f)
         !read_fields(req, change_fields, COUNT(change_fields)))
         return;
 
+    int64_t now_us = clock_wall_us();
+    struct audit audit = audit_of(req, "webhook.update", &s->id, now_us);
     const struct db_arg update[] = {
-        team_arg(req),           db_uuid(id_str(&s->id)),    db_text(s->url.text),
-        db_text(s->event_list),  bool_arg(&s->include_text), bool_arg(&s->is_active),
-        db_time(clock_wall_us())};
+        team_arg(req),          db_uuid(id_str(&s->id)),    db_text(s->url.text),
+        db_text(s->event_list), bool_arg(&s->include_text), bool_arg(&s->is_active),
+        db_time(now_us)};
     const struct db_arg end[] = {update[0], update[1],
                                  db_text(STR("The webhook was switched off."))};
+
+    note_fields(&audit, s);
+
     const struct db_call calls[] = {
         [CHANGED] = {SQL_WEBHOOK_UPDATE, update, COUNT(update)},
         [CHANGED_PENDING] = {SQL_WEBHOOK_END_PENDING, end, COUNT(end)},
         [CHANGED_ROW] = {SQL_WEBHOOK_LIST, update, 2},
+        [CHANGED_AUDIT] = audit_call(&audit, &req->arena),
         [CHANGED_WANTED] = {SQL_WEBHOOKS_OF_TEAM, update, 1},
     };
 
@@ -371,8 +396,11 @@ static void delete_one(struct flow *f)
 {
     struct request *req = request_of(f);
     struct webhooks *s = req->state;
+    struct audit audit = audit_of(req, "webhook.delete", &s->id, clock_wall_us());
     const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->id))};
-    const struct db_call calls[] = {{SQL_WEBHOOK_DELETE, args, 2}, {SQL_WEBHOOKS_OF_TEAM, args, 1}};
+    const struct db_call calls[] = {audit_call(&audit, &req->arena),
+                                    {SQL_WEBHOOK_DELETE, args, 2},
+                                    {SQL_WEBHOOKS_OF_TEAM, args, 1}};
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
@@ -390,7 +418,7 @@ static void answer_delete(struct flow *f)
     struct request *req = request_of(f);
     struct webhooks *s = req->state;
 
-    if (s->query.result->n_changed == 0)
+    if (db_result_at(&s->query, 1)->n_changed == 0)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_WEBHOOK));
     else
         response_empty(req, 204);
@@ -418,8 +446,10 @@ static void rotate(struct flow *f)
     const struct db_arg args[] = {
         team_arg(req), db_uuid(id_str(&s->id)), db_text(s->secret.sealed),
         db_time(now_us + (int64_t)config()->webhooks.rotation_seconds * US_PER_S), db_time(now_us)};
+    struct audit audit = audit_of(req, "webhook.secret", &s->id, now_us);
     const struct db_call calls[] = {{SQL_WEBHOOK_ROTATE, args, COUNT(args)},
-                                    {SQL_WEBHOOK_LIST, args, 2}};
+                                    {SQL_WEBHOOK_LIST, args, 2},
+                                    audit_call(&audit, &req->arena)};
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }

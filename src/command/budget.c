@@ -143,7 +143,7 @@ static struct error list(struct db *db, struct arena *a, const struct id *team_i
 
 static struct error remove_one(struct db *db, struct arena *a, const struct plan *plan)
 {
-    struct db_result rows, r[2];
+    struct db_result rows, r;
     struct audit audit;
     struct id id;
     struct error err = list(db, a, &plan->team_id, clock_wall_us(), &rows);
@@ -159,11 +159,8 @@ static struct error remove_one(struct db *db, struct arena *a, const struct plan
     if (row == rows.n_rows || !id_parse(db_get_text(&rows, row, BUDGET_ID), &id))
         return ERROR(ERR_NOT_FOUND, 0, "there is no such budget");
     audit = provision_audit("budget.delete", &plan->team_id, &id, clock_wall_us());
-
-    const struct db_arg args[] = {db_uuid(id_str(&plan->team_id)), db_uuid(id_str(&id))};
-    const struct db_call calls[] = {audit_call(&audit, a), {SQL_BUDGET_DELETE, args, 2}};
-
-    return db_run_batch(db, a, calls, 2, r);
+    return provision_remove(db, a, &audit, SQL_BUDGET_DELETE,
+                            DB_ARGS(db_uuid(id_str(&plan->team_id)), db_uuid(id_str(&id))), &r);
 }
 
 static void write_money(struct buf *line, int64_t micros)

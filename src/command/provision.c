@@ -27,6 +27,17 @@ struct error provision_change(struct db *db, struct arena *arena, struct audit *
     return err;
 }
 
+struct error provision_remove(struct db *db, struct arena *arena, struct audit *audit, enum sql sql,
+                              const struct db_arg *args, size_t n_args, struct db_result *out)
+{
+    const struct db_call calls[] = {audit_call(audit, arena), {sql, args, n_args}};
+    struct db_result results[2];
+    struct error err = db_run_batch(db, arena, calls, 2, results);
+
+    *out = results[1];
+    return err;
+}
+
 struct error provision_find_team(struct db *db, struct str slug, struct id *out)
 {
     struct arena arena = {0};

@@ -17,6 +17,11 @@ struct error provision_change(struct db *db, struct arena *arena, struct audit *
                               const struct db_arg *args, size_t n_args,
                               struct db_result *out) MUST_CHECK;
 
+/* The same of what deletes: the row stands before it. */
+struct error provision_remove(struct db *db, struct arena *arena, struct audit *audit, enum sql sql,
+                              const struct db_arg *args, size_t n_args,
+                              struct db_result *out) MUST_CHECK;
+
 struct new_user {
     struct id team_id;
     struct str email, full_name, role, password; /* full_name ptr NULL: none */

@@ -244,6 +244,9 @@ test('old_rows_go_at_the_start_and_newer_ones_stay', async () => {
 /** Why a route that an admin may write with puts no row. */
 const without = {
   'POST /api/agents/{id}/test': 'asks, and changes nothing',
+  'POST /api/webhooks/{id}/deliveries/replay': 'sends again what was to be sent',
+  'POST /api/webhooks/{id}/deliveries/{delivery_id}/replay': 'as all of them',
+  'POST /api/webhooks/{id}/test': 'calls once, and changes nothing',
   'POST /api/v1/documents': 'the documents are a list of their own, with their times',
   'POST /api/v1/documents/search': 'asks, and changes nothing',
   'DELETE /api/v1/documents/{id}': 'as adding one',
@@ -259,6 +262,8 @@ test('every_route_that_an_admin_may_write_with_puts_a_row_or_says_why_not', asyn
     const { id } = await agent();
     return [id, good(await theirs.post(`/api/agents/${id}/api-keys`, {}), 201).id];
   };
+  const hook = { url: 'http://127.0.0.1:1/hook', events: ['chat.created'] };
+  const webhook = async () => [good(await theirs.post('/api/webhooks', hook), 201).id];
   /** How each is called well: what it needs, then what is sent. */
   const calls = {
     'POST /api/agents': [() => [], { name: 'a', provider: 'echo' }],
@@ -267,6 +272,12 @@ test('every_route_that_an_admin_may_write_with_puts_a_row_or_says_why_not', asyn
     'POST /api/agents/{id}/api-keys': [async () => [(await agent()).id], {}],
     'DELETE /api/agents/{id}/api-keys/{key_id}': [key],
     'POST /api/agents/{id}/avatar': [async () => [(await agent()).id], upload],
+    'PUT /api/budgets': [() => [], { scope: 'team', period: 'day', tokens: 1000 }],
+    'DELETE /api/budgets/{id}': [async () => [good(await theirs.put('/api/budgets', { scope: 'team', period: 'month', tokens: 1000 }), 200).id]],
+    'POST /api/webhooks': [() => [], hook],
+    'PUT /api/webhooks/{id}': [webhook, { is_active: false }],
+    'DELETE /api/webhooks/{id}': [webhook],
+    'POST /api/webhooks/{id}/secret': [webhook],
     'PUT /api/team': [() => [], { settings: {} }],
     'POST /api/team/provider-keys': [() => [], { provider: 'openai', key: 'sk-0123456789' }],
     'DELETE /api/team/provider-keys/{id}': [async () => [good(await theirs.post('/api/team/provider-keys', { provider: 'groq', key: 'gsk-0123456789' }), 201).id]],

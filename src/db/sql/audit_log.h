@@ -2,9 +2,10 @@
 
 /* $1 team, $2 id, $3 time, $4 actor's user id or NULL, $5 actor, $6 action, $7 subject's kind, $8 subject's id, $9 address
  * or NULL, $10 details. Of the kinds named here a row is put only when the change of its batch happened: it goes behind the
- * change's statement, but before one that deletes an agent, a budget or a provider's key (the lock lets one of two that delete at
+ * change's statement, but before one that deletes an agent, a budget, a provider's key or a webhook (the lock lets one of two that delete at
  * once see that it came too late). By the row's time it knows the change of a user or a team (updated_at), of a key
- * (revoked_at) and a login (created_at of its refresh token): they must be the same. */
+ * (revoked_at) and a login (created_at of its refresh token): they must be the same. A budget that is put is known by whose
+ * it is and the time, one that is deleted by its id. */
 STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
           "INSERT INTO audit_log (team_id, id, created_at, actor_id, actor, action, subject_kind, subject_id, address,"
           " details) SELECT $1::uuid, $2::uuid, $3::timestamptz, $4::uuid, $5::text, $6::text, $7::text, $8::uuid, $9::text,"
@@ -18,6 +19,8 @@ STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
           " WHEN 'provider_key' THEN EXISTS (SELECT 1 FROM provider_keys p WHERE p.team_id = t.id AND p.id = $8::uuid"
           " FOR NO KEY UPDATE)"
           " WHEN 'team' THEN t.updated_at = $3::timestamptz"
+          " WHEN 'webhook' THEN EXISTS (SELECT 1 FROM webhooks w WHERE w.team_id = t.id AND w.id = $8::uuid"
+          " FOR NO KEY UPDATE)"
           " WHEN 'user' THEN CASE $6::text WHEN 'user.delete' THEN NOT EXISTS (SELECT 1 FROM users u"
           " WHERE u.team_id = t.id AND u.id = $8::uuid)"
           " WHEN 'user.login' THEN EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.team_id = t.id AND r.user_id = $8::uuid"
@@ -32,6 +35,7 @@ STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
           " WHEN 'budget.set' THEN b.subject_id = $8 AND b.updated_at = $3 ELSE b.id = $8 END)"
           " WHEN 'provider_key' THEN EXISTS (SELECT 1 FROM provider_keys p WHERE p.team_id = t.id AND p.id = $8)"
           " WHEN 'team' THEN t.updated_at = $3"
+          " WHEN 'webhook' THEN EXISTS (SELECT 1 FROM webhooks w WHERE w.team_id = t.id AND w.id = $8)"
           " WHEN 'user' THEN CASE $6 WHEN 'user.delete' THEN NOT EXISTS (SELECT 1 FROM users u"
           " WHERE u.team_id = t.id AND u.id = $8)"
           " WHEN 'user.login' THEN EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.team_id = t.id AND r.user_id = $8"
