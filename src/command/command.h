@@ -55,6 +55,8 @@ int command_budget(int argc, char **argv);
 int command_chat(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_export(int argc, char **argv);
+int command_import(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_migrate(int argc, char **argv);

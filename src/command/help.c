@@ -7,6 +7,8 @@
 
 /* Where what is said of an option begins, unless the option is longer. */
 #define ABOUT_COLUMN 22
+/* Where what a command is for stands beside its name. */
+#define NAMES_COLUMN 14
 
 const struct command_words help_global_options[] = {
     {"--config FILE", "read this instead of config.json; .env and the environment still win"},
@@ -62,8 +64,7 @@ static void add_usage(struct buf *out, const struct command *c)
 {
     struct str rest = str_from(c->usage), line;
 
-    for (const char *lead = "usage: aerie "; str_next(&rest, '\n', &line);
-         lead = "       aerie ") {
+    for (const char *lead = "usage: aerie "; str_next(&rest, '\n', &line); lead = "       aerie ") {
         buf_append_str(out, str_from(lead));
         terminal_wrap(out, line, 13, 17, terminal_width(stdout));
         buf_append_char(out, '\n');
@@ -84,12 +85,13 @@ int help_print_all(void)
         begin_section(&out, command_group_names[group]);
         for (size_t i = 0; i < n; i++)
             if (table[i].summary && table[i].group == (enum command_group)group)
-                add_row(&out, table[i].name, table[i].summary, 12);
+                add_row(&out, table[i].name, table[i].summary, NAMES_COLUMN);
     }
     add_rows(&out, "Options", help_global_options, ABOUT_COLUMN);
     buf_append_char(&out, '\n');
     terminal_wrap(&out,
-                  STR("`aerie COMMAND --help`, or `aerie help COMMAND`, tells a command's options. Exit status: 0 done, 1 "
+                  STR("`aerie COMMAND --help`, or `aerie help COMMAND`, tells a command's options. "
+                      "Exit status: 0 done, 1 "
                       "failed, 2 wrong usage; what else a command has, its help says."),
                   0, 0, terminal_width(stdout));
     buf_append_char(&out, '\n');
@@ -98,13 +100,14 @@ int help_print_all(void)
 
 int help_print(const struct command *c)
 {
-    struct buf out = {0};
+    struct buf out = {0}, summary = {0};
 
     add_usage(&out, c);
     buf_append_char(&out, '\n');
-    terminal_wrap(&out, str_from(c->summary ? c->summary : "run by the server itself"), 0, 0,
-                  terminal_width(stdout));
-    buf_append_str(&out, STR(".\n"));
+    buf_printf(&summary, "%s.", c->summary ? c->summary : "run by the server itself");
+    terminal_wrap(&out, buf_str(&summary), 0, 0, terminal_width(stdout));
+    buf_deinit(&summary);
+    buf_append_char(&out, '\n');
     if (c->about) {
         buf_append_char(&out, '\n');
         terminal_wrap(&out, str_from(c->about), 0, 0, terminal_width(stdout));

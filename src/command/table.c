@@ -139,6 +139,42 @@ static const struct command table[] = {
         command_doctor,
     },
     {
+        "export",
+        GROUP_MOVE,
+        NEEDS_SECRET,
+        "write one team into a file",
+        "export FILE --team SLUG [--with-passwords] [--with-secrets --passphrase-file FILE] [--json]",
+        "All of the team, as it is at one moment, while the server runs: users, agents, API keys (as hashes), "
+        "chats, messages, documents, usage, settings, what was changed. An object of JSON a line; the last "
+        "line has the digest of all others and the rows of each table, which are printed.\n"
+        "Logins are not in it, nor mails and webhooks' deliveries that wait.",
+        COMMAND_WORDS({"--team SLUG", "which team"},
+                      {"--with-passwords", "with the hashes of passwords"},
+                      {"--with-secrets", "with tokens of agents, keys of providers and webhooks, sealed anew "
+                                         "under a passphrase"},
+                      {"--passphrase-file FILE", "the first line of FILE is the passphrase, of 12 characters "
+                                                 "at least"},
+                      JSON_OPTION),
+        COMMAND_WORDS({"aerie export shop.jsonl --team shop --with-passwords", "a team that moves out"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_export,
+    },
+    {
+        "import",
+        GROUP_MOVE,
+        NEEDS_SECRET,
+        "make a team from such a file",
+        "import FILE [--as SLUG] [--passphrase-file FILE] [--json]",
+        "Into either database, while the server runs or not. The file is looked through first; then all of it "
+        "comes in one transaction, or nothing. Ids stay as they are, so a team cannot be imported where it is "
+        "already. Import only files of people whom you trust.",
+        COMMAND_WORDS({"--as SLUG", "another slug than the one in the file"},
+                      {"--passphrase-file FILE", "the passphrase, where the file has secrets"}, JSON_OPTION),
+        COMMAND_WORDS({"aerie import shop.jsonl", "a team that moves in"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_import,
+    },
+    {
         "init",
         GROUP_DATA,
         NEEDS_SECRET,

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What each database fills by itself: rows keep their order, words are put into the index where they
- * are, and what a node of the old place was about to do is nobody's in the new one. */
-static const char *const own_columns[] = {"pos", "is_indexed", "node_id"};
+/* What each database fills by itself: rows keep their order, and words are put into the index where
+ * they are. */
+static const char *const own_columns[] = {"pos", "is_indexed"};
 
 static const struct bulk_driver *driver_of(const struct db *db)
 {
@@ -36,6 +36,7 @@ static struct error take_column(const struct bulk_cell *cells, size_t n, void *s
     struct {
         struct bulk_columns *out;
         const struct bulk_driver *driver;
+        const struct bulk_table *table;
     } *into = state;
     struct bulk_column *column = &into->out->items[into->out->n];
 
@@ -43,6 +44,8 @@ static struct error take_column(const struct bulk_cell *cells, size_t n, void *s
     for (size_t i = 0; i < sizeof(own_columns) / sizeof(own_columns[0]); i++)
         if (str_eq(cells[0].text, str_from(own_columns[i])))
             return NO_ERROR;
+    if (into->table && into->table->own && str_eq(cells[0].text, str_from(into->table->own)))
+        return NO_ERROR;
     if (into->out->n == BULK_COLUMNS_MAX || !keep_name(column->name, cells[0].text))
         return ERROR(ERR_INTERNAL, 0, "a table has too many columns, or too long a name");
     column->kind = into->driver->kind_of(cells[1].text);
@@ -60,7 +63,8 @@ struct error bulk_columns(struct db *db, const char *table, struct bulk_columns 
     struct {
         struct bulk_columns *out;
         const struct bulk_driver *driver;
-    } into = {out, driver_of(db)};
+        const struct bulk_table *table;
+    } into = {out, driver_of(db), bulk_table_find(str_from(table))};
     struct error err;
 
     out->n = 0;

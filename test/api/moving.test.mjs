@@ -1,10 +1,13 @@
 // What takes data from one place to another: all of it arrives or none of it does, and what went wrong is said with what to do.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { binaryPath, serverEnv } from '../tools/aerie.mjs';
-import { answers, counts, digests, emptyPostgres, filled, somePostgres } from '../tools/moving.mjs';
+import { binaryPath, PASSWORD, serverEnv } from '../tools/aerie.mjs';
+import { answers, counts, digests, emptyPlace, emptyPostgres, fill, filled, printedCounts, somePostgres, TABLES } from '../tools/moving.mjs';
 
 const MESSAGES = Number(process.env.AERIE_TEST_MOVED ?? 2000);
 let cluster;
@@ -20,6 +23,20 @@ function refuses(aerie, args, words, options = {}) {
   assert.equal(ran.status, 1, `${args.join(' ')}: ${ran.status} ${ran.stdout}${ran.stderr}`);
   assert.match(ran.stderr, words);
   return ran;
+}
+
+/** Kills a command that writes to PostgreSQL when it has come to the messages. */
+async function killedInTheMiddle(aerie, args, target) {
+  const held = target.hold('begin; lock table messages in share mode; select pg_sleep(60)').catch(() => {});
+  const child = spawn(binaryPath(), args, { env: serverEnv(aerie.env), cwd: aerie.folder, stdio: 'ignore' });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const waits = () => target.query("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'COPY %messages%'") === '1';
+  for (let i = 0; i < 500 && !waits(); i++) await sleep(20);
+  assert.ok(waits(), 'it is in the middle');
+  child.kill('SIGKILL');
+  await ended;
+  target.query("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()");
+  await held;
 }
 
 test('a_sqlite_database_moves_to_postgresql_and_answers_as_before', async () => {
@@ -62,16 +79,7 @@ test('a_move_that_is_cut_off_has_moved_nothing_and_can_be_begun_again', async ()
   const env = { ...aerie.env, ...target.env };
   try {
     aerie.command(['migrate', 'up'], { env });
-    const held = target.hold('begin; lock table messages in share mode; select pg_sleep(60)').catch(() => {});
-    const child = spawn(binaryPath(), ['migrate-to', target.url], { env: serverEnv(aerie.env), cwd: aerie.folder, stdio: 'ignore' });
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    const waits = () => target.query("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'COPY %messages%'") === '1';
-    for (let i = 0; i < 500 && !waits(); i++) await sleep(20);
-    assert.ok(waits(), 'it is in the middle');
-    child.kill('SIGKILL');
-    await ended;
-    target.query("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()");
-    await held;
+    await killedInTheMiddle(aerie, ['migrate-to', target.url], target);
     assert.deepEqual(Object.values(counts(target)).filter((n) => n > 0), [], 'nothing is there');
     aerie.command(['migrate-to', target.url]);
     assert.deepEqual(counts(target), counts(aerie.database));
@@ -102,5 +110,158 @@ test('what_cannot_be_moved_is_named_and_leaves_the_target_empty', () => {
   } finally {
     aerie.drop();
     target.drop();
+  }
+});
+
+/** A team with everything that is sealed, in a server that runs, beside another team. */
+async function team(kind) {
+  const source = filled(200);
+  const aerie = kind === 'sqlite' ? source : emptyPlace(kind);
+  fill(source, 50, { slug: otherTeam(source), seed: 2 });
+  if (kind !== 'sqlite') source.command(['migrate-to', aerie.database.url]);
+  Object.assign(aerie, { team: source.team, adminEmail: source.adminEmail });
+  await aerie.listen();
+  await aerie.makeAdmin();
+  const agent = (await aerie.admin.get('/api/agents')).json.find(({ provider }) => provider === 'echo');
+  await aerie.admin.ask(await aerie.admin.chat(agent), 'Grüße 👋 \\ "quoted"');
+  await aerie.admin.agent({ webhook_url: 'http://127.0.0.1:9/hook', webhook_token: 'a token that is sealed' });
+  const key = await aerie.admin.post('/api/team/provider-keys', { provider: 'openai', key: 'sk-a-key-of-a-provider-0001' });
+  assert.equal(key.status, 201, key.text);
+  return { aerie, drop: () => [...new Set([source, aerie])].forEach((one) => one.drop()) };
+}
+
+function otherTeam(aerie) {
+  aerie.command(['team', 'create', '--name', 'Other', '--slug', 'other']);
+  return 'other';
+}
+
+const ofTeam = (aerie, id) => Object.fromEntries(TABLES.filter((table) => table !== 'refresh_tokens').map((table) =>
+  [table, Number(aerie.database.query(`select count(*) from ${table} where ${table === 'teams' ? 'id' : 'team_id'} = '${id}'`))]));
+
+for (const [from, to] of [['sqlite', 'postgres'], ['postgres', 'sqlite']]) {
+  test(`a_team_goes_by_a_file_from_${from}_to_${to}_with_all_that_it_has`, async () => {
+    const { aerie, drop } = await team(from);
+    const elsewhere = emptyPlace(to, { env: { SECRET_KEY: 'another secret, which the tests have elsewhere' } });
+    const file = join(aerie.folder, 'team.jsonl');
+    const phrase = join(aerie.folder, 'phrase');
+    writeFileSync(phrase, 'eine lange Losung 🔑\n');
+    try {
+      const before = await answers(aerie);
+      const exported = printedCounts(aerie.command(['export', file, '--team', aerie.team.slug, '--with-passwords', '--with-secrets', '--passphrase-file', phrase, '--json']));
+      assert.deepEqual({ ...ofTeam(aerie, aerie.team.id), ...exported }, ofTeam(aerie, aerie.team.id));
+      assert.equal(statSync(file).mode & 0o077, 0);
+      assert.doesNotMatch(readFileSync(file, 'utf8'), /a token that is sealed|sk-a-key-of/);
+
+      elsewhere.prepare();
+      const had = ofTeam(elsewhere, elsewhere.team.id);
+      refuses(elsewhere, ['import', file], /the file has secrets: --passphrase-file/);
+      refuses(elsewhere, ['import', file, '--passphrase-file', phrase], /there is a team of this slug: give it another with --as SLUG/);
+      const imported = printedCounts(elsewhere.command(['import', file, '--as', 'moved', '--passphrase-file', phrase, '--json']));
+      assert.deepEqual(imported, exported);
+      assert.deepEqual(ofTeam(elsewhere, aerie.team.id), ofTeam(aerie, aerie.team.id));
+      assert.deepEqual(ofTeam(elsewhere, elsewhere.team.id), had, 'the other team is as it was');
+      refuses(elsewhere, ['import', file, '--as', 'again', '--passphrase-file', phrase], /this team is here already/);
+
+      await elsewhere.listen();
+      elsewhere.admin = await elsewhere.login(aerie.adminEmail, { team_id: aerie.team.id });
+      const after = await answers(elsewhere);
+      assert.equal(after.team.slug, 'moved');
+      assert.deepEqual({ ...after, team: { ...after.team, slug: before.team.slug } }, before);
+      await elsewhere.admin.ask(before.chats[0], 'and on it goes');
+      const again = elsewhere.tryCommand(['export', `${file}2`, '--team', 'moved', '--with-secrets', '--passphrase-file', phrase]);
+      assert.equal(again.status, 0, again.stderr);
+      assert.doesNotMatch(again.stderr, /secrets/, 'each opens with the secret of the new place');
+    } finally {
+      await Promise.all([aerie.halt(), elsewhere.halt()]);
+      drop();
+      elsewhere.drop();
+    }
+  });
+}
+
+test('passwords_and_secrets_stay_at_home_unless_they_are_asked_for', async () => {
+  const { aerie, drop } = await team('sqlite');
+  const elsewhere = emptyPlace('sqlite');
+  const file = join(aerie.folder, 'team.jsonl');
+  try {
+    const ran = aerie.tryCommand(['export', file, '--team', aerie.team.slug]);
+    assert.match(ran.stderr, /passwords are not in it[^]*\b2 secrets are not in it/);
+    const rows = readFileSync(file, 'utf8').trim().split('\n').slice(1, -1).map((line) => JSON.parse(line));
+    assert.deepEqual(rows.filter(({ table, row }) => (table === 'users' && row.password_hash) || (table === 'agents' && row.webhook_token) || table === 'provider_keys'), []);
+    assert.match(elsewhere.tryCommand(['import', file]).stderr, /the file has no passwords/);
+    await elsewhere.listen();
+    assert.equal((await elsewhere.request('POST', '/api/auth/login', { json: { email: aerie.adminEmail, password: PASSWORD } })).status, 401);
+    elsewhere.command(['user', 'password', '--email', aerie.adminEmail, '--team', aerie.team.slug, '--password-stdin'], { input: `${PASSWORD}\n` });
+    await elsewhere.login(aerie.adminEmail);
+    const sealed = aerie.tryCommand(['export', `${file}2`, '--team', aerie.team.slug, '--with-secrets', '--passphrase-file', file], { env: { SECRET_KEY: 'not the secret that anything was sealed with' } });
+    assert.match(sealed.stderr, /2 secrets do not open with this server's secret/);
+  } finally {
+    await Promise.all([aerie.halt(), elsewhere.halt()]);
+    drop();
+    elsewhere.drop();
+  }
+});
+
+test('a_file_that_is_cut_changed_or_not_trusted_imports_nothing', async () => {
+  const { aerie, drop } = await team('sqlite');
+  const elsewhere = emptyPlace('sqlite');
+  const file = join(aerie.folder, 'team.jsonl');
+  const phrase = join(aerie.folder, 'phrase');
+  const wrong = join(aerie.folder, 'wrong');
+  writeFileSync(phrase, 'eine lange Losung\n');
+  writeFileSync(wrong, 'eine andere Losung\n');
+  try {
+    await aerie.halt();
+    aerie.command(['export', file, '--team', aerie.team.slug, '--with-passwords', '--with-secrets', '--passphrase-file', phrase]);
+    elsewhere.command(['migrate', 'up']);
+    const text = readFileSync(file, 'utf8');
+    const broken = (what, words, options = ['--passphrase-file', phrase]) => {
+      writeFileSync(`${file}.bad`, what);
+      refuses(elsewhere, ['import', `${file}.bad`, ...options], words);
+    };
+    /** The same with an end that fits what was changed. */
+    const signed = (changed) => {
+      const all = changed.trimEnd().split('\n');
+      const foot = JSON.parse(all.pop());
+      const body = `${all.join('\n')}\n`;
+      return `${body}${JSON.stringify({ ...foot, sha256: createHash('sha256').update(body).digest('hex') })}\n`;
+    };
+    broken(text, /the passphrase is not the one of the export/, ['--passphrase-file', wrong]);
+    broken(text.slice(0, text.length >> 1), /the file is cut off: its last line has no end/);
+    broken(text.slice(0, text.lastIndexOf('\n', text.length - 2) + 1), /the file is cut off: it has no end/);
+    broken(text.replace('Grüße 👋', 'Grüsse 👋'), /the file is damaged: its lines are not those/);
+    broken(text.split('\n').filter((line, i) => i !== 5).join('\n'), /the file is damaged/);
+    broken(`${text}{}\n`, /line \d+ of the file: there is something behind the file's end/);
+    broken(signed(text.replace('{"table":"messages"', '{"table":"schema_migrations"')), /line \d+ of the file: a table that this program does not import/);
+    broken(signed(text.replace(new RegExp(`"team_id":"${aerie.team.id}","title"`), '"team_id":"01890000-0000-7000-8000-000000000000","title"')), /line \d+ of the file: a row of another team/);
+    broken(signed(text.replace('"content":', '"contents":')), /line \d+ of the file: it has a column that this program's table has not/);
+    broken(signed(text.replace(/"chat_id":"[^"]*"/, '"chat_id":"01890000-0000-7000-8000-000000000000"')), /refers to what is not in the file[^]*FOREIGN KEY/);
+    broken(signed(text.replace('"migration":', '"migration":9')), /the file was written by a newer program/);
+    broken('', /the file is empty/);
+    broken('{"hello": 1}\n', /not what `aerie export` writes/);
+    assert.deepEqual(Object.values(counts(elsewhere.database)).filter((n) => n > 0), [], 'nothing is left of any');
+    writeFileSync(`${file}.good`, signed(text));
+    elsewhere.command(['import', `${file}.good`, '--passphrase-file', phrase]);
+  } finally {
+    drop();
+    elsewhere.drop();
+  }
+});
+
+test('an_import_that_is_killed_leaves_no_half_team', async () => {
+  const { aerie, drop } = await team('sqlite');
+  const elsewhere = emptyPlace('postgres');
+  const file = join(aerie.folder, 'team.jsonl');
+  try {
+    await aerie.halt();
+    aerie.command(['export', file, '--team', aerie.team.slug]);
+    elsewhere.command(['migrate', 'up']);
+    await killedInTheMiddle(elsewhere, ['import', file], elsewhere.database);
+    assert.deepEqual(Object.values(counts(elsewhere.database)).filter((n) => n > 0), []);
+    elsewhere.command(['import', file]);
+    assert.deepEqual(ofTeam(elsewhere, aerie.team.id), ofTeam(aerie, aerie.team.id));
+  } finally {
+    drop();
+    elsewhere.drop();
   }
 });

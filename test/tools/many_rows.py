@@ -68,21 +68,22 @@ for i, user in enumerate(users):
     add("users", id=user, team_id=team, email=f"many{seed}-{i}@aerie.test", password_hash="$2b$04$" + "a" * 53, full_name=rng.choice([None, "Zoë 👩", "O'Neil \\"]),
         role="user", avatar=rng.choice([None, "data:image/png;base64," + "iVBORw0KGgo" * 500]), preferences=fields(), is_active=rng.randrange(2),
         last_login_at=rng.choice([None, when()]), created_at=when(), updated_at=when(), email_verified_at=rng.choice([None, when()]))
-users += [user for user, in db.execute("SELECT id FROM users WHERE team_id = ? AND email NOT LIKE 'many%'", (team,))]
+people = [user for user, in db.execute("SELECT id FROM users WHERE team_id = ? AND email NOT LIKE 'many%'", (team,))]
+owners = users + people * 4 + [None] * 4
 agents = [ident() for _ in range(5)]
 for i, agent in enumerate(agents):
     add("agents", id=agent, team_id=team, created_by=rng.choice([None, users[i]]), name=f"Agent {i} 🤖", description=rng.choice([None, text()[:500]]), provider="echo",
         model=None, system_prompt=text()[:2000], avatar=None, config=fields(), allowed_origins='["https://shop.example"]', is_active=1, created_at=when(), updated_at=when())
     add("api_keys", id=ident(), team_id=team, agent_id=agent, name="shop", prefix=f"p{seed}x{i}x{rng.randrange(10**9)}", key_hash=hashlib.sha256(agent.encode()).hexdigest(),
         expires_at=rng.choice([None, when()]), created_by=None, created_at=when())
-    add("revoked_tokens", team_id=team, kind="user", subject=rng.choice(users), before=when(), expires_at=MAX if i == 0 else when())
-    add("refresh_tokens", id=ident(), team_id=team, user_id=users[i], family=ident(), token_hash=ident(), created_at=when(), expires_at=when(), spent_at=None)
+    add("revoked_tokens", team_id=team, kind="user", subject=rng.choice(users), before=T0 + i, expires_at=MAX if i == 0 else T0 + 10**15)
+    add("refresh_tokens", id=ident(), team_id=team, user_id=users[i], family=ident(), token_hash=ident(), created_at=when(), expires_at=T0 + 10**15, spent_at=None)
 for day in range(20):
     add("usage_days", team_id=team, day=T0 - T0 % 86400000000 + day * 86400000000, owner_id=users[0], agent_id=agents[0], provider="echo", model="", messages=day,
         prompt_tokens=10**12, completion_tokens=1, total_tokens=10**12 + 1, estimated_tokens=0)
 left = n_messages
 while left > 0:
-    chat, user = ident(), rng.choice(users + [None] * 4)
+    chat, user = ident(), rng.choice(owners)
     add("chats", id=chat, team_id=team, user_id=user, owner_id=user or chat, agent_id=rng.choice(agents + [None]), title=text()[:200], metadata=fields(),
         is_archived=rng.randrange(2), created_at=when(), updated_at=when(), visitor_hash=None if user else rng.choice([None, hashlib.sha256(chat.encode()).hexdigest()]),
         origin=None if user else rng.choice([None, "https://shop.example"]))

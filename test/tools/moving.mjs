@@ -17,9 +17,13 @@ export async function somePostgres() {
   return cluster;
 }
 
+/** What is old is not cleaned away while a test looks. */
+const kept = { USAGE__KEEP_DAYS: '0', SESSIONS__KEEP_DAYS: '0' };
+const withKept = (options) => ({ ...options, env: { ...kept, ...options.env } });
+
 /** An installation on SQLite, not serving yet, with so many messages more. */
 export function filled(n, options = {}) {
-  const aerie = new Aerie({ database: 'sqlite', ...options });
+  const aerie = new Aerie({ database: 'sqlite', ...withKept(options) });
   aerie.prepare();
   fill(aerie, n);
   return aerie;
@@ -31,7 +35,7 @@ export function fill(aerie, n, { slug = aerie.team.slug, seed = 1 } = {}) {
 
 /** Another installation: an empty database of that kind. */
 export function emptyPlace(kind, options = {}) {
-  return new Aerie({ database: kind, ...options });
+  return new Aerie({ database: kind, ...withKept(options) });
 }
 
 export const emptyPostgres = (folder) => freshDatabase(folder, 'postgres');
