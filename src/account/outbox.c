@@ -3,9 +3,9 @@
 
 #include "account/token.h"
 #include "base/clock.h"
-#include "base/endpoint.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/here.h"
 #include "mail_text.h"
 #include "mime.h"
 #include "upstream/smtp.h"
@@ -321,39 +321,16 @@ void outbox_stop(struct outbox *box, void (*on_stopped)(struct loop *l))
 
 /* ---- the process ---- */
 
-static bool is_anywhere(struct str host)
-{
-    return str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("::"));
-}
-
-/* The first address of server.listen that is none of a file; else server.host and server.port. */
-static void write_base_url(const struct config_server *server)
-{
-    struct str host = is_anywhere(server->host) ? STR("localhost") : server->host;
-    bool is_v6 = str_find(host, ':') < host.len;
-
-    for (size_t i = 0; i < server->listen.n; i++) {
-        struct str at = server->listen.items[i];
-        bool is_tls = str_starts_with(at, STR("tls://"));
-        struct endpoint endpoint;
-
-        at = str_skip(at, is_tls ? 6 : 0);
-        if (!endpoint_parse(at, &endpoint) || endpoint.is_unix)
-            continue;
-        snprintf(base_url_text, sizeof(base_url_text), "%s://%.*s", is_tls ? "https" : "http",
-                 STR_ARG(at));
-        return;
-    }
-    snprintf(base_url_text, sizeof(base_url_text), "http://%s%.*s%s:%llu", is_v6 ? "[" : "",
-             STR_ARG(host), is_v6 ? "]" : "", (unsigned long long)server->port);
-}
-
 static void find_base_url(void)
 {
+    struct buf here = {0};
+
     base_url = config()->server.public_url;
     if (base_url.len > 0)
         return;
-    write_base_url(&config()->server);
+    config_url_here(&here);
+    snprintf(base_url_text, sizeof(base_url_text), "%.*s", STR_ARG(buf_str(&here)));
+    buf_deinit(&here);
     base_url = str_from(base_url_text);
     log_warn("mail: links in mails lead to %s: set server.public_url to what people see",
              base_url_text);

@@ -4,6 +4,7 @@
 #include "chat_turn.h"
 #include "command.h"
 #include "config/config.h"
+#include "config/here.h"
 #include "terminal.h"
 
 #include <stdio.h>
@@ -40,7 +41,7 @@ static struct error open_client(struct remote *c, const char *url)
     struct error err;
 
     if (!url)
-        remote_url_here(&local);
+        config_url_here(&local);
     err = remote_open(c, url ? str_from(url) : buf_str(&local), config()->upstream.ca_file);
     if (!is_error(err) && url && str_starts_with_nocase(str_from(url), STR("http://")) &&
         !is_local(str_from(url)))

@@ -4,6 +4,7 @@
 #include "account/token.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "config/here.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -81,12 +82,20 @@ void doctor_check_server(struct doctor *d)
     struct remote here;
     struct buf url = {0};
 
-    if (config()->server.port == 0) {
+    config_url_here(&url);
+    if (str_ends_with(buf_str(&url), STR(":0"))) {
         doctor_say(d, MARK_WARNING, "server", "Set server.port, so that it can be found.",
                    "server.port is 0: it listens on any port that is free");
+        buf_deinit(&url);
         return;
     }
-    remote_url_here(&url);
+    /* A certificate is for its name, and not for the address that the server has here. */
+    if (str_starts_with(buf_str(&url), STR("https://"))) {
+        doctor_say(d, MARK_OK, "server", NULL,
+                   "speaks TLS itself: --url with its name looks at it as clients do");
+        buf_deinit(&url);
+        return;
+    }
     if (!is_error(remote_open(&here, buf_str(&url), STR_NONE))) {
         judge_health(d, &here);
         remote_close(&here);
@@ -204,7 +213,7 @@ void doctor_check_agents(struct doctor *d)
                    "were not asked: that takes the running server, its database and its secret");
         return;
     }
-    remote_url_here(&url);
+    config_url_here(&url);
     if (is_error(db_run(d->db, &arena, SQL_TEAM_LIST, NULL, 0, &teams)) ||
         is_error(remote_open(&here, buf_str(&url), STR_NONE))) {
         doctor_say(d, MARK_PROBLEM, "agents", NULL, "could not be listed");

@@ -410,7 +410,7 @@ static void look(struct doctor *d, struct remote *r)
     if (is_https(r))
         judge_plain_http(d, r);
     else if (!is_inner(peer))
-        doctor_say(d, MARK_PROBLEM, "https", "Let the proxy speak TLS: docs/operations.md.",
+        doctor_say(d, MARK_PROBLEM, "https", "Let the proxy speak TLS, or Aerie itself: docs/deploy.md.",
                    "passwords and messages go in clear over a public network");
     if (judge_stream(d, r, &trial))
         judge_address(d, r, &trial, peer, has_proxy);

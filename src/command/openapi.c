@@ -2,16 +2,15 @@
 #include "api/openapi.h"
 
 #include "command.h"
-#include "config/config.h"
+#include "config/here.h"
 
 int command_openapi(int argc, char **argv)
 {
-    const struct config_server *server = &config()->server;
     struct buf text = {0}, url = {0};
 
     if (!command_read_options(argc, argv, 1, NULL, 0))
         return command_usage(argv[0]);
-    buf_printf(&url, "http://%.*s:%llu", STR_ARG(server->host), (unsigned long long)server->port);
+    config_url_here(&url);
     if (url.failed)
         text.failed = true;
     else

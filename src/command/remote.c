@@ -3,7 +3,6 @@
 
 #include "base/arena.h"
 #include "base/json.h"
-#include "config/config.h"
 #include "terminal.h"
 
 #include <stdio.h>
@@ -38,18 +37,6 @@ struct error remote_open(struct remote *c, struct str url, struct str ca_file)
         return ERROR(ERR_NO_MEMORY, 0, "out of memory");
     }
     return NO_ERROR;
-}
-
-void remote_url_here(struct buf *out)
-{
-    struct str host = config()->server.host;
-
-    if (host.len == 0 || str_eq(host, STR("*")) || str_eq(host, STR("0.0.0.0")))
-        host = STR("127.0.0.1");
-    else if (str_eq(host, STR("::")))
-        host = STR("::1");
-    buf_printf(out, str_contains(host, STR(":")) ? "http://[%.*s]:%u" : "http://%.*s:%u",
-               STR_ARG(host), (unsigned)config()->server.port);
 }
 
 void remote_close(struct remote *c)

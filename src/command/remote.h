@@ -50,8 +50,6 @@ struct remote_call {
 
 /* url: http or https and a host. ERR_INVALID with a sentence. */
 struct error remote_open(struct remote *c, struct str url, struct str ca_file) MUST_CHECK;
-/* The configured server, as this machine reaches it. */
-void remote_url_here(struct buf *out);
 void remote_close(struct remote *c); /* forgets the token */
 void remote_run(struct remote *c, struct remote_call *call);
 void remote_call_deinit(struct remote_call *call);

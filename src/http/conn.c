@@ -610,6 +610,18 @@ static void read_in(struct conn *c)
         take_read(c, recv(c->fd, out, room, MSG_DONTWAIT));
 }
 
+/* The time until its turn comes is ours, not the client's. */
+static void queue_handshake(struct conn *c)
+{
+    uint64_t now_ms = loop_now_ms(c->http->loop);
+
+    if (timer_is_started(&c->deadline))
+        c->tls->left_ms = c->deadline.due_ms > now_ms ? c->deadline.due_ms - now_ms : 0;
+    timer_stop(&c->deadline);
+    handshake_queue(&c->http->handshakes, c->tls);
+    watch(c);
+}
+
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct conn *c = handle->data;
@@ -621,8 +633,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     if (c->tls) {
         events = tls_events_that_came(c->tls, events);
         if (c->state == CONN_HANDSHAKE) {
-            handshake_queue(&c->http->handshakes, c->tls);
-            watch(c);
+            queue_handshake(c);
             return;
         }
     }
@@ -682,6 +693,7 @@ struct conn *conn_open(const struct listener *l, int fd, const struct ip *peer,
 
 void conn_await_handshake(struct conn *c)
 {
+    timer_start(&c->deadline, c->tls->left_ms, on_deadline);
     watch(c);
 }
 
@@ -724,6 +736,8 @@ void conn_drain(struct conn *c)
         set_state(c, CONN_ENDING);
         mark_dirty(c);
     } else if (c->state == CONN_HEAD || c->state == CONN_HANDSHAKE) {
+        if (c->state == CONN_HANDSHAKE)
+            c->tls->left_ms = DRAIN_HEAD_MS;
         timer_start(&c->deadline, DRAIN_HEAD_MS, on_deadline);
     } else if (c->websocket) {
         websocket_drain(c->websocket);

@@ -35,6 +35,7 @@ enum tls_progress { TLS_WAITING, TLS_ESTABLISHED, TLS_FAILED };
 struct tls {
     struct list turn;  /* among those whose handshake is to go on: handshake.c */
     struct conn *conn; /* whose it is: handshake.c */
+    uint64_t left_ms;  /* of the client's time for the handshake, while it waits for its turn */
     SSL *ssl;
     int fd;          /* the connection's */
     bool has_begun;  /* the client's first byte was TLS's */

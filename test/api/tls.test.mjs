@@ -287,7 +287,7 @@ async function firstFlight() {
 }
 
 test('who_does_not_agree_in_time_is_cut_and_counts_as_a_connection_until_then', async () => {
-  const own = await Aerie.start({ tls: true, env: { TLS__HANDSHAKE_SECONDS: 1 } });
+  const own = await Aerie.start({ tls: true, env: { TLS__HANDSHAKE_SECONDS: 3 } });
   const failures = 'aerie_tls_handshakes_total{outcome="failed"}';
   try {
     const bytes = await firstFlight();
@@ -301,7 +301,7 @@ test('who_does_not_agree_in_time_is_cut_and_counts_as_a_connection_until_then', 
     assert.ok((await numbers(own))('aerie_connections') >= before('aerie_connections') + sockets.length);
     await Promise.all(closed);
     const took = performance.now() - started;
-    assert.ok(took > 950 && took < 10000, `${took} ms`);
+    assert.ok(took > 2900 && took < 30000, `${took} ms`);
     assert.equal((await numbers(own))(failures), before(failures) + sockets.length);
     await own.stop();
   } finally {
