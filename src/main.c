@@ -1,7 +1,9 @@
 /* aerie: finds the command, reads the configuration it needs, and runs it. */
+#include "base/inherit.h"
 #include "base/log.h"
 #include "command/command.h"
 #include "command/help.h"
+#include "command/successor.h"
 #include "command/terminal.h"
 #include "config/config.h"
 
@@ -16,12 +18,17 @@ static int run_with_config(const struct command *c, int argc, char **argv)
     static struct config settings;
     const struct config_sources sources = {.json_path = command_config_path, .environ = environ};
     enum log_level level = LOG_INFO;
-    struct error err = config_load(&sources, &settings);
+    struct error err;
     int exit;
+
+    if (c->run == command_serve)
+        inherit_read();
+    err = config_load(&sources, &settings);
 
     if (!is_error(err) && c->needs == NEEDS_SECRET)
         err = config_settle_secret(&settings);
     if (is_error(err)) {
+        inherit_say_failed(err.detail ? err.detail : status_row(err.status)->detail);
         exit = command_fail(err);
         config_free(&settings);
         return exit;
@@ -88,6 +95,7 @@ static bool take_color(int *argc, char **argv)
             argv[n++] = argv[i];
     }
     *argc = n;
+    argv[n] = NULL;
     return true;
 }
 
@@ -161,6 +169,7 @@ int main(int argc, char **argv)
     open_standard_files();
     if (!take_color(&argc, argv))
         return COMMAND_USAGE;
+    command_arguments = argv;
     at = read_own_options(argc, argv, &exit);
     if (at == 0)
         return exit;

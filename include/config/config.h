@@ -43,6 +43,8 @@ struct config_server {
     uint64_t port;             /* 0: any free one, printed at start */
     uint64_t workers;          /* loops; 0: the cores */
     uint64_t drain_seconds;    /* how long SIGTERM waits for streams */
+    uint64_t upgrade_drain_seconds; /* how long the old process of an upgrade does */
+    uint64_t upgrade_start_seconds; /* how long the new one may take to start */
     struct str public_url; /* where people find this server, without a slash at its end; "" : host
                               and port */
 };

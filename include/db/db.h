@@ -112,6 +112,8 @@ void db_detach(struct loop *l, void (*on_detached)(struct loop *l));
 /* Where the configuration's SQLite file is; ptr NULL: another database, or out of memory. */
 struct str db_configured_file(struct arena *a);
 bool db_is_sqlite(const struct db *db);
+/* The descriptor that keeps other servers off the database's file; -1: it is none. */
+int db_lock(const struct db *db);
 bool db_is_ready(void);                   /* the current loop has a usable connection */
 const char *db_name(const struct db *db); /* "sqlite" or "postgresql" */
 void db_metrics(struct buf *out);         /* for GET /metrics */

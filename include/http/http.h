@@ -178,7 +178,8 @@ struct http_hooks {
 struct http_server;
 /* Main thread. Reads server.listen, or server.host and server.port; binds nothing yet. The detail
  * of an error lives until the next call. */
-struct error http_open(const struct http_hooks *hooks, struct http_server **out) MUST_CHECK;
+struct error http_open(const struct http_hooks *hooks, unsigned n_loops,
+                       struct http_server **out) MUST_CHECK;
 /* Main thread, before the first loop attaches, at most once: where peers reach this node,
  * "host:port" or "unix:/path". named_by: the key that says so, for people; static. */
 struct error http_listen_to_peers(struct http_server *s, struct str at,
@@ -190,11 +191,20 @@ void http_close(struct http_server *s); /* after all loops have left */
 /* Binds and listens for this loop: with sockets of its own (SO_REUSEPORT), where the address is no
  * file. The first loop resolves port 0; the others take its port. */
 struct error http_attach(struct http_server *s, struct loop *l) MUST_CHECK;
-/* Stops accepting clients; idle connections close, busy ones at the end of their answer. Peers stay
- * served until http_drain_peers(). on_drained once neither listener nor connection is left. */
+/* The successor of a running server accepts nobody before this; otherwise it changes nothing. */
+void http_accept(struct loop *l);
+/* Stops accepting clients; idle connections close, busy ones at the end of their answer. on_drained
+ * once neither a listener nor a connection of theirs is left. Peers stay served. */
 void http_drain(struct loop *l, void (*on_drained)(struct loop *l));
-/* The same for peers: no loop of the process has a turn any more. After http_drain(). */
-void http_drain_peers(struct loop *l);
+/* The same for peers: no loop of the process has a turn any more. */
+void http_drain_peers(struct loop *l, void (*on_drained)(struct loop *l));
+/* Calls visit for each socket that clients connect to, on any thread, the server's lock held.
+ * systemd_name: NULL when it is none of systemd's. */
+void http_each_socket(struct http_server *s,
+                      void (*visit)(void *state, int fd, const char *systemd_name), void *state);
+/* Another server accepts at these sockets from now on: draining refuses nobody who waits there, and
+ * removes no file. Any thread, before the loops drain. */
+void http_hand_over(struct http_server *s);
 /* Closes all that is left at once. */
 void http_abort(struct loop *l);
 /* Of the first place that has a port; 0: none has. */

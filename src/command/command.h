@@ -68,6 +68,7 @@ int command_restore(int argc, char **argv);
 int command_seed(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_team(int argc, char **argv);
+int command_upgrade(int argc, char **argv);
 int command_user(int argc, char **argv);
 int command_version(int argc, char **argv);
 

@@ -3,6 +3,7 @@
 #include "notify.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,9 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Another process is the service now: what this one says would be of no service. */
+static bool is_mute;
 
 static void __attribute__((format(printf, 1, 2))) notify(const char *format, ...)
 {
@@ -22,7 +26,7 @@ static void __attribute__((format(printf, 1, 2))) notify(const char *format, ...
     va_list args;
     int fd;
 
-    if (len < 2 || len >= sizeof(to.sun_path) || (path[0] != '/' && path[0] != '@'))
+    if (is_mute || len < 2 || len >= sizeof(to.sun_path) || (path[0] != '/' && path[0] != '@'))
         return;
     memcpy(to.sun_path, path, len);
     if (path[0] == '@')
@@ -55,4 +59,10 @@ void notify_reloading(void)
 void notify_stopping(unsigned timeout_s)
 {
     notify("STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", timeout_s * 1000000ULL);
+}
+
+void notify_successor(int pid)
+{
+    notify("MAINPID=%d", pid);
+    is_mute = true;
 }

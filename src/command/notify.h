@@ -9,5 +9,8 @@ void notify_ready(void);
 void notify_reloading(void);
 /* It ends, within timeout_s seconds or so: it is not to be killed before. */
 void notify_stopping(unsigned timeout_s);
+/* The service is another process from now on, which speaks for itself; nothing is said here any
+ * more. */
+void notify_successor(int pid);
 
 #endif

@@ -2,8 +2,10 @@
  * for signals; each loop opens its own part of every room, and closes it in the opposite order. */
 #include "account/account.h"
 #include "api/api.h"
+#include "base/inherit.h"
 #include "base/log.h"
 #include "chat/price.h"
+#include "chat/streams.h"
 #include "chat/turn.h"
 #include "cluster/cluster.h"
 #include "command.h"
@@ -13,11 +15,14 @@
 #include "http/http.h"
 #include "memory.h"
 #include "notify.h"
+#include "pid_file.h"
 #include "serve_log.h"
+#include "successor.h"
 #include "upstream/upstream.h"
 #include "webhook/webhook.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -25,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 /* What is still streaming when the time to drain is over gets this long to tell its readers. */
@@ -39,13 +45,22 @@ struct server_loop {
     struct server *server;
     uv_thread_t thread;
     struct error err; /* of the start */
-    struct mail drain_mail, drain_peers_mail, close_mail;
+    struct mail accept_mail, drain_mail, hurry_mail, drain_peers_mail, close_mail;
     struct timer drain_timer;
-    unsigned n_attached, n_draining; /* parts */
-    bool is_draining, is_loop_there;
+    unsigned n_attached; /* parts */
+    unsigned n_draining; /* the chats, the clients, the peers */
+    bool are_chats_draining, is_loop_there;
+};
+
+enum phase {
+    SERVING,
+    UPGRADING,   /* and a successor starts */
+    HANDED_OVER, /* it serves; what streams here may end */
+    ENDING       /* told so: what streams may end soon */
 };
 
 struct server {
+    enum phase phase; /* the main thread's */
     struct db *db;
     struct http_server *http;
     struct server_loop *loops;
@@ -55,6 +70,11 @@ struct server {
     atomic_uint n_running;
     atomic_uint n_with_turns; /* loops, once they drain */
     pthread_t main_thread;
+    uint64_t drain_s;  /* how long the loops may drain; before they are told to */
+    bool keeps_taking; /* turns, while a client's connection is left; likewise */
+    int signals;       /* a descriptor */
+    struct successor successor;
+    struct upgrade_word upgrade;
 };
 
 /* The last loop's word to the main thread. */
@@ -181,22 +201,44 @@ static void on_part_drained(struct loop *l)
 
 static void on_drain_peers(struct mail *m)
 {
-    http_drain_peers(&container_of(m, struct server_loop, drain_peers_mail)->loop);
+    http_drain_peers(&container_of(m, struct server_loop, drain_peers_mail)->loop, on_part_drained);
 }
 
+/* To each loop that serves. */
+static void post_all(struct server *server, size_t mail_offset, void (*run)(struct mail *m))
+{
+    for (unsigned i = 0; i < server->n_loops; i++) {
+        struct server_loop *sl = &server->loops[i];
+        struct mail *m = (struct mail *)((char *)sl + mail_offset);
+
+        m->run = run;
+        if (!is_error(sl->err))
+            (void)loop_post(&sl->loop, m);
+    }
+}
+#define POST_ALL(server, mail, run) post_all(server, offsetof(struct server_loop, mail), run)
+
 /* Peers may ask any loop for any turn: all serve them until the last turn has ended. */
-static void on_chat_drained(struct loop *l)
+static void on_chats_drained(struct loop *l)
 {
     struct server *server = container_of(l, struct server_loop, loop)->server;
-    bool is_last = atomic_fetch_sub(&server->n_with_turns, 1) == 1;
 
-    for (unsigned i = 0; is_last && i < server->n_loops; i++) {
-        struct server_loop *sl = &server->loops[i];
+    if (atomic_fetch_sub(&server->n_with_turns, 1) == 1)
+        POST_ALL(server, drain_peers_mail, on_drain_peers);
+    on_part_drained(l);
+}
 
-        sl->drain_peers_mail.run = on_drain_peers;
-        if (!is_error(sl->err))
-            (void)loop_post(&sl->loop, &sl->drain_peers_mail);
-    }
+static void drain_chats(struct server_loop *sl)
+{
+    if (sl->are_chats_draining)
+        return;
+    sl->are_chats_draining = true;
+    chat_drain(&sl->loop, on_chats_drained);
+}
+
+static void on_clients_left(struct loop *l)
+{
+    drain_chats(container_of(l, struct server_loop, loop));
     on_part_drained(l);
 }
 
@@ -215,21 +257,36 @@ static void on_drain_over(struct timer *t)
 
     log_warn("serve: loop %u did not drain in time: ending what is left", sl->loop.index);
     timer_start(t, CUT_AFTER_MS, on_cut);
+    drain_chats(sl);
     chat_abort(&sl->loop);
 }
 
+/* Of what a client sent before its connection ended, a message too is taken, when there is time for
+ * its reply. */
 static void on_drain(struct mail *m)
 {
     struct server_loop *sl = container_of(m, struct server_loop, drain_mail);
 
-    if (sl->is_draining)
-        return;
-    sl->is_draining = true;
-    sl->n_draining = 2;
-    timer_start(&sl->drain_timer, config()->server.drain_seconds * 1000, on_drain_over);
+    sl->n_draining = 3;
+    timer_start(&sl->drain_timer, sl->server->drain_s * 1000, on_drain_over);
     cluster_drain(&sl->loop);
-    chat_drain(&sl->loop, on_chat_drained);
-    http_drain(&sl->loop, on_part_drained);
+    if (!sl->server->keeps_taking)
+        drain_chats(sl);
+    http_drain(&sl->loop, sl->server->keeps_taking ? on_clients_left : on_part_drained);
+}
+
+/* There is less time than was thought. */
+static void on_hurry(struct mail *m)
+{
+    struct server_loop *sl = container_of(m, struct server_loop, hurry_mail);
+
+    if (sl->n_draining > 0 && sl->drain_timer.run == on_drain_over)
+        timer_start(&sl->drain_timer, config()->server.drain_seconds * 1000, on_drain_over);
+}
+
+static void on_accept(struct mail *m)
+{
+    http_accept(&container_of(m, struct server_loop, accept_mail)->loop);
 }
 
 static void attach_parts(struct server_loop *sl)
@@ -269,6 +326,7 @@ static void block_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR2);
     sigaddset(set, SIGNAL_LOOPS_ENDED);
     pthread_sigmask(SIG_BLOCK, set,
                     NULL); /* inherited by every thread: only the main one hears them */
@@ -382,9 +440,17 @@ static void close_api(struct server *server)
     api_close();
 }
 
+static unsigned loops_wanted(void)
+{
+    unsigned n = config()->server.workers > 0 ? (unsigned)config()->server.workers
+                                              : uv_available_parallelism();
+
+    return n > 0 ? n : 1;
+}
+
 static struct error open_http(struct server *server)
 {
-    struct error err = http_open(api_hooks(), &server->http);
+    struct error err = http_open(api_hooks(), loops_wanted(), &server->http);
     struct str peers = cluster_peer_listen();
 
     if (!is_error(err) && peers.len > 0) {
@@ -452,14 +518,6 @@ static struct error check_sites(void)
     return sites->webhook_url.len > 0 ? egress_check_url(sites->webhook_url) : NO_ERROR;
 }
 
-static unsigned loops_wanted(void)
-{
-    unsigned n = config()->server.workers > 0 ? (unsigned)config()->server.workers
-                                              : uv_available_parallelism();
-
-    return n > 0 ? n : 1;
-}
-
 /* One after the other, as the first settles the port. Every loop listens, or the first error of one
  * that could not. */
 static struct error start_loops(struct server *server)
@@ -487,18 +545,13 @@ static struct error start_loops(struct server *server)
     return err;
 }
 
-static void drain_loops(struct server *server)
+static void drain_loops(struct server *server, uint64_t drain_s)
 {
+    server->drain_s = drain_s;
     for (unsigned i = 0; i < server->n_loops; i++)
         if (!is_error(server->loops[i].err))
             atomic_fetch_add(&server->n_with_turns, 1);
-    for (unsigned i = 0; i < server->n_loops; i++) {
-        struct server_loop *sl = &server->loops[i];
-
-        sl->drain_mail.run = on_drain;
-        if (!is_error(sl->err))
-            (void)loop_post(&sl->loop, &sl->drain_mail);
-    }
+    POST_ALL(server, drain_mail, on_drain);
 }
 
 /* What scripts wait for. */
@@ -538,35 +591,130 @@ static void read_again(struct server *server)
                   err.detail ? err.detail : status_row(err.status)->detail);
 }
 
-/* Returns when every loop has ended. A second SIGTERM or SIGINT ends the process at once. */
-static void wait_for_end(struct server *server, const sigset_t *signals, bool is_draining)
+/* ---- upgrades ---- */
+
+static void tell_upgrade(struct server *server, enum upgrade_state state)
 {
-    const struct timespec period = {.tv_sec = TRIM_PERIOD_S};
+    server->upgrade.state = state;
+    server->upgrade.new_pid = server->successor.pid;
+    server->upgrade.n_streams = (size_t)streams_count();
+    snprintf(server->upgrade.reason, sizeof(server->upgrade.reason), "%s",
+             server->successor.reason);
+    upgrade_word_write(&server->upgrade);
+}
+
+static void upgrade_failed(struct server *server)
+{
+    log_error("serve: the upgrade failed: %s; this server goes on", server->successor.reason);
+    server->phase = SERVING;
+    tell_upgrade(server, UPGRADE_FAILED);
+}
+
+static void begin_upgrade(struct server *server)
+{
+    if (server->phase != SERVING) {
+        log_warn("serve: SIGUSR2 is refused: %s", server->phase == UPGRADING
+                                                      ? "an upgrade is under way"
+                                                      : "this server is about to end");
+        return;
+    }
+    log_info("serve: SIGUSR2: starting %s, which is to take over", command_arguments[0]);
+    server->upgrade.number++;
+    server->upgrade.old_pid = getpid();
+    server->phase = UPGRADING;
+    if (successor_start(&server->successor, server->http, db_lock(server->db),
+                        (unsigned)config()->server.upgrade_start_seconds))
+        tell_upgrade(server, UPGRADE_STARTING);
+    else
+        upgrade_failed(server);
+}
+
+static void hand_over(struct server *server)
+{
+    uint64_t drain_s = config()->server.upgrade_drain_seconds;
+
+    log_info("serve: %d has taken over; %llu streams may end here, for at most %llu s",
+             (int)server->successor.pid, (unsigned long long)streams_count(),
+             (unsigned long long)drain_s);
+    server->phase = HANDED_OVER;
+    notify_successor((int)server->successor.pid);
+    http_hand_over(server->http);
+    server->keeps_taking = true;
+    drain_loops(server, drain_s);
+    tell_upgrade(server, UPGRADE_DRAINING);
+}
+
+static void follow_upgrade(struct server *server)
+{
+    if (server->phase == HANDED_OVER)
+        tell_upgrade(server, UPGRADE_DRAINING);
+    if (server->phase != UPGRADING)
+        return;
+    successor_hear(&server->successor);
+    if (server->successor.state == SUCCESSOR_READY)
+        hand_over(server);
+    else if (server->successor.state == SUCCESSOR_NONE)
+        upgrade_failed(server);
+}
+
+/* ---- signals ---- */
+
+static void end_server(struct server *server)
+{
+    uint64_t drain_s = config()->server.drain_seconds;
+
+    if (server->phase == ENDING) {
+        log_warn("serve: told to end a second time: ending at once");
+        log_flush();
+        _exit(0);
+    }
+    log_info("serve: draining, at most %llu s", (unsigned long long)drain_s);
+    notify_stopping((unsigned)drain_s + CUT_AFTER_MS / 1000 + CLOSE_S);
+    if (server->phase == UPGRADING) {
+        successor_kill(&server->successor, "the old server was told to end");
+        upgrade_failed(server);
+    }
+    if (server->phase == HANDED_OVER)
+        POST_ALL(server, hurry_mail, on_hurry);
+    else
+        drain_loops(server, drain_s);
+    server->phase = ENDING;
+}
+
+static void take_signal(struct server *server, unsigned number)
+{
+    switch (number) {
+    case SIGNAL_LOOPS_ENDED:
+        break;
+    case SIGHUP:
+        notify_reloading();
+        read_again(server);
+        notify_ready();
+        break;
+    case SIGUSR2:
+        begin_upgrade(server);
+        break;
+    default:
+        end_server(server);
+    }
+}
+
+/* Returns when every loop has ended. A second SIGTERM or SIGINT ends the process at once. */
+static void wait_for_end(struct server *server)
+{
     struct memory_watch memory = {0};
+    struct signalfd_siginfo signal;
 
     while (atomic_load(&server->n_running) > 0) {
-        int number = sigtimedwait(signals, NULL, &period);
+        struct pollfd fds[] = {
+            {.fd = server->signals, .events = POLLIN},
+            {.fd = server->phase == UPGRADING ? server->successor.fd : -1, .events = POLLIN}};
 
-        if (number < 0 && errno == EAGAIN)
+        if (poll(fds, 2, TRIM_PERIOD_S * 1000) == 0)
             memory_trim(http_stats(server->http).connections, TRIM_PERIOD_S, &memory);
-        if (number < 0 || number == SIGNAL_LOOPS_ENDED)
-            continue;
-        if (number == SIGHUP) {
-            notify_reloading();
-            read_again(server);
-            notify_ready();
-            continue;
-        }
-        if (is_draining) {
-            log_warn("serve: told to end a second time: ending at once");
-            log_flush();
-            _exit(0);
-        }
-        log_info("serve: draining, at most %llu s",
-                 (unsigned long long)config()->server.drain_seconds);
-        is_draining = true;
-        notify_stopping((unsigned)config()->server.drain_seconds + CUT_AFTER_MS / 1000 + CLOSE_S);
-        drain_loops(server);
+        while (read(server->signals, &signal, sizeof(signal)) == (ssize_t)sizeof(signal))
+            take_signal(server, signal.ssi_signo);
+        follow_upgrade(server);
     }
     for (unsigned i = 0; i < server->n_loops; i++)
         uv_thread_join(&server->loops[i].thread);
@@ -574,6 +722,45 @@ static void wait_for_end(struct server *server, const sigset_t *signals, bool is
     for (unsigned i = 0; i < server->n_loops; i++)
         if (server->loops[i].is_loop_there)
             loop_deinit(&server->loops[i].loop);
+    if (server->keeps_taking)
+        tell_upgrade(server, UPGRADE_DONE);
+}
+
+static struct error open_server(struct server *server)
+{
+    struct error err;
+
+    if (server->signals < 0)
+        return ERROR(ERR_NO_MEMORY, errno, "signals cannot be waited for");
+    err = serve_log_open();
+    if (!is_error(err))
+        err = open_rooms(server);
+    if (!is_error(err))
+        err = check_sites();
+    return is_error(err) ? err : start_loops(server);
+}
+
+/* Whoever started it hears of it: the old server, or systemd. */
+static void begin_serving(struct server *server)
+{
+    POST_ALL(server, accept_mail, on_accept);
+    say_listening(server);
+    memory_release_start();
+    pid_file_write(inherit_is_upgrade());
+    if (inherit_is_upgrade())
+        inherit_say_ready();
+    else
+        notify_ready();
+}
+
+static void say_failed(struct server *server, struct error err)
+{
+    const char *why = err.detail ? err.detail : status_row(err.status)->detail;
+
+    fprintf(stderr, "aerie: %s\n", why);
+    inherit_say_failed(why);
+    server->phase = ENDING;
+    drain_loops(server, config()->server.drain_seconds);
 }
 
 int command_serve(int argc, char **argv)
@@ -587,25 +774,20 @@ int command_serve(int argc, char **argv)
     block_signals(&signals);
     raise_descriptor_limit();
     sem_init(&server.ready, 0, 0);
-    err = serve_log_open();
-    if (!is_error(err))
-        err = open_rooms(&server);
-    if (!is_error(err))
-        err = check_sites();
-    if (!is_error(err))
-        err = start_loops(&server);
-    if (is_error(err)) {
-        fprintf(stderr, "aerie: %s\n", err.detail ? err.detail : status_row(err.status)->detail);
-        drain_loops(&server);
-    } else {
-        say_listening(&server);
-        memory_release_start();
-        notify_ready();
-    }
-    wait_for_end(&server, &signals, is_error(err));
+    server.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    err = open_server(&server);
+    inherit_close();
+    if (is_error(err))
+        say_failed(&server, err);
+    else
+        begin_serving(&server);
+    wait_for_end(&server);
+    pid_file_remove();
     close_rooms(&server);
     free(server.loops);
     sem_destroy(&server.ready);
+    if (server.signals >= 0)
+        close(server.signals);
     log_close();
     return is_error(err) ? 1 : 0;
 }

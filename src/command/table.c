@@ -305,7 +305,7 @@ static const struct command table[] = {
         "run the server; what happens without a command",
         "serve",
         "SIGTERM and SIGINT end it when the streams have ended, at most after server.drain_seconds; a "
-        "second one ends it at once. SIGHUP reads the configuration again.",
+        "second one ends it at once. SIGHUP reads the configuration again. SIGUSR2 is `aerie upgrade`.",
         NULL,
         COMMAND_WORDS({"aerie --config /etc/aerie/config.json serve", "as a service does"}),
         COMMAND_WORDS({"0", "ended as it was told"},
@@ -328,6 +328,25 @@ static const struct command table[] = {
         COMMAND_WORDS({"aerie team create --name 'The Shop' --slug shop", "a team"}),
         COMMAND_WORDS(DONE_OR_NOT),
         command_team,
+    },
+    {
+        "upgrade",
+        GROUP_SERVER,
+        NEEDS_CONFIG,
+        "let a new process take the running server over, without a cut",
+        "upgrade",
+        "The running server starts its program anew, as it is now on the disk, with the same "
+        "arguments, and leaves it its sockets. When the new one serves, the old one takes no more "
+        "clients, and ends when its streams have, at most after server.upgrade_drain_seconds. When "
+        "the new one does not come up, the old one goes on. SIGUSR2 to the server does the same.\n"
+        "The server is found by aerie.pid in data_dir.",
+        NULL,
+        COMMAND_WORDS({"cd /etc/aerie && runuser -u aerie -- aerie upgrade",
+                       "after the program, or a key that needs a restart, was changed"}),
+        COMMAND_WORDS({"0", "the new process serves"},
+                      {"1", "the old one goes on, or none runs; stderr says why"},
+                      {"2", "wrong usage"}),
+        command_upgrade,
     },
     {
         "user",

@@ -631,6 +631,11 @@ bool db_is_ready(void)
     return dl && !dl->is_closing && dl->db->driver->is_ready(dl);
 }
 
+int db_lock(const struct db *db)
+{
+    return db->driver->lock ? db->driver->lock(db) : -1;
+}
+
 const char *db_name(const struct db *db)
 {
     return db->driver->name;

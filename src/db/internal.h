@@ -104,6 +104,7 @@ struct db_driver {
     struct error (*attach)(struct db_loop *dl);
     void (*detach)(struct db_loop *dl); /* no task is left; calls db_loop_closed(), now or later */
     bool (*is_ready)(struct db_loop *dl);
+    int (*lock)(const struct db *db); /* NULL: it holds none */
     /* NULL: it tells nothing. */
     struct error (*open_ear)(struct db_loop *dl, struct db_ear *ear, const char *channel);
     void (*close_ear)(struct db_loop *dl);

@@ -3,6 +3,7 @@
 #include "db/sqlite.h"
 
 #include "base/clock.h"
+#include "base/inherit.h"
 #include "config/config.h"
 #include "db/backup.h"
 #include "db/bulk_driver.h"
@@ -88,6 +89,9 @@ struct error db_lock_file(const char *path, int *fd)
         return err;
     if ((size_t)snprintf(name, sizeof(name), "%s.lock", path) >= sizeof(name))
         return db_say(ERR_DB, ENAMETOOLONG, "the database's file name is too long");
+    *fd = inherit_take_lock(name);
+    if (*fd >= 0)
+        return NO_ERROR; /* held together with the server that we take over */
     *fd = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     if (*fd < 0)
         return db_say(ERR_DB, errno, "cannot open %s: %s", name, errno_text(errno));
@@ -290,6 +294,13 @@ static bool sqlite_is_ready(struct db_loop *dl)
     return true;
 }
 
+static int lock_of(const struct db *db)
+{
+    const struct sqlite *s = db->state;
+
+    return s->lock_fd;
+}
+
 static void sqlite_submit(struct db_task *t)
 {
     struct sqlite_loop *sl = t->owner->state;
@@ -400,6 +411,7 @@ const struct db_driver sqlite_driver = {
     .attach = sqlite_attach,
     .detach = sqlite_detach,
     .is_ready = sqlite_is_ready,
+    .lock = lock_of,
     .submit = sqlite_submit,
     .take_back = sqlite_take_back,
     .collect = sqlite_collect,

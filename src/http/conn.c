@@ -51,13 +51,15 @@ static void mark_dirty(struct conn *c)
 static void try_free(struct conn *c)
 {
     struct http_loop *h = c->http;
+    enum listener_kind kind;
 
     if (c->state != CONN_CLOSED || c->is_handle_open || c->req)
         return;
     list_remove(&c->link);
-    h->n_conns--;
+    kind = c->listener->kind;
+    side_of(h, kind)->n_conns--;
     free(c);
-    server_check_drained(h);
+    server_check_drained(h, kind);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -675,7 +677,7 @@ struct conn *conn_open(const struct listener *l, int fd, const struct ip *peer,
     c->peer = *peer;
     c->address_count = count;
     list_push(&h->conns, &c->link);
-    h->n_conns++;
+    side_of(h, l->kind)->n_conns++;
     c->events = UV_READABLE;
     if (uv_poll_start(&c->poll, UV_READABLE, on_poll) != 0) {
         conn_close(c);
@@ -700,7 +702,8 @@ void conn_await_handshake(struct conn *c)
 void conn_end_handshake(struct conn *c)
 {
     set_state(c, CONN_IDLE);
-    if (c->http->is_draining) {
+    if (side_of(c->http, c->listener->kind)->is_draining &&
+        !place_is_anothers(c->http->server, c->listener->socket->place)) {
         conn_refuse(c);
     } else {
         timer_start(&c->deadline, config()->limits.idle_seconds * 1000, on_deadline);
@@ -732,10 +735,14 @@ void conn_drain(struct conn *c)
 {
     if (c->state == CONN_IDLE)
         read_in(c); /* a request that has just come is not lost */
-    if (c->state == CONN_IDLE) {
+    if (c->state == CONN_IDLE && place_is_anothers(c->http->server, c->listener->socket->place)) {
+        /* There is time for the request that is on its way, and the answer says goodbye. */
+        timer_start(&c->deadline, config()->limits.head_seconds * 1000, on_deadline);
+    } else if (c->state == CONN_IDLE) {
         set_state(c, CONN_ENDING);
         mark_dirty(c);
-    } else if (c->state == CONN_HEAD || c->state == CONN_HANDSHAKE) {
+    } else if ((c->state == CONN_HEAD || c->state == CONN_HANDSHAKE) &&
+               !place_is_anothers(c->http->server, c->listener->socket->place)) {
         if (c->state == CONN_HANDSHAKE)
             c->tls->left_ms = DRAIN_HEAD_MS;
         timer_start(&c->deadline, DRAIN_HEAD_MS, on_deadline);

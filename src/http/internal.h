@@ -3,7 +3,7 @@
 #define AERIE_SRC_HTTP_INTERNAL_H
 
 #include "base/cidr.h"
-#include "base/endpoint.h"
+#include "base/inherit.h"
 #include "base/map.h"
 #include "base/metrics.h"
 #include "frames.h"
@@ -30,6 +30,9 @@ struct place {
     struct endpoint at;   /* port 0: the first socket settles it */
     const char *named_by; /* the keys, for people */
     struct list sockets;  /* of listen_socket, under the server's lock */
+    size_t n_inherited;   /* the first of them, left by the server before us, or by systemd */
+    bool is_shared;       /* all loops take all sockets; else each takes its own */
+    bool is_systemds;     /* it stays systemd's: a file is not ours to remove */
     bool is_settled;      /* it has had a socket */
     dev_t device;         /* of the file that we bound: no other is removed at the end */
     ino_t inode;
@@ -41,6 +44,7 @@ struct listen_socket {
     struct place *place;
     int fd;           /* -1: closed */
     unsigned n_users; /* listeners */
+    char systemd_name[INHERIT_NAME_BYTES];
 };
 
 /* Shared by the loops; what changes after start is atomic or under the lock. */
@@ -51,6 +55,9 @@ struct http_server {
     struct place *named; /* whose port is http_port(): the first with one; or NULL */
     size_t max_by_files; /* connections that the descriptors are enough for */
     struct tls_server *tls; /* NULL: no place has TLS */
+    unsigned n_loops_wanted, n_loops_begun; /* the latter under the lock */
+    atomic_bool waits;                      /* nobody accepts before http_accept() */
+    atomic_bool is_handed_over;             /* another server has the sockets, too */
     atomic_uint port, n_loops;
     atomic_size_t n_conns;
     uv_mutex_t lock; /* loops, addresses, and the sockets of places */
@@ -86,21 +93,26 @@ struct handshakes {
 #define OUT_BYTES   4096
 #define N_SPARE_OUT 16
 
+/* Clients, or peers: they leave one after the other. */
+struct http_side {
+    size_t n_conns;     /* whose memory is not freed yet */
+    size_t n_listeners; /* not closed */
+    bool is_draining;
+    void (*on_drained)(struct loop *l);
+};
+
 /* This room's share of a loop. Freed by http_close(). */
 struct http_loop {
     struct list link; /* in server->loops */
     struct http_server *server;
     struct loop *loop;
     struct list listeners; /* of listener */
-    size_t n_listeners;    /* of them not closed */
+    struct http_side sides[2];
     struct handshakes handshakes;
     struct timer certificate_watch; /* the first loop's */
     struct list conns;              /* all whose memory is not freed yet */
-    size_t n_conns;
     size_t excess_bytes; /* of what waits in them, beyond limits.output_bytes in each */
-    bool is_draining;
-    void (*on_drained)(struct loop *l);
-    int64_t date_s; /* whose text date is */
+    int64_t date_s;      /* whose text date is */
     char date[32];
     char *spare_out[N_SPARE_OUT]; /* of OUT_BYTES each */
     unsigned n_spare_out;
@@ -109,6 +121,11 @@ struct http_loop {
 static inline struct http_loop *http_loop_of(struct loop *l)
 {
     return l->rooms[ROOM_HTTP];
+}
+
+static inline struct http_side *side_of(struct http_loop *h, enum listener_kind kind)
+{
+    return &h->sides[kind == LISTENER_PEER];
 }
 
 /* ---- metrics.c ---- */
@@ -132,30 +149,37 @@ size_t server_max_conns(const struct http_server *s);
  * limit. */
 bool server_count_address(struct http_server *s, const struct ip *ip, struct address_count **out);
 void server_uncount_address(struct http_server *s, struct address_count *count);
-/* The last connection, or listener, of a draining loop is gone: tells, once. */
-void server_check_drained(struct http_loop *h);
+/* The last connection, or listener, of a draining side is gone: tells, once. */
+void server_check_drained(struct http_loop *h, enum listener_kind kind);
 
 /* ---- place.c ---- */
 /* Reads one entry of server.listen, or what another key holds of the same form. Binds nothing yet.
  * named_by: static. */
 struct error place_add(struct http_server *s, enum listener_kind kind, struct str text,
                        const char *named_by) MUST_CHECK;
-/* A socket for one more loop, bound and listening; the lock is held. */
-struct error place_take_socket(struct http_server *s, struct place *p,
+/* The n-th of the sockets that the index-th loop listens at, bound; the lock is held. *out NULL: it
+ * has no more. The first is made where there is none. */
+struct error place_take_socket(struct http_server *s, struct place *p, unsigned index, unsigned n,
                                struct listen_socket **out) MUST_CHECK;
-/* The listener has no use for it any more: the last user closes it. */
+/* The listener has no use for it any more: the last user closes it. The lock is held. */
 void place_drop_socket(struct http_server *s, struct listen_socket *socket);
+/* Does another server accept there, one that we took over and that still lives, or one that took us
+ * over? Then nobody who waits is refused, and no file removed. */
+bool place_is_anothers(const struct http_server *s, const struct place *p);
 /* "http://127.0.0.1:8000", "unix:/run/aerie.sock". */
 void place_describe(const struct place *p, struct buf *out);
 void place_free(struct place *p);
 
 /* ---- listener.c ---- */
-/* Begins to accept at p; the lock is held. */
-struct error listener_open(struct http_loop *h, struct place *p) MUST_CHECK;
+/* Begins to accept at the socket, unless the server waits. When it fails, the socket is dropped.
+ * The lock is held. */
+struct error listener_open(struct http_loop *h, struct listen_socket *socket) MUST_CHECK;
+/* The server does not wait any more. */
+void listener_accept(struct listener *l);
 /* A connection closed: there may be room again. */
 void listener_resume(struct http_loop *h);
 /* Refuses those who wait if asked to, then closes. */
-void listener_close(struct listener *l, bool refuse_waiting);
+void listener_close(struct listener *l, bool refuses_waiting);
 
 /* ---- conn.c ---- */
 enum conn_state {
@@ -215,7 +239,8 @@ void conn_refuse(struct conn *c);
 void conn_await_handshake(struct conn *c);
 void conn_end_handshake(struct conn *c);
 void conn_refuse_plain(struct conn *c);
-/* Draining: at once when idle. */
+/* Draining: at once when idle, or, when another server serves this place too, once its next request
+ * was answered or does not come. */
 void conn_drain(struct conn *c);
 /* Closes at once. A request's flow fails with ERR_GONE. */
 void conn_close(struct conn *c);

@@ -156,46 +156,49 @@ static void on_closed(uv_handle_t *handle)
     struct listener *l = handle->data;
 
     set_state(l, LISTENER_CLOSED);
-    l->http->n_listeners--;
-    server_check_drained(l->http);
+    side_of(l->http, l->kind)->n_listeners--;
+    server_check_drained(l->http, l->kind);
 }
 
-void listener_close(struct listener *l, bool refuse_waiting)
+void listener_close(struct listener *l, bool refuses_waiting)
 {
     if (l->state == LISTENER_CLOSING || l->state == LISTENER_CLOSED)
         return;
     timer_stop(&l->resume);
     set_state(l, LISTENER_CLOSING);
     uv_poll_stop(&l->poll);
-    if (refuse_waiting)
+    if (refuses_waiting && !place_is_anothers(l->http->server, l->socket->place))
         refuse_waiting_clients(l);
     uv_close((uv_handle_t *)&l->poll, on_closed);
+    uv_mutex_lock(&l->http->server->lock);
     place_drop_socket(l->http->server, l->socket);
+    uv_mutex_unlock(&l->http->server->lock);
 }
 
-struct error listener_open(struct http_loop *h, struct place *p)
+void listener_accept(struct listener *l)
+{
+    open_again(l);
+}
+
+struct error listener_open(struct http_loop *h, struct listen_socket *socket)
 {
     struct listener *l = calloc(1, sizeof(*l));
-    struct error err;
+    int error = l ? uv_poll_init(&h->loop->uv, &l->poll, socket->fd) : UV_ENOMEM;
 
-    if (!l)
-        return ERROR(ERR_NO_MEMORY, 0, NULL);
-    l->http = h;
-    l->kind = p->kind;
-    l->state = LISTENER_CLOSED;
-    err = place_take_socket(h->server, p, &l->socket);
-    if (!is_error(err) && uv_poll_init(&h->loop->uv, &l->poll, l->socket->fd) != 0) {
-        place_drop_socket(h->server, l->socket);
-        err = ERROR(ERR_UNAVAILABLE, 0, "the listening socket cannot be polled");
-    }
-    if (is_error(err)) {
+    if (error != 0) {
+        place_drop_socket(h->server, socket);
         free(l);
-        return err;
+        return ERROR(ERR_UNAVAILABLE, error, "the listening socket cannot be polled");
     }
+    l->http = h;
+    l->socket = socket;
+    l->kind = socket->place->kind;
+    l->state = LISTENER_CLOSED;
     l->poll.data = l;
     list_push(&h->listeners, &l->link);
-    h->n_listeners++;
+    side_of(h, l->kind)->n_listeners++;
     set_state(l, LISTENER_PAUSED);
-    open_again(l);
+    if (!atomic_load(&h->server->waits))
+        open_again(l);
     return NO_ERROR;
 }

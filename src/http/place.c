@@ -36,9 +36,124 @@ fail(enum status status, int code, const char *format, ...)
 
 /* ---- what the settings say ---- */
 
+/* Accepted sockets inherit these from the listening one. */
+static void set_options(const struct place *p, int fd)
+{
+    int on = 1, off = 0, unsent = UNSENT_BYTES;
+    unsigned stuck_ms = (unsigned)(config()->limits.write_seconds * 1000);
+
+    if (p->at.is_unix)
+        return;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (!p->is_systemds)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    /* For what the kernel has taken, also of a connection that we have closed by then. */
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stuck_ms, sizeof(stuck_ms));
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off,
+               sizeof(off)); /* "::" is everyone; else no effect */
+}
+
+static struct place *place_new(struct http_server *s, enum listener_kind kind, const char *named_by)
+{
+    struct place *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return NULL;
+    p->kind = kind;
+    p->named_by = named_by;
+    list_init(&p->sockets);
+    list_push(&s->places, &p->link);
+    return p;
+}
+
+static void name_server(struct http_server *s, struct place *p)
+{
+    if (p->kind == LISTENER_PEER || p->at.is_unix || (s->named && s->named != p))
+        return;
+    s->named = p;
+    atomic_store(&s->port, p->at.port);
+}
+
+static struct listen_socket *add_socket(struct place *p, int fd)
+{
+    struct listen_socket *socket = calloc(1, sizeof(*socket));
+
+    if (!socket) {
+        close(fd);
+        return NULL;
+    }
+    socket->place = p;
+    socket->fd = fd;
+    list_push(&p->sockets, &socket->link);
+    p->is_settled = true;
+    return socket;
+}
+
+static bool note_file(struct place *p)
+{
+    struct stat file;
+
+    if (lstat(p->at.path, &file) != 0)
+        return false;
+    p->device = file.st_dev;
+    p->inode = file.st_ino;
+    return true;
+}
+
+/* From the server before us: the very sockets, since clients may wait in their queues. */
+static bool take_inherited(struct http_server *s, struct place *p)
+{
+    struct inherited_socket left;
+
+    while (inherit_take_socket(&p->at, &left)) {
+        if (!add_socket(p, left.fd))
+            return false;
+        p->at = left.at;
+        p->n_inherited++;
+        set_options(p, left.fd);
+    }
+    name_server(s, p);
+    if (p->at.is_unix && p->n_inherited > 0)
+        (void)note_file(p);
+    return true;
+}
+
+/* A place for each socket. */
+static struct error add_systemds(struct http_server *s, const char *named_by)
+{
+    struct inherited_socket given;
+    size_t n = 0;
+
+    for (; inherit_take_systemds(&given); n++) {
+        enum listener_kind kind = strcmp(given.name, "https") == 0 ? LISTENER_TLS : LISTENER_PLAIN;
+        struct place *p;
+        struct listen_socket *socket;
+
+        p = place_new(s, kind, named_by);
+        socket = p ? add_socket(p, given.fd) : NULL;
+        if (!socket)
+            return ERROR(ERR_NO_MEMORY, 0, NULL);
+        memcpy(socket->systemd_name, given.name, sizeof(socket->systemd_name));
+        p->at = given.at;
+        p->n_inherited = 1;
+        p->is_shared = p->is_systemds = true;
+        set_options(p, given.fd);
+        name_server(s, p);
+    }
+    if (n == 0)
+        return fail(ERR_INVALID, 0,
+                    "systemd gave no socket to listen on: start aerie.socket, or take systemd out "
+                    "of the list (%s)",
+                    named_by);
+    return NO_ERROR;
+}
+
 struct error place_add(struct http_server *s, enum listener_kind kind, struct str text,
                        const char *named_by)
 {
+    struct endpoint at;
     struct place *p;
 
     if (kind == LISTENER_PLAIN && str_starts_with_nocase(text, STR("tls://"))) {
@@ -46,26 +161,18 @@ struct error place_add(struct http_server *s, enum listener_kind kind, struct st
         text = str_skip(text, 6);
     }
     if (kind == LISTENER_PLAIN && str_eq(text, STR("systemd")))
-        return fail(ERR_INVALID, 0,
-                    "cannot listen on sockets of systemd: there is no socket activation yet (%s)",
-                    named_by);
-    p = calloc(1, sizeof(*p));
-    if (!p)
-        return ERROR(ERR_NO_MEMORY, 0, NULL);
-    if (!endpoint_parse(text, &p->at)) {
-        free(p);
+        return add_systemds(s, named_by);
+    if (!endpoint_parse(text, &at))
         return fail(ERR_INVALID, 0, "%.*s is no address to listen on (%s)", STR_ARG(text),
                     named_by);
-    }
-    p->kind = kind;
-    p->named_by = named_by;
-    list_init(&p->sockets);
-    list_push(&s->places, &p->link);
-    if (!s->named && kind != LISTENER_PEER && !p->at.is_unix) {
-        s->named = p;
-        atomic_store(&s->port, p->at.port);
-    }
-    return NO_ERROR;
+    p = place_new(s, kind, named_by);
+    if (!p)
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    p->at = at;
+    p->is_shared = at.is_unix;
+    if (kind == LISTENER_PEER)
+        return NO_ERROR;
+    return take_inherited(s, p) ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, NULL);
 }
 
 void place_describe(const struct place *p, struct buf *out)
@@ -79,22 +186,6 @@ void place_describe(const struct place *p, struct buf *out)
 }
 
 /* ---- binding ---- */
-
-/* Accepted sockets inherit these from the listening one. */
-static void set_options(int fd)
-{
-    int on = 1, off = 0, unsent = UNSENT_BYTES;
-    unsigned stuck_ms = (unsigned)(config()->limits.write_seconds * 1000);
-
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-    /* For what the kernel has taken, also of a connection that we have closed by then. */
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stuck_ms, sizeof(stuck_ms));
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off,
-               sizeof(off)); /* "::" is everyone; else no effect */
-}
 
 /* Keeps errno. Returns -1. */
 static int close_failed(int fd)
@@ -150,7 +241,7 @@ static int bind_port(struct http_server *s, struct place *p)
     fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    set_options(fd);
+    set_options(p, fd);
     if (bind(fd, (struct sockaddr *)&addr, len) != 0 || listen(fd, BACKLOG) != 0 ||
         !note_port(s, p, fd))
         return close_failed(fd);
@@ -180,7 +271,6 @@ static int bind_file(struct place *p)
     struct sockaddr_storage addr;
     socklen_t len = endpoint_sockaddr(&p->at, &addr);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct stat file;
 
     if (fd < 0)
         return -1;
@@ -188,75 +278,112 @@ static int bind_file(struct place *p)
         (errno != EADDRINUSE || !remove_dead_file(&addr, len, p->at.path) ||
          bind(fd, (struct sockaddr *)&addr, len) != 0))
         return close_failed(fd);
-    if (chmod(p->at.path, mode) != 0 || lstat(p->at.path, &file) != 0 || listen(fd, BACKLOG) != 0)
+    if (chmod(p->at.path, mode) != 0 || !note_file(p) || listen(fd, BACKLOG) != 0)
         return close_failed(fd);
-    p->device = file.st_dev;
-    p->inode = file.st_ino;
     return fd;
 }
 
-static struct listen_socket *shared_socket(struct place *p)
+static struct listen_socket *socket_at(const struct place *p, size_t n)
 {
-    if (!p->at.is_unix || list_is_empty(&p->sockets))
-        return NULL;
-    return container_of(p->sockets.next, struct listen_socket, link);
+    struct list *it = p->sockets.next;
+
+    while (n-- > 0)
+        it = it->next;
+    return container_of(it, struct listen_socket, link);
 }
 
-struct error place_take_socket(struct http_server *s, struct place *p, struct listen_socket **out)
+/* Which of those that are there is the loop's n-th? What was left by a server with more loops is
+ * dealt out among ours, each of it to one; with fewer, the others share. -1: none (more). */
+static int64_t share(const struct http_server *s, const struct place *p, unsigned index, unsigned n)
 {
-    struct listen_socket *socket = shared_socket(p);
-    char text[ENDPOINT_TEXT_BYTES];
-    int fd;
+    size_t there = p->n_inherited, at = index + (size_t)n * s->n_loops_wanted;
 
-    *out = socket;
-    if (socket) {
-        socket->n_users++;
-        return NO_ERROR;
+    if (p->is_shared)
+        return !list_is_empty(&p->sockets) && n < (there > 0 ? there : 1) ? (int64_t)n : -1;
+    if (at < there)
+        return (int64_t)at;
+    return there > 0 && n == 0 ? (int64_t)(index % there) : -1;
+}
+
+/* Peers call the old server by its own address until it has gone: ours is another. */
+static int make_fd(struct http_server *s, struct place *p)
+{
+    int fd = p->at.is_unix ? bind_file(p) : bind_port(s, p);
+
+    if (fd < 0 && errno == EADDRINUSE && p->kind == LISTENER_PEER && atomic_load(&s->waits) &&
+        !p->at.is_unix) {
+        p->at.port = 0;
+        fd = bind_port(s, p);
     }
-    fd = p->at.is_unix ? bind_file(p) : bind_port(s, p);
+    return fd;
+}
+
+static struct error make_socket(struct http_server *s, struct place *p, struct listen_socket **out)
+{
+    int fd = make_fd(s, p);
+    char text[ENDPOINT_TEXT_BYTES];
+
     if (fd < 0)
         return fail(ERR_UNAVAILABLE, errno, "cannot listen on %.*s: %s (%s)",
                     STR_ARG(endpoint_format(&p->at, text)), errno_text(errno), p->named_by);
-    socket = calloc(1, sizeof(*socket));
-    if (!socket) {
-        close(fd);
-        return ERROR(ERR_NO_MEMORY, 0, NULL);
-    }
-    *socket = (struct listen_socket){.place = p, .fd = fd, .n_users = 1};
-    list_push(&p->sockets, &socket->link);
-    p->is_settled = true;
-    *out = socket;
-    return NO_ERROR;
+    *out = add_socket(p, fd);
+    return *out ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, NULL);
+}
+
+struct error place_take_socket(struct http_server *s, struct place *p, unsigned index, unsigned n,
+                               struct listen_socket **out)
+{
+    int64_t at = share(s, p, index, n);
+    struct error err = NO_ERROR;
+
+    *out = at >= 0 ? socket_at(p, (size_t)at) : NULL;
+    if (!*out && n == 0)
+        err = make_socket(s, p, out);
+    if (*out)
+        (*out)->n_users++;
+    return err;
 }
 
 /* ---- giving up ---- */
+
+bool place_is_anothers(const struct http_server *s, const struct place *p)
+{
+    return p->kind != LISTENER_PEER &&
+           (atomic_load(&s->is_handed_over) || (p->n_inherited > 0 && atomic_load(&s->waits)));
+}
 
 /* Whoever connects from now on is told at once that nobody is there. */
 static void remove_file(const struct place *p)
 {
     struct stat file;
 
-    if (p->at.is_unix && lstat(p->at.path, &file) == 0 && file.st_dev == p->device &&
-        file.st_ino == p->inode && unlink(p->at.path) != 0)
+    if (lstat(p->at.path, &file) == 0 && file.st_dev == p->device && file.st_ino == p->inode &&
+        unlink(p->at.path) != 0)
         log_warn("http: %s cannot be removed: %s", p->at.path, errno_text(errno));
 }
 
 void place_drop_socket(struct http_server *s, struct listen_socket *socket)
 {
-    uv_mutex_lock(&s->lock);
-    if (--socket->n_users == 0) {
-        remove_file(socket->place);
-        close(socket->fd);
-        socket->fd = -1;
-    }
-    uv_mutex_unlock(&s->lock);
+    struct place *p = socket->place;
+
+    if (--socket->n_users > 0)
+        return;
+    if (p->at.is_unix && !p->is_systemds && !place_is_anothers(s, p))
+        remove_file(p);
+    close(socket->fd);
+    socket->fd = -1;
 }
 
 void place_free(struct place *p)
 {
     struct list *link;
 
-    while ((link = list_pop(&p->sockets)))
-        free(container_of(link, struct listen_socket, link));
+    while ((link = list_pop(&p->sockets))) {
+        struct listen_socket *socket = container_of(link, struct listen_socket, link);
+
+        if (socket->fd >= 0)
+            close(socket->fd); /* inherited, and no loop came for it */
+        free(socket);
+    }
     free(p);
 }

@@ -122,7 +122,7 @@ static struct buf *begin_head(struct request *req, int status, const char *conte
     counter_add(&http_count()->requests[status / 100 % 6], 1);
     if (!out)
         return NULL;
-    if (req->conn->http->is_draining)
+    if (side_of(req->conn->http, req->listener)->is_draining)
         res->keep_alive = false;
     buf_append_str(out, STR("HTTP/1.1 "));
     buf_append_decimal(out, (uint64_t)status);

@@ -73,7 +73,7 @@ static void free_server(struct http_server *s)
     free(s);
 }
 
-struct error http_open(const struct http_hooks *hooks, struct http_server **out)
+struct error http_open(const struct http_hooks *hooks, unsigned n_loops, struct http_server **out)
 {
     struct http_server *s = calloc(1, sizeof(*s));
     struct error err;
@@ -82,6 +82,8 @@ struct error http_open(const struct http_hooks *hooks, struct http_server **out)
     if (!s)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     s->hooks = *hooks;
+    s->n_loops_wanted = n_loops;
+    atomic_init(&s->waits, inherit_is_upgrade());
     list_init(&s->loops);
     list_init(&s->places);
     if (uv_mutex_init(&s->lock) != 0) {
@@ -90,6 +92,10 @@ struct error http_open(const struct http_hooks *hooks, struct http_server **out)
     }
     read_file_limit(s);
     err = read_places(s);
+    if (!is_error(err) && inherit_n_systemds() > 0)
+        err = ERROR(ERR_INVALID, 0,
+                    "systemd gave sockets to listen on (aerie.socket), but server.listen does not "
+                    "name systemd");
     if (!is_error(err) && has_tls(s))
         err = tls_server_open(&s->tls);
     if (!is_error(err))
@@ -130,10 +136,24 @@ struct error http_listen_to_peers(struct http_server *s, struct str at, const ch
     return place_add(s, LISTENER_PEER, at, named_by);
 }
 
-static void close_listeners(struct http_loop *h, bool refuse_waiting)
+static void close_listeners(struct http_loop *h)
 {
     for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next)
-        listener_close(container_of(it, struct listener, link), refuse_waiting);
+        listener_close(container_of(it, struct listener, link), false);
+}
+
+static struct error open_listeners(struct http_loop *h, struct place *p, unsigned index)
+{
+    struct listen_socket *socket;
+    struct error err = NO_ERROR;
+
+    for (unsigned n = 0; !is_error(err); n++) {
+        err = place_take_socket(h->server, p, index, n, &socket);
+        if (is_error(err) || !socket)
+            break;
+        err = listener_open(h, socket);
+    }
+    return err;
 }
 
 static void on_certificate_watch(struct timer *t)
@@ -149,6 +169,7 @@ struct error http_attach(struct http_server *s, struct loop *l)
 {
     struct http_loop *h = calloc(1, sizeof(*h));
     struct error err = NO_ERROR;
+    unsigned index;
 
     loop_assert_current(l);
     if (!h)
@@ -161,18 +182,29 @@ struct error http_attach(struct http_server *s, struct loop *l)
     list_init(&h->listeners);
     uv_mutex_lock(&s->lock); /* the first one settles the ports */
     list_push(&s->loops, &h->link);
+    index = s->n_loops_begun++;
     for (struct list *it = s->places.next; it != &s->places && !is_error(err); it = it->next)
-        err = listener_open(h, container_of(it, struct place, link));
+        err = open_listeners(h, container_of(it, struct place, link), index);
     if (!is_error(err))
         atomic_fetch_add(&s->n_loops, 1);
     uv_mutex_unlock(&s->lock);
     if (is_error(err))
-        close_listeners(h, false);
+        close_listeners(h);
     else
         l->rooms[ROOM_HTTP] = h;
     if (!is_error(err) && s->tls && l->index == 0)
         timer_start(&h->certificate_watch, A_DAY_MS, on_certificate_watch);
     return err;
+}
+
+void http_accept(struct loop *l)
+{
+    struct http_loop *h = http_loop_of(l);
+
+    loop_assert_current(l);
+    atomic_store(&h->server->waits, false);
+    for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next)
+        listener_accept(container_of(it, struct listener, link));
 }
 
 unsigned http_port(const struct http_server *s)
@@ -218,52 +250,71 @@ struct http_server *http_server_of(const struct request *req)
 
 /* ---- leaving ---- */
 
-void server_check_drained(struct http_loop *h)
+void http_each_socket(struct http_server *s,
+                      void (*visit)(void *state, int fd, const char *systemd_name), void *state)
 {
-    void (*on_drained)(struct loop * l) = h->on_drained;
+    uv_mutex_lock(&s->lock);
+    for (struct list *at = s->places.next; at != &s->places; at = at->next) {
+        struct place *p = container_of(at, struct place, link);
 
-    if (!h->is_draining || h->n_conns > 0 || h->n_listeners > 0 || !on_drained)
+        for (struct list *it = p->sockets.next; it != &p->sockets; it = it->next) {
+            struct listen_socket *socket = container_of(it, struct listen_socket, link);
+
+            if (p->kind != LISTENER_PEER && socket->fd >= 0)
+                visit(state, socket->fd, p->is_systemds ? socket->systemd_name : NULL);
+        }
+    }
+    uv_mutex_unlock(&s->lock);
+}
+
+void http_hand_over(struct http_server *s)
+{
+    atomic_store(&s->is_handed_over, true);
+}
+
+void server_check_drained(struct http_loop *h, enum listener_kind kind)
+{
+    struct http_side *side = side_of(h, kind);
+    void (*on_drained)(struct loop * l) = side->on_drained;
+
+    if (side->n_conns > 0 || side->n_listeners > 0 || !on_drained)
         return;
-    h->on_drained = NULL;
+    side->on_drained = NULL;
     on_drained(h->loop);
 }
 
 /* Connections and listeners are freed by callbacks only, never below us: the lists stay as they
  * are. */
-static void drain(struct http_loop *h, bool is_for_peers)
+static void drain(struct http_loop *h, enum listener_kind kind, void (*on_drained)(struct loop *l))
 {
+    struct http_side *side = side_of(h, kind);
+
+    loop_assert_current(h->loop);
+    side->is_draining = true;
+    side->on_drained = on_drained;
     for (struct list *it = h->conns.next; it != &h->conns; it = it->next) {
         struct conn *c = container_of(it, struct conn, link);
 
-        if ((c->listener->kind == LISTENER_PEER) == is_for_peers)
+        if (side_of(h, c->listener->kind) == side)
             conn_drain(c);
     }
     for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next) {
         struct listener *l = container_of(it, struct listener, link);
 
-        if ((l->kind == LISTENER_PEER) == is_for_peers)
+        if (side_of(h, l->kind) == side)
             listener_close(l, true);
     }
+    server_check_drained(h, kind);
 }
 
 void http_drain(struct loop *l, void (*on_drained)(struct loop *l))
 {
-    struct http_loop *h = http_loop_of(l);
-
-    loop_assert_current(l);
-    h->is_draining = true;
-    h->on_drained = on_drained;
-    drain(h, false);
-    server_check_drained(h);
+    drain(http_loop_of(l), LISTENER_PLAIN, on_drained);
 }
 
-void http_drain_peers(struct loop *l)
+void http_drain_peers(struct loop *l, void (*on_drained)(struct loop *l))
 {
-    struct http_loop *h = http_loop_of(l);
-
-    loop_assert_current(l);
-    drain(h, true);
-    server_check_drained(h);
+    drain(http_loop_of(l), LISTENER_PEER, on_drained);
 }
 
 void http_abort(struct loop *l)
@@ -271,7 +322,7 @@ void http_abort(struct loop *l)
     struct http_loop *h = http_loop_of(l);
 
     loop_assert_current(l);
-    close_listeners(h, false);
+    close_listeners(h);
     for (struct list *it = h->conns.next; it != &h->conns; it = it->next)
         conn_close(container_of(it, struct conn, link));
 }

@@ -79,7 +79,7 @@ static bool judge_handshake(struct request *req)
                   ERROR(ERR_BAD_REQUEST, 0, "Sec-WebSocket-Key must be 16 bytes in base64"));
     else if (req->response->body_in.len > 0)
         flow_fail(&req->flow, ERROR(ERR_BAD_REQUEST, 0, "A WebSocket's request has no body"));
-    else if (req->conn->http->is_draining)
+    else if (side_of(req->conn->http, req->listener)->is_draining)
         flow_fail(&req->flow, ERROR(ERR_UNAVAILABLE, 0, "The server is shutting down"));
     else
         return true;

@@ -430,7 +430,7 @@ static int open_rooms(void **state)
     must(account_open(db));
     must(chat_open(db));
     must(api_open());
-    must(http_open(api_hooks(), &server));
+    must(http_open(api_hooks(), 1, &server));
     must(loop_init(&loop, 0));
     must(db_attach(db, &loop));
     must(upstream_attach(&loop));

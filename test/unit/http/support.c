@@ -359,7 +359,7 @@ void server_start(const char *trusted_proxies)
     ts = (struct test_server){.loop = malloc(sizeof(*ts.loop))};
     assert_non_null(ts.loop);
     assert_int_equal(loop_init(ts.loop, 0).status, OK);
-    assert_int_equal(http_open(&hooks, &ts.server).status, OK);
+    assert_int_equal(http_open(&hooks, 1, &ts.server).status, OK);
     if (test_peers)
         assert_int_equal(
             http_listen_to_peers(ts.server, str_from(test_peers), "key nodes.listen").status, OK);
@@ -378,6 +378,7 @@ void server_stop(void)
     test_peers = NULL;
     if (!ts.is_drained) {
         http_drain(ts.loop, on_drained);
+        http_drain_peers(ts.loop, on_drained);
         http_abort(ts.loop);
         turn_until(&ts.is_drained);
     }
@@ -558,7 +559,7 @@ struct conn *the_conn(void)
 {
     struct http_loop *h = http_loop_of(ts.loop);
 
-    assert_int_equal(h->n_conns, 1);
+    assert_int_equal(h->sides[0].n_conns, 1);
     return container_of(h->conns.next, struct conn, link);
 }
 
