@@ -126,8 +126,11 @@ test('a_database_that_stood_still_makes_no_node_dead', { skip }, async () => {
     await sleep(4000);
     const chat = await first.admin.chat(agent);
     const stream = await begin(on(second, first.admin), chat);
+    second.child.kill('SIGSTOP'); // the last to be heard again
     await first.database.hold('begin; lock table nodes; select pg_sleep(4.5); commit');
-    await sleep(1500);
+    await sleep(1200);
+    second.child.kill('SIGCONT');
+    await sleep(500);
     assert.equal(rows(first).length, 2);
     assert.equal(statusOf(first, chat), 'streaming');
     stream.close();
