@@ -193,7 +193,7 @@ static void write_put(struct flow *f)
     struct budgets *s = req->state;
 
     struct audit audit;
-    struct id subject;
+    struct id subject = {0};
 
     s->id = id_v7();
     s->now_us = clock_wall_us();
@@ -208,7 +208,7 @@ static void write_put(struct flow *f)
     const struct db_arg put[] = {team_arg(req),
                                  db_uuid(id_str(&s->id)),
                                  db_text(s->scope.text),
-                                 db_uuid(subject),
+                                 db_uuid(id_str(&subject)),
                                  db_text(s->period.text),
                                  limit_arg(&s->requests),
                                  limit_arg(&s->tokens),
