@@ -34,11 +34,16 @@ static int bio_read(BIO *bio, char *out, int len)
 static int bio_write(BIO *bio, const char *data, int len)
 {
     struct tls *t = BIO_get_data(bio);
-    ssize_t n = send(t->fd, data, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n;
 
     BIO_clear_retry_flags(bio);
+    if (t->is_broken)
+        return -1;
+    n = send(t->fd, data, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == EINTR))
         BIO_set_retry_write(bio);
+    else
+        t->is_broken = n < 0;
     return (int)n;
 }
 

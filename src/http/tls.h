@@ -40,6 +40,7 @@ struct tls {
     int fd;          /* the connection's */
     bool has_begun;  /* the client's first byte was TLS's */
     bool has_fin;    /* the socket has ended */
+    bool is_broken;  /* what OpenSSL wrote was lost: what came after it could not be read */
     bool has_failed; /* nothing can be read or written any more */
     bool is_established;
     bool is_dry;               /* during tls_read_rest(): the socket is left alone */

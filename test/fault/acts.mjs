@@ -7,6 +7,7 @@ import { WebSocket } from 'ws';
 import { PASSWORD, unique } from '../tools/aerie.mjs';
 import { EventStream, multipart, openStream } from '../tools/http.mjs';
 import { ChatSocket } from '../tools/socket.mjs';
+import { trustFor } from '../tools/tls.mjs';
 
 export class Refused extends Error {}
 export class Cut extends Error {}
@@ -14,7 +15,7 @@ export class Cut extends Error {}
 const PARAGRAPH = '<p>The bakery opens at seven and closes at noon.';
 /** Of twenty, with an empty line between them. */
 const PAGE_CHARS = 20 * (PARAGRAPH.length - '<p>'.length + 2) - 2;
-const LOST = /ECONNRESET|EPIPE|socket hang up|connection was lost|ended inside an event|the socket closed|aborted|other side closed|Parse Error/;
+const LOST = /ECONNRESET|EPIPE|socket hang up|connection was lost|ended inside an event|the socket closed|aborted|other side closed|Parse Error|SSL routines|before secure TLS connection/;
 
 /** The answer, when it has this status. */
 function wanted(answer, status) {
@@ -183,7 +184,8 @@ export async function makeActs(aerie, upstream) {
       async (turn) => reply(await admin.send(turn.at, turn.content, { headers: { 'Idempotency-Key': turn.key } })), inChat),
     asking('message by WebSocket', () => admin.chat(agent),
       async (turn) => {
-        const ws = new WebSocket(`ws://127.0.0.1:${aerie.port}/api/chat/ws?token=${admin.token}`, { perMessageDeflate: false });
+        const trust = trustFor(aerie.port);
+        const ws = new WebSocket(`${trust ? 'wss' : 'ws'}://127.0.0.1:${aerie.port}/api/chat/ws?token=${admin.token}`, { perMessageDeflate: false, ...trust });
         const status = await new Promise((resolve, reject) => {
           ws.once('open', () => resolve(101));
           ws.once('unexpected-response', (req, res) => resolve(res.statusCode));
