@@ -188,7 +188,7 @@ static struct error read_file(const char *path, struct arena *a, struct str *tex
 
 struct error price_read(void)
 {
-    struct str path = config()->budgets.prices, text;
+    struct str path = config()->budgets.prices, text = STR_NONE;
     struct arena fresh = {0}, old;
     struct entry *entries = NULL;
     struct error err = NO_ERROR;
