@@ -83,8 +83,8 @@ size_t budget_covers(const struct budget *b);
 /* The reply is so long now. Holds more where there is more in memory; else asks the database, and
  * calls on_answer() later, when that has ended: nothing past budget_covers() may be shown until
  * then. True: it goes on at once. */
-bool budget_grow(struct budget *b, size_t reply_chars, void (*on_answer)(void *state), void *state)
-    MUST_CHECK;
+bool budget_grow(struct budget *b, size_t reply_chars, void (*on_answer)(void *state),
+                 void *state) MUST_CHECK;
 /* Is the database being asked? */
 bool budget_is_asking(const struct budget *b);
 /* From a step: an operation that ends when it is not, always well. */
@@ -95,8 +95,8 @@ struct error budget_refusal(const struct budget *b);
 
 /* ---- the end ---- */
 
-/* What it did cost. Afterwards nothing is held. n_requests 0: nobody was asked. Returns the rows for
- * SQL_BUDGET_SETTLE, in the arena; "" : nothing to store; ptr NULL: no memory. */
+/* What it did cost. Afterwards nothing is held. n_requests 0: nobody was asked. Returns the rows
+ * for SQL_BUDGET_SETTLE, in the arena; "" : nothing to store; ptr NULL: no memory. */
 struct str budget_settle(struct budget *b, struct arena *a, unsigned n_requests,
                          const struct usage *usage);
 

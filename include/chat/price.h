@@ -16,7 +16,8 @@ struct price {
  * and entry. */
 struct error price_read(void) MUST_CHECK;
 void price_close(void); /* after all threads that ask */
-/* The first entry that fits. A model without one costs nothing, which the log tells once for each. */
+/* The first entry that fits. A model without one costs nothing, which the log tells once for each.
+ */
 struct price price_find(struct str provider, struct str model);
 /* In millionths of the currency, rounded up. */
 int64_t price_cost(const struct price *p, int64_t prompt_tokens, int64_t reply_tokens);

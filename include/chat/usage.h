@@ -12,6 +12,7 @@ struct usage {
 };
 
 /* Where nobody counts tokens: from characters. */
+#define USAGE_CHARS_PER_TOKEN 4
 int64_t usage_estimate(size_t n_chars);
 /* How many characters the agent is told. */
 size_t usage_prompt_chars(const struct upstream_prompt *prompt);

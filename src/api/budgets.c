@@ -77,7 +77,8 @@ static const struct schema used_schema = {"BudgetUse", .members = MEMBERS(UNITS(
 static const struct schema budget_schema = {
     "Budget",
     .members = MEMBERS(
-        {"id", DOC_ID}, {"scope", DOC_TEXT, .values = "team|user|key|agent"}, {"subject_id", DOC_ID},
+        {"id", DOC_ID}, {"scope", DOC_TEXT, .values = "team|user|key|agent"},
+        {"subject_id", DOC_ID},
         {"subject_name", DOC_TEXT | DOC_NULL, .about = "Null: it was deleted"},
         {"period", DOC_TEXT, .values = "day|month"}, UNITS(DOC_NULL), {"currency", DOC_TEXT},
         {"spent", DOC_OBJECT, &used_schema, .about = "In this period"},
@@ -142,12 +143,34 @@ const struct route_doc budgets_list_doc = {
 /* ---- put ---- */
 
 static const struct input_field put_fields[] = {
-    {.name = "scope", .kind = INPUT_LINE, .is_required = true, .max = 10, .offset = offsetof(struct budgets, scope), .values = "team|user|key|agent"},
+    {.name = "scope",
+     .kind = INPUT_LINE,
+     .is_required = true,
+     .max = 10,
+     .offset = offsetof(struct budgets, scope),
+     .values = "team|user|key|agent"},
     {.name = "subject_id", .kind = INPUT_ID, .offset = offsetof(struct budgets, subject_id)},
-    {.name = "period", .kind = INPUT_LINE, .is_required = true, .max = 10, .offset = offsetof(struct budgets, period), .values = "day|month"},
-    {.name = "requests", .kind = INPUT_INT, .is_nullable = true, .max = MOST_COUNT, .offset = offsetof(struct budgets, requests)},
-    {.name = "tokens", .kind = INPUT_INT, .is_nullable = true, .max = MOST_COUNT, .offset = offsetof(struct budgets, tokens)},
-    {.name = "money_micros", .kind = INPUT_INT, .is_nullable = true, .max = MOST_COUNT, .offset = offsetof(struct budgets, money_micros)},
+    {.name = "period",
+     .kind = INPUT_LINE,
+     .is_required = true,
+     .max = 10,
+     .offset = offsetof(struct budgets, period),
+     .values = "day|month"},
+    {.name = "requests",
+     .kind = INPUT_INT,
+     .is_nullable = true,
+     .max = MOST_COUNT,
+     .offset = offsetof(struct budgets, requests)},
+    {.name = "tokens",
+     .kind = INPUT_INT,
+     .is_nullable = true,
+     .max = MOST_COUNT,
+     .offset = offsetof(struct budgets, tokens)},
+    {.name = "money_micros",
+     .kind = INPUT_INT,
+     .is_nullable = true,
+     .max = MOST_COUNT,
+     .offset = offsetof(struct budgets, money_micros)},
 };
 
 static struct db_arg limit_arg(const struct input *in)
@@ -205,16 +228,12 @@ static void write_put(struct flow *f)
     audit_limit(&audit, req, "tokens", &s->tokens);
     audit_limit(&audit, req, "money_micros", &s->money_micros);
 
-    const struct db_arg put[] = {team_arg(req),
-                                 db_uuid(id_str(&s->id)),
-                                 db_text(s->scope.text),
-                                 db_uuid(id_str(&subject)),
-                                 db_text(s->period.text),
-                                 limit_arg(&s->requests),
-                                 limit_arg(&s->tokens),
-                                 limit_arg(&s->money_micros),
-                                 db_time(s->now_us),
-                                 db_int((int64_t)config()->budgets.per_team)};
+    const struct db_arg put[] = {
+        team_arg(req),           db_uuid(id_str(&s->id)),
+        db_text(s->scope.text),  db_uuid(id_str(&subject)),
+        db_text(s->period.text), limit_arg(&s->requests),
+        limit_arg(&s->tokens),   limit_arg(&s->money_micros),
+        db_time(s->now_us),      db_int((int64_t)config()->budgets.per_team)};
     const struct db_arg list[] = LIST_ARGS(req, s->now_us);
     const struct db_call calls[] = {{SQL_BUDGET_PUT, put, COUNT(put)},
                                     {SQL_BUDGET_LIST, list, COUNT(list)},
@@ -276,9 +295,11 @@ const struct route_doc budgets_put_doc = {
     ANSWERS({200, &budget_schema}),
     DOC_ERRORS(404, 409),
     DOC_BODY(put_fields),
-    .example = "{\"scope\": \"team\", \"period\": \"month\", \"tokens\": 1000000, \"money_micros\": 20000000}",
-    .about = "There is one for each scope, subject and period: it is made, or gets these limits. What "
-             "is null or left out is not limited. For the team, `subject_id` is left out.",
+    .example = "{\"scope\": \"team\", \"period\": \"month\", \"tokens\": 1000000, "
+               "\"money_micros\": 20000000}",
+    .about =
+        "There is one for each scope, subject and period: it is made, or gets these limits. What "
+        "is null or left out is not limited. For the team, `subject_id` is left out.",
 };
 
 /* ---- delete ---- */
@@ -295,9 +316,8 @@ static void write_delete(struct flow *f)
     audit = audit_of(req, "budget.delete", &s->id, clock_wall_us());
 
     const struct db_arg args[] = {team_arg(req), db_uuid(id_str(&s->id))};
-    const struct db_call calls[] = {audit_call(&audit, &req->arena),
-                                    {SQL_BUDGET_DELETE, args, 2},
-                                    {SQL_BUDGET_RULES, args, 1}};
+    const struct db_call calls[] = {
+        audit_call(&audit, &req->arena), {SQL_BUDGET_DELETE, args, 2}, {SQL_BUDGET_RULES, args, 1}};
 
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }

@@ -158,9 +158,10 @@ static void reserve_for(struct flow *f, bool is_begun)
 {
     struct completion *s = request_of(f)->state;
     const struct key_caller *who = &s->v1.auth.caller;
-    struct error err =
-        budget_new(&(struct budget_who){.team_id = who->team_id, .agent_id = s->agent_id, .key_id = who->key_id},
-                   &s->budget);
+    struct error err = budget_new(&(struct budget_who){.team_id = who->team_id,
+                                                       .agent_id = s->agent_id,
+                                                       .key_id = who->key_id},
+                                  &s->budget);
     const struct budget_ask ask = {
         .prompt_tokens = usage_estimate(usage_prompt_chars(&s->prompt)),
         .provider = str_from(provider_name(s->prompt.provider)),
@@ -398,7 +399,7 @@ const struct step completions_steps[] = {
     STEP(take_slot), /* in turn with other teams; 429 */
     STEP(ask_agent), /* ends with the last token, or with the client */
     STEP(load_fallback),
-    STEP(fall_back), /* where it failed before the first */
+    STEP(fall_back),     /* where it failed before the first */
     STEP(reserve_again), /* 429 */
     STEP(find_knowledge_again),
     STEP(ask_fallback),

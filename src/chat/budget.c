@@ -11,9 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#define DAY_US          (24ll * 3600 * 1000000)
-#define SECOND_US       1000000
-#define CHARS_PER_TOKEN 4
+#define DAY_US    (24ll * 3600 * 1000000)
+#define SECOND_US 1000000
 /* How often in a row the database is asked, while others take what it gave. */
 #define MOST_TRIES 8
 
@@ -302,7 +301,7 @@ size_t budget_covers(const struct budget *b)
 {
     if (!b)
         return SIZE_MAX;
-    return b->claim.reply_tokens > 0 ? (size_t)b->claim.reply_tokens * CHARS_PER_TOKEN : 0;
+    return b->claim.reply_tokens > 0 ? (size_t)b->claim.reply_tokens * USAGE_CHARS_PER_TOKEN : 0;
 }
 
 static int64_t wanted_more(const struct budget *b)
@@ -321,10 +320,9 @@ static bool try_grow(struct budget *b)
 /* False: the database has no more either. */
 static bool look_for_more(struct budget *b)
 {
-    b->n_wanted = b->n_tries++ < MOST_TRIES
-                      ? budget_claim_missing_more(&b->claim, b->needed_tokens, wanted_more(b),
-                                                  b->wanted)
-                      : 0;
+    b->n_wanted = b->n_tries++ < MOST_TRIES ? budget_claim_missing_more(&b->claim, b->needed_tokens,
+                                                                        wanted_more(b), b->wanted)
+                                            : 0;
     return b->n_wanted > 0;
 }
 

@@ -14,11 +14,11 @@
 #define N_SHARDS      16
 #define SHARD_ENTRIES 16384
 /* A portion is so much of a limit, or what is needed. */
-#define PORTIONS      64
+#define PORTIONS 64
 /* Where the database had no more, it is not asked again at once. */
-#define DRY_MS        200
-#define SECOND_US     1000000
-#define KEY_LEN       (ID_LEN + 2 + 20)
+#define DRY_MS    200
+#define SECOND_US 1000000
+#define KEY_LEN   (ID_LEN + 2 + 20)
 
 struct budget_account {
     struct map_node node;
@@ -116,8 +116,8 @@ static int64_t free_of(const struct budget_part *p, size_t unit)
 static struct budget_amount amount_of(const struct budget_claim *c, int64_t prompt_tokens,
                                       int64_t reply_tokens)
 {
-    return (struct budget_amount){{1, prompt_tokens + reply_tokens,
-                                   price_cost(&c->price, prompt_tokens, reply_tokens)}};
+    return (struct budget_amount){
+        {1, prompt_tokens + reply_tokens, price_cost(&c->price, prompt_tokens, reply_tokens)}};
 }
 
 /* What a reply of so many tokens more takes. */
@@ -125,10 +125,9 @@ static struct budget_amount growth_of(const struct budget_claim *c, int64_t more
 {
     const struct price *price = &c->price;
 
-    return (struct budget_amount){
-        {0, more,
-         price_cost(price, c->prompt_tokens, c->reply_tokens + more) -
-             price_cost(price, c->prompt_tokens, c->reply_tokens)}};
+    return (struct budget_amount){{0, more,
+                                   price_cost(price, c->prompt_tokens, c->reply_tokens + more) -
+                                       price_cost(price, c->prompt_tokens, c->reply_tokens)}};
 }
 
 /* The first unit of which too little is free, or N_BUDGET_UNITS. */
@@ -173,7 +172,8 @@ static bool fits(struct budget_claim *c, const struct budget_amount *amount,
     return true;
 }
 
-/* The most tokens between least and most with which all fits: what fits, fits with fewer as well. */
+/* The most tokens between least and most with which all fits: what fits, fits with fewer as well.
+ */
 static int64_t most_that_fit(struct budget_claim *c, int64_t prompt_tokens, int64_t least,
                              int64_t most, bool is_growth, struct budget_part **short_part,
                              enum budget_unit *unit)
@@ -239,11 +239,11 @@ struct error budget_claim_open(struct budget_claim *c, const struct budget_who *
 
     *c = (struct budget_claim){.team_id = who->team_id};
     if (tokens_per_day > 0 && who->owner_id.text[0] != '\0')
-        rules[n++] = (struct budget_rule){
-            .scope = BUDGET_OWNER,
-            .period = BUDGET_DAY,
-            .subject_id = who->owner_id,
-            .limit = {{BUDGET_NO_LIMIT, tokens_per_day, BUDGET_NO_LIMIT}}};
+        rules[n++] =
+            (struct budget_rule){.scope = BUDGET_OWNER,
+                                 .period = BUDGET_DAY,
+                                 .subject_id = who->owner_id,
+                                 .limit = {{BUDGET_NO_LIMIT, tokens_per_day, BUDGET_NO_LIMIT}}};
     if (n == 0)
         return NO_ERROR;
     s = shard_of(&c->team_id);

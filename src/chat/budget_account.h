@@ -32,7 +32,7 @@ struct budget_claim {
 struct budget_lease {
     size_t part;
     struct budget_amount amount, least; /* less than that is of no use */
-    int64_t tokens_there; /* spoken for in the database, before it */
+    int64_t tokens_there;               /* spoken for in the database, before it */
 };
 
 /* Of a reply that is held in full, no less than so many tokens is of use. */

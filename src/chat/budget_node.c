@@ -13,11 +13,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define PERIOD_MS  1000
-#define FIRST_MS   100
-#define SOON_MS    20
-#define A_PASS     500 /* leases that go back at once */
-#define SECOND_US  1000000
+#define PERIOD_MS 1000
+#define FIRST_MS  100
+#define SOON_MS   20
+#define A_PASS    500 /* leases that go back at once */
+#define SECOND_US 1000000
 
 static atomic_bool has_spent; /* since the last look at who is to be told */
 static bool has_leased;       /* first loop's thread, and after the loops have ended */
@@ -95,8 +95,8 @@ static void give_back(struct flow *f)
     has_leased |= c->n_leases > 0 || c->n_returning > 0;
     if (c->n_returning > 0 || is_look_due(c))
         db_query(&c->leases, f, &c->chore.arena, SQL_BUDGET_RETURN,
-                 DB_ARGS(c->n_returning > 0 ? db_json(buf_str(&c->returning)) : db_null(), db_null(),
-                         db_time(clock_wall_us())));
+                 DB_ARGS(c->n_returning > 0 ? db_json(buf_str(&c->returning)) : db_null(),
+                         db_null(), db_time(clock_wall_us())));
 }
 
 static void renew(struct flow *f)
@@ -152,7 +152,8 @@ enum due_column {
     DUE_IS_SPENT,
 };
 
-/* One a budget, a period and a kind, on whichever node: an event that is there is not added again. */
+/* One a budget, a period and a kind, on whichever node: an event that is there is not added again.
+ */
 static struct id event_id(const struct db_result *due, size_t row, bool is_spent)
 {
     unsigned char name[SHA256_BYTES];
@@ -345,8 +346,9 @@ void budget_close(struct db *db)
     struct error err = NO_ERROR;
 
     if (has_leased || budget_accounts_count() > 0)
-        err = db_run(db, &arena, SQL_BUDGET_RETURN,
-                     DB_ARGS(db_null(), db_uuid(id_str(cluster_node_id())), db_time(clock_wall_us())), &r);
+        err = db_run(
+            db, &arena, SQL_BUDGET_RETURN,
+            DB_ARGS(db_null(), db_uuid(id_str(cluster_node_id())), db_time(clock_wall_us())), &r);
     if (is_error(err))
         log_warn("budgets: what this process had leased is free again in %llu s",
                  (unsigned long long)config()->budgets.lease_seconds);

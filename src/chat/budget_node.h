@@ -1,6 +1,6 @@
 /* This process's part in the budgets that all nodes share: a chore on the first loop that looks
- * which budgets there are, renews what is leased, gives back what nobody used for a while, and tells
- * when four fifths of a budget are spent, or all of it. */
+ * which budgets there are, renews what is leased, gives back what nobody used for a while, and
+ * tells when four fifths of a budget are spent, or all of it. */
 #ifndef AERIE_SRC_CHAT_BUDGET_NODE_H
 #define AERIE_SRC_CHAT_BUDGET_NODE_H
 
@@ -12,8 +12,8 @@
 struct budget_chore {
     struct chore chore;
     struct db_query stamp, rules, leases, due, told;
-    struct buf returning; /* leases that are not given back yet, a JSON array; "" : none */
-    size_t at_due;        /* the row of due that is being told */
+    struct buf returning;        /* leases that are not given back yet, a JSON array; "" : none */
+    size_t at_due;               /* the row of due that is being told */
     int64_t n_known, changed_us; /* the stamp of what is known */
     uint64_t renewed_ms, looked_ms;
     size_t n_returning, n_leases;

@@ -16,8 +16,8 @@
 
 #define FILE_BYTES   (1u << 20)
 #define MOST_ENTRIES 2000
-#define MOST_TOLD    100   /* models without a price that the log has named */
-#define MOST_PRICE   1e5   /* of a million tokens */
+#define MOST_TOLD    100 /* models without a price that the log has named */
+#define MOST_PRICE   1e5 /* of a million tokens */
 #define MICROS       1e6
 #define MILLION      1000000
 #define MOST_TOKENS  10000000 /* of one answer: keeps a product within 64 bits */

@@ -44,8 +44,10 @@ static struct budget_ask ask_of(struct turn *t, bool is_begun)
 static struct error open_budget(struct turn *t)
 {
     struct turn_log *log = t->log;
-    struct budget_who who = {.team_id = log->team_id, .owner_id = log->owner_id,
-                             .agent_id = t->agent_id, .key_id = t->request->key_id};
+    struct budget_who who = {.team_id = log->team_id,
+                             .owner_id = log->owner_id,
+                             .agent_id = t->agent_id,
+                             .key_id = t->request->key_id};
 
     if (!str_eq(id_str(&log->owner_id), id_str(&log->chat_id)))
         who.user_id = log->owner_id;

@@ -4,12 +4,11 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define CHARS_PER_TOKEN 4
-#define DAY_US          (24ll * 3600 * 1000000)
+#define DAY_US (24ll * 3600 * 1000000)
 
 int64_t usage_estimate(size_t n_chars)
 {
-    return (int64_t)((n_chars + CHARS_PER_TOKEN - 1) / CHARS_PER_TOKEN);
+    return (int64_t)((n_chars + USAGE_CHARS_PER_TOKEN - 1) / USAGE_CHARS_PER_TOKEN);
 }
 
 size_t usage_prompt_chars(const struct upstream_prompt *prompt)

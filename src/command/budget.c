@@ -1,7 +1,7 @@
 /* aerie budget: what teams, users, keys and agents may use. */
+#include "chat/budget.h"
 #include "api/budgets.h"
 #include "base/clock.h"
-#include "chat/budget.h"
 #include "command.h"
 #include "config/config.h"
 #include "provision.h"
@@ -112,17 +112,16 @@ static struct error set(struct db *db, struct arena *a, const struct plan *plan)
 {
     int64_t now_us = clock_wall_us();
     struct id id = id_v7();
-    struct audit audit =
-        provision_audit("budget.set", &plan->team_id, &plan->subject_id, now_us);
+    struct audit audit = provision_audit("budget.set", &plan->team_id, &plan->subject_id, now_us);
     struct db_result r;
     struct error err = provision_change(
         db, a, note_limits(&audit, a, plan), SQL_BUDGET_PUT,
         DB_ARGS(db_uuid(id_str(&plan->team_id)), db_uuid(id_str(&id)),
-                       db_text(budget_scope_names[plan->scope]), db_uuid(id_str(&plan->subject_id)),
-                       db_text(budget_period_names[plan->period]),
-                       limit_arg(plan->limits[BUDGET_REQUESTS]),
-                       limit_arg(plan->limits[BUDGET_TOKENS]), limit_arg(plan->limits[BUDGET_MONEY]),
-                       db_time(now_us), db_int((int64_t)config()->budgets.per_team)),
+                db_text(budget_scope_names[plan->scope]), db_uuid(id_str(&plan->subject_id)),
+                db_text(budget_period_names[plan->period]),
+                limit_arg(plan->limits[BUDGET_REQUESTS]), limit_arg(plan->limits[BUDGET_TOKENS]),
+                limit_arg(plan->limits[BUDGET_MONEY]), db_time(now_us),
+                db_int((int64_t)config()->budgets.per_team)),
         &r);
 
     if (!is_error(err) && r.n_changed == 0)
@@ -236,10 +235,10 @@ int command_budget(int argc, char **argv)
     bool removes = strcmp(verb, "remove") == 0;
     struct wish wish = {0};
     const struct command_option options[] = {
-        {"--json", NULL, &wish.as_json},     {"--money", &wish.money, NULL},
-        {"--period", &wish.period, NULL},    {"--requests", &wish.requests, NULL},
-        {"--scope", &wish.scope, NULL},      {"--subject", &wish.subject, NULL},
-        {"--team", &wish.team, NULL},        {"--tokens", &wish.tokens, NULL}};
+        {"--json", NULL, &wish.as_json},  {"--money", &wish.money, NULL},
+        {"--period", &wish.period, NULL}, {"--requests", &wish.requests, NULL},
+        {"--scope", &wish.scope, NULL},   {"--subject", &wish.subject, NULL},
+        {"--team", &wish.team, NULL},     {"--tokens", &wish.tokens, NULL}};
     struct plan plan = {0};
     struct error err;
     struct db *db;
@@ -248,8 +247,8 @@ int command_budget(int argc, char **argv)
     if ((!lists && !sets && !removes) ||
         !command_read_options(argc, argv, 2, options, sizeof(options) / sizeof(options[0])) ||
         !command_require("--team", wish.team) ||
-        (!lists && (!command_require("--scope", wish.scope) ||
-                    !command_require("--period", wish.period))))
+        (!lists &&
+         (!command_require("--scope", wish.scope) || !command_require("--period", wish.period))))
         return command_usage(argv[0]);
     err = command_open_db(&db);
     if (is_error(err))
