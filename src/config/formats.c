@@ -24,6 +24,11 @@ static bool accept_cidr(struct arena *a, struct str value, struct str *out)
     return cidr_parse(value, &cidr);
 }
 
+static bool accept_proxy(struct arena *a, struct str value, struct str *out)
+{
+    return accept_cidr(a, value, out) || str_eq(*out, STR("unix"));
+}
+
 static bool is_host_name(struct str s)
 {
     if (s.len == 0 || s.len > 253 || s.ptr[0] == '.' || s.ptr[0] == '-')
@@ -352,6 +357,8 @@ const struct config_format format_origin = {"an origin like https://example.com 
 const struct config_format format_origin_or_none = {"an address like https://chat.example.com",
                                                     accept_origin_or_none};
 const struct config_format format_path = {"a path", accept_not_empty};
+const struct config_format format_proxy = {"an address or network like 10.0.0.0/8, or unix",
+                                           accept_proxy};
 const struct config_format format_smtp_url = {"smtp://host or smtps://host, with a port or without",
                                               accept_smtp_url};
 const struct config_format format_starttls = {"required or optional", accept_starttls};

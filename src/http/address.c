@@ -10,6 +10,18 @@ static bool is_trusted(const struct config_networks *trusted, const struct ip *i
     return false;
 }
 
+/* A client at a file has no address: whether it is a proxy is for the operator to say, in a word.
+ */
+static bool are_files_trusted(void)
+{
+    const struct config_list *trusted = &config()->trusted_proxies;
+
+    for (size_t i = 0; i < trusted->n; i++)
+        if (str_eq(trusted->items[i], STR("unix")))
+            return true;
+    return false;
+}
+
 /* "1.2.3.4", "1.2.3.4:5678", "2001:db8::1", "[2001:db8::1]:5678". */
 static bool parse_hop(struct str hop, struct ip *out)
 {
@@ -76,9 +88,9 @@ struct error address_fill(struct request *req, const struct ip *peer)
 {
     const struct config_networks *trusted = &config()->trusted_networks;
     char text[IP_TEXT_BYTES];
-    struct ip client = *peer;
+    struct ip client = peer ? *peer : (struct ip){.is_v4 = true, .bytes = {127, 0, 0, 1}};
 
-    if (is_trusted(trusted, peer)) {
+    if (peer ? is_trusted(trusted, peer) : are_files_trusted()) {
         walk_hops(req, trusted, &client);
         req->is_from_proxy = true;
         req->is_secure = said_https(req);

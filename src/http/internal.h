@@ -342,7 +342,7 @@ void cors_write(struct request *req, struct buf *out);
 void cors_preflight(struct request *req, unsigned methods);
 
 /* ---- address.c ---- */
-/* Fills address, address_group and is_secure. */
+/* Fills address, address_group and is_secure. peer NULL: a client at a file, on this machine. */
 struct error address_fill(struct request *req, const struct ip *peer) MUST_CHECK;
 
 #endif

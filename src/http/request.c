@@ -230,6 +230,11 @@ static size_t max_body_of(const struct route *route)
     return is_upload ? limits->upload_bytes + UPLOAD_FORM_BYTES : limits->body_bytes;
 }
 
+static bool is_at_file(const struct conn *c)
+{
+    return c->listener->socket->place->at.is_unix;
+}
+
 /* What holds for every request, whatever its route. */
 static struct error judge_lines(struct request *req, const struct parser_head *head)
 {
@@ -237,7 +242,7 @@ static struct error judge_lines(struct request *req, const struct parser_head *h
     bool is_options = strcmp(head->method, "OPTIONS") == 0;
     struct error err;
 
-    err = address_fill(req, &req->conn->peer);
+    err = address_fill(req, is_at_file(req->conn) ? NULL : &req->conn->peer);
     if (is_error(err))
         return err;
     err = target_split(req->path, is_options, &req->path, &req->query);
