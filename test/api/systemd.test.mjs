@@ -10,6 +10,7 @@ import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, binaryPath, makeFolder } from '../tools/aerie.mjs';
 import { multipart } from '../tools/http.mjs';
 import { pdfOf } from '../tools/pdf.mjs';
+import { upgrade } from '../tools/upgrade.mjs';
 
 const folder = fileURLToPath(new URL('../../etc/systemd/', import.meta.url));
 const unitPath = join(folder, 'aerie.service');
@@ -124,6 +125,28 @@ for (const kind of ['file', 'abstract'])
       rmSync(at, { recursive: true });
     }
   });
+
+test('after_an_upgrade_systemd_is_told_of_the_new_process_and_hears_only_that', async () => {
+  const at = makeFolder();
+  const address = join(at, 'notify');
+  try {
+    let pid;
+    const heard = await hearing(address, async (until) => {
+      const aerie = await Aerie.start({ env: { NOTIFY_SOCKET: address, SERVER__DRAIN_SECONDS: '7' } });
+      try {
+        await (await upgrade(aerie)).exit;
+        ({ pid } = aerie.child);
+        await until(/MAINPID=/);
+      } finally {
+        await aerie.stop();
+      }
+      await until(/STOPPING=1/);
+    });
+    assert.deepEqual(heard, ['READY=1', `MAINPID=${pid}`, 'STOPPING=1 EXTEND_TIMEOUT_USEC=23000000']);
+  } finally {
+    rmSync(at, { recursive: true });
+  }
+});
 
 test('a_server_that_cannot_start_does_not_say_that_it_is_ready', async () => {
   const at = makeFolder();
