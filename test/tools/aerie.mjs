@@ -128,14 +128,14 @@ export class Aerie {
   }
 
   /** Runs `aerie ARGS` beside the server, on the same database; fails unless it ends with 0. */
-  command(args, { input, env = {} } = {}) {
-    const ran = this.tryCommand(args, { input, env });
+  command(args, options) {
+    const ran = this.tryCommand(args, options);
     assert.equal(ran.status, 0, `aerie ${args.join(' ')}: ${ran.stderr}${ran.stdout}`);
     return ran.stdout;
   }
 
-  tryCommand(args, { input, env = {} } = {}) {
-    const ran = runCommand(args, { env: { ...this.env, ...env }, cwd: this.folder, input });
+  tryCommand(args, { input, env = {}, timeout } = {}) {
+    const ran = runCommand(args, { env: { ...this.env, ...env }, cwd: this.folder, input, timeout });
     assert.doesNotMatch(ran.stderr, reports, `aerie ${args.join(' ')} had a sanitizer report`);
     return ran;
   }
