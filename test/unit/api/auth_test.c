@@ -7,6 +7,7 @@
 #include "fake_request.h"
 
 static struct fake fake;
+static bool is_wrong_peer;
 static struct caller who;
 static struct str token;
 static struct arena arena;
@@ -39,6 +40,14 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Stands in for api/peer.c. */
+bool peer_may_call(struct request *req);
+bool peer_may_call(struct request *req)
+{
+    (void)req;
+    return !is_wrong_peer;
+}
+
 static enum status ask(void)
 {
     fake.req.caller = NULL;
@@ -54,6 +63,16 @@ static void by_header(struct str t)
 static void by_cookie(struct str t)
 {
     fake.cookies[0] = (struct fake_row){"access_token", arena_copy(&arena, t).ptr};
+}
+
+static void what_is_another_listeners_is_not_there(void **state)
+{
+    (void)state;
+    by_header(token);
+    is_wrong_peer = true;
+    assert_int_equal(ask(), ERR_NOT_FOUND);
+    is_wrong_peer = false;
+    assert_int_equal(ask(), OK);
 }
 
 static void a_token_lets_in_by_header_or_cookie(void **state)
@@ -207,6 +226,7 @@ static void a_socket_is_for_our_pages_and_allowed_ones(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_another_listeners_is_not_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_token_lets_in_by_header_or_cookie, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wrong_header_is_not_saved_by_a_cookie, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_anyone_may_call_a_bad_token_is_passed_over, set_up,
