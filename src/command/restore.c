@@ -88,15 +88,23 @@ static struct error ask(const struct restore *r)
     return NO_ERROR;
 }
 
-/* Is what came what the backup was made of? Then up to what this program wants. */
+/* Is what came what the backup was made of? Then up to what this program wants, without the servers
+ * of the old place. */
 static struct error judge(struct restore *r, struct db *db)
 {
+    struct arena arena = {0};
+    struct db_result none;
     struct error err = bulk_count_all(db, &r->counts);
     int n_applied;
 
     if (!is_error(err) && r->manifest.is_there)
         err = manifest_compare(&r->manifest, &r->counts);
-    return is_error(err) ? err : db_migrate_up(db, &n_applied);
+    if (!is_error(err))
+        err = db_migrate_up(db, &n_applied);
+    if (!is_error(err))
+        err = db_run(db, &arena, SQL_NODES_FORGET, NULL, 0, &none);
+    arena_free(&arena);
+    return err;
 }
 
 static bool has_rows(const struct bulk_counts *counts)

@@ -42,3 +42,5 @@ STATEMENT(NODE_LIST, SQL_READ, "a node serves every team",
           "SELECT id, name, address, version, started_at, is_draining,"
           " (extract(epoch FROM clock_timestamp() - seen_at) * 1000)::bigint, clock_ms FROM nodes ORDER BY started_at, id",
           "SELECT id, name, address, version, started_at, is_draining, NULL, clock_ms FROM nodes ORDER BY started_at, id")
+/* A restored database has none of the servers that it had: what they were writing is cut, when the first one starts. */
+STATEMENT(NODES_FORGET, SQL_WRITE, "nodes are nobody's", "DELETE FROM nodes", NULL)
