@@ -42,10 +42,10 @@ const until = async (holds, what) => {
 test('streams_run_over_an_upgrade_and_nobody_is_refused', () =>
   withServer(async (aerie) => {
     const agent = await aerie.admin.agent({ webhook_url: upstream.url() });
-    const { kept, wrong, unstored, knocks } = await streamOverUpgrade(aerie, agent, { n: 200, seconds: 6, inParallel });
+    const { isKept, wrong, unstored, knocks } = await streamOverUpgrade(aerie, agent, { n: 200, seconds: 6, inParallel });
     assert.deepEqual(wrong, []);
     assert.equal(unstored, 0);
-    assert.equal(kept, 1, 'the old server stayed for its streams');
+    assert.ok(isKept, 'the old server stayed for its streams');
     assert.ok(knocks > 50, `${knocks} connections`);
     assert.match(aerie.log, /serve: SIGUSR2: starting .*\n(.*\n)*.*listening on .*\n(.*\n)*.*has taken over; \d+ streams may end here, for at most 900 s/);
   }));

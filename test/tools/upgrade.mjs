@@ -72,41 +72,40 @@ export class Knocker {
 }
 
 /**
- * n streams of so many seconds over an upgrade, with new connections and new messages all the time: each stream ends with its whole text, nobody
+ * n streams of so many seconds, with a word each delay ms, over an upgrade, with new connections and new messages all the time: each stream ends with its whole text, nobody
  * is refused, and each reply is stored once. Tells what there was.
  */
-export async function streamOverUpgrade(aerie, agent, { n, seconds, inParallel, upgrades = 1 }) {
+export async function streamOverUpgrade(aerie, agent, { n, seconds, inParallel, delay = 250 }) {
   const chats = [];
   await inParallel(32, Array.from({ length: n }, (_, i) => i), async (i) => (chats[i] = await aerie.admin.chat(agent)));
-  const texts = chats.map((_, i) => Array.from({ length: 4 * seconds }, (__, k) => `${i}.${k}`).join(' '));
+  const texts = chats.map((_, i) => Array.from({ length: (1000 * seconds) / delay }, (__, k) => `${i}.${k}`).join(' '));
   const streams = [];
   const knocker = new Knocker(aerie);
   const open = async (i) => {
-    streams[i] = await aerie.admin.send(chats[i], `!delay=250&text=${encodeURIComponent(texts[i])}`);
+    streams[i] = await aerie.admin.send(chats[i], `!delay=${delay}&text=${encodeURIComponent(texts[i])}`);
     assert.equal(streams[i].status, 200, `${i}: ${streams[i].text}`);
   };
   const first = Math.ceil(n * 0.8); // the rest begins while it is handed over
   await inParallel(64, [...Array(first).keys()], open);
   const held = streams.filter((stream) => !stream.closed).length;
-  const olds = [];
   const late = inParallel(8, [...Array(n - first).keys()], async (i) => {
     await open(first + i);
     await sleep(20);
   });
-  for (let i = 0; i < upgrades; i++) olds.push(await upgrade(aerie));
+  const old = await upgrade(aerie);
   await late;
-  const kept = olds.filter((old) => isRunning(old.pid)).length;
+  const isKept = isRunning(old.pid);
   const wrong = [];
   for (const [i, stream] of streams.entries()) {
     await stream.whole(seconds * 10000 + 60000).catch((error) => wrong.push([i, error.message]));
     if (stream.text !== texts[i] || !stream.done) wrong.push([i, stream.text.length, texts[i].length, stream.failure?.message]);
   }
   const knocks = await knocker.stop();
-  await Promise.all(olds.map((old) => old.exit));
+  await old.exit;
   let unstored = 0;
   await inParallel(16, [...chats.keys()], async (i) => {
     const messages = await aerie.admin.messages(chats[i]);
     if (messages.length !== 2 || messages[1].status !== 'complete' || messages[1].content !== texts[i]) unstored++;
   });
-  return { n, held, kept, knocks, wrong, unstored };
+  return { held, isKept, knocks, wrong, unstored };
 }
