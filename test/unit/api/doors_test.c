@@ -10,10 +10,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "chat/turn.h"
+#include "cluster/cluster.h"
 #include "config/config.h"
 #include "db/db.h"
 #include "http/http.h"
 #include "upstream/upstream.h"
+#include "webhook/webhook.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -426,7 +428,9 @@ static int open_rooms(void **state)
     who.family = id_v4();
     token = token_issue(&memory, &who, clock_wall_us());
     assert_non_null(token.ptr);
+    must(cluster_open(db));
     must(upstream_open());
+    must(webhook_open(db));
     must(account_open(db));
     must(chat_open(db));
     must(api_open());
@@ -434,6 +438,8 @@ static int open_rooms(void **state)
     must(loop_init(&loop, 0));
     must(db_attach(db, &loop));
     must(upstream_attach(&loop));
+    must(cluster_attach(&loop));
+    must(webhook_attach(&loop));
     must(account_attach(&loop));
     must(chat_attach(&loop));
     must(http_attach(server, &loop));
@@ -452,6 +458,10 @@ static int close_rooms(void **state)
     chat_detach(&loop);
     account_detach(&loop, on_there);
     wait_for_it();
+    webhook_detach(&loop, on_there);
+    wait_for_it();
+    cluster_detach(&loop, on_there);
+    wait_for_it();
     upstream_detach(&loop, on_there);
     wait_for_it();
     db_detach(&loop, on_there);
@@ -463,7 +473,9 @@ static int close_rooms(void **state)
     api_close();
     chat_close(db);
     account_close();
+    webhook_close();
     upstream_close();
+    cluster_close();
     db_close(db);
     arena_free(&memory);
     snprintf(command, sizeof(command), "rm -rf %s", directory);

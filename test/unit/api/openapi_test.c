@@ -3,6 +3,7 @@
 #include "api/openapi.h"
 
 #include "api/api.h"
+#include "api/auth.h"
 #include "base/json.h"
 #include "config/config.h"
 
@@ -61,11 +62,14 @@ static void every_route_is_described(void **state)
     const struct http_hooks *hooks = api_hooks();
     yyjson_doc *doc = read_document();
     yyjson_val *paths = yyjson_obj_get(yyjson_doc_get_root(doc), "paths"), *key, *item;
-    size_t i, n, n_operations = 0;
+    size_t i, n, n_operations = 0, n_ours = 0;
 
     (void)state;
     yyjson_obj_foreach(paths, i, n, key, item) n_operations += yyjson_obj_size(item);
-    assert_int_equal(n_operations, hooks->n_routes);
+    for (size_t k = 0; k < hooks->n_routes; k++)
+        n_ours += hooks->routes[k].who == WHO_PEER; /* no part of the API */
+    assert_true(n_ours > 0);
+    assert_int_equal(n_operations, hooks->n_routes - n_ours);
     yyjson_doc_free(doc);
 }
 
