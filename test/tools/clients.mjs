@@ -13,6 +13,7 @@ const SAVED = {
   'GET /api/team': { tenant_id: 'id' },
   'POST /api/agents/{id}/api-keys': { api_key: 'api_key' },
   'POST /api/chat/session': { session_id: 'session_id' },
+  'PUT /api/budgets': { budget_id: 'id' },
   'POST /api/webhooks/{id}/test': { delivery_id: 'delivery_id' },
   'POST /api/chat/widget/session': { visitor_session_id: 'session_id', visitor_token: 'visitor_token' },
 };
