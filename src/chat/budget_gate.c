@@ -70,7 +70,7 @@ void budget_gate_text(struct budget_gate *g, struct str text)
     bool goes_on = true;
 
     if (budget_is_asking(g->budget)) {
-        if (g->held_back.len == 0)
+        if (g->held_back.cap == 0)
             buf_init(&g->held_back, config()->upstream.reply_bytes + 1);
         buf_append_str(&g->held_back, text);
         if (g->held_back.failed)

@@ -157,6 +157,16 @@ test('a_reply_is_cut_in_mid_stream_when_the_budget_is_spent', async () => {
   assert.equal(again.status, 429);
 });
 
+test('a_reply_that_asks_for_more_again_and_again_is_whole', async () => {
+  const { admin, agent, put, list } = await team();
+  await put({ scope: 'team', tokens: 6000 }); // portions of 93 tokens: what comes while the database is asked waits
+  const chats = await Promise.all(Array.from({ length: 6 }, () => admin.chat(agent)));
+  const streams = await Promise.all(chats.map((chat) => admin.ask(chat, '!tokens=400&delay=1&size=9')));
+  const whole = Array.from({ length: 400 }, (_, i) => `${i ? ' ' : ''}tok${i}`.padEnd(9, '.')).join('');
+  for (const stream of streams) assert.equal(stream.text, whole);
+  assert.equal((await spent(list)).tokens, 6 * (7 + 900));
+});
+
 test('a_client_that_waits_for_the_whole_reply_gets_429_when_it_is_cut', async () => {
   const { put, say, admin } = await team();
   await put({ scope: 'team', tokens: 150 });
