@@ -22,7 +22,7 @@ struct error cluster_attach(struct loop *l) MUST_CHECK;
  * runs when nothing of the room runs on this loop any more, perhaps before this returns. */
 void cluster_detach(struct loop *l, void (*on_detached)(struct loop *l));
 /* Loop's thread, any loop: the row says so from now on. */
-void cluster_drain(struct loop *l);
+void cluster_drain(const struct loop *l);
 
 /* This node's, random, made by cluster_open(); "" before it. Any thread. */
 const struct id *cluster_node_id(void);

@@ -86,7 +86,7 @@ static bool tell_agent(struct tell *tell, const struct turn *t, struct arena *a,
     struct str id = t->failed_agent_id.len > 0 ? t->failed_agent_id : id_str(&t->agent_id);
     uint64_t most = config()->webhooks.agent_failures;
     int64_t now_us = clock_wall_us();
-    struct db_arg team = turn_team_arg(t), agent = db_uuid(id), event = db_null();
+    struct db_arg team = turn_team_arg(t), agent = db_uuid(id), event;
     struct str data;
 
     if (most == 0 || (!has_failed && judge(t->outcome) == SAYS_NOTHING))

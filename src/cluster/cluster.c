@@ -304,7 +304,7 @@ void cluster_detach(struct loop *l, void (*on_detached)(struct loop *l))
         on_detached(l);
 }
 
-void cluster_drain(struct loop *l)
+void cluster_drain(const struct loop *l)
 {
     if (first && l == first->loop)
         pulse_drain(&first->pulse);

@@ -107,7 +107,7 @@ static int say_table(const struct move *m, const struct bulk_table *table,
 
 static int move_table(struct move *m, const struct bulk_table *table)
 {
-    struct bulk_columns from, to;
+    struct bulk_columns from = {0}, to = {0};
     struct bulk_sum sum = {0};
     struct error err = bulk_columns(m->from, table->name, &from);
 

@@ -234,7 +234,7 @@ static struct error look_through(struct team_import *m)
 static struct error begin_table(struct team_import *m, const struct bulk_table *table,
                                 yyjson_val *row)
 {
-    struct bulk_columns has;
+    struct bulk_columns has = {0};
     struct error err = bulk_columns(m->db, table->name, &has);
     yyjson_obj_iter members = yyjson_obj_iter_with(row);
     yyjson_val *key;

@@ -67,7 +67,7 @@ struct error bulk_columns(struct db *db, const char *table, struct bulk_columns 
     } into = {out, driver_of(db), bulk_table_find(str_from(table))};
     struct error err;
 
-    out->n = 0;
+    *out = (struct bulk_columns){0};
     err = driver_of(db)->rows(db, driver_of(db)->list_columns, table, take_column, &into);
     if (!is_error(err) && out->n == 0)
         err = db_say(ERR_NOT_FOUND, 0, "the database has no table %s", table);

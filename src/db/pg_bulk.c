@@ -91,8 +91,8 @@ static void stop_reading(PGconn *pg)
     PGcancel *cancel = PQgetCancel(pg);
     PGresult *res;
 
-    if (cancel && !PQcancel(cancel, words, sizeof(words)))
-        words[0] = '\0'; /* then it is all read */
+    if (cancel)
+        (void)PQcancel(cancel, words, sizeof(words)); /* where that fails it is all read */
     PQfreeCancel(cancel);
     while ((res = PQgetResult(pg)))
         PQclear(res);

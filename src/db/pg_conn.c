@@ -114,6 +114,7 @@ static void on_ready(struct pg_watch *w, int status, int events)
     is_alive = status == 0 && (!(events & UV_READABLE) || PQconsumeInput(c->pg) == 1);
     /* What had come before the end counts. */
     pg_pipeline_receive(c);
+    /* cppcheck-suppress knownConditionTrueFalse ; what was received may have ended the connection */
     if (w->poll != poll)
         return;
     if (!is_alive || PQstatus(c->pg) == CONNECTION_BAD)

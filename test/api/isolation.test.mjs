@@ -328,6 +328,7 @@ test('the_same_requests_are_taken_from_the_owner', async () => {
     chat: async () => aerie.admin.chat(mine.agent),
     key: async () => (await aerie.admin.post(`/api/agents/${mine.agent.id}/api-keys`, {})).json,
     providerKey: async () => (await aerie.admin.post('/api/team/provider-keys', { provider: 'openai', key: 'sk-0123456789' })).json,
+    budget: async () => (await aerie.admin.put('/api/budgets', { scope: 'team', period: 'day', requests: 1000000 })).json,
     webhook: async () => (await aerie.admin.post('/api/webhooks', { url: 'http://127.0.0.1:1/hook', events: ['chat.created'] })).json,
     document: async () => (await aerie.admin.post('/api/v1/documents', { title: 'x', content: unique('more words ') })).json,
   };

@@ -20,6 +20,7 @@ async function furnish(aerie, admin, title) {
   const webhook = (await admin.post('/api/webhooks', { url: 'http://127.0.0.1:1/hook', events: ['chat.created'] })).json;
   await admin.chat(agent, { title: 'told to nobody' });
   const delivery = (await admin.get(`/api/webhooks/${webhook.id}/deliveries`)).json[0];
+  const budget = (await admin.put('/api/budgets', { scope: 'team', period: 'month', requests: 1000000 })).json;
   const user = await aerie.user({ team_id: admin.me.team_id });
   user.id = user.me.id;
   const visit = async () => {
@@ -36,7 +37,7 @@ async function furnish(aerie, admin, title) {
   const turn = { id: spoken.lastId.split(':')[0] };
   return {
     admin, agent, chat, messages, message: messages[0], turn, otherAgent, key, revoked, otherKey: await keyOf(otherAgent), readKey: await keyOf(agent, ['admin:read']),
-    providerKey, document, webhook, delivery, user, colleague, disabled, session: await visit(), otherSession: await visit(), keySession, team: { id: admin.me.team_id },
+    providerKey, document, webhook, delivery, budget, user, colleague, disabled, session: await visit(), otherSession: await visit(), keySession, team: { id: admin.me.team_id },
   };
 }
 
@@ -80,7 +81,7 @@ export function foreignIds(kind, { foreign: teams, chats, agents = teams, sessio
 }
 
 /** What an id in a path, a query or a body is of. An id that is not told here fails the test. */
-const kindOfPath = { agents: 'agent', chatbots: 'agent', chats: 'chat', documents: 'document', 'provider-keys': 'providerKey', users: 'user', webhooks: 'webhook', models: 'agent', key_id: 'key', delivery_id: 'delivery' };
+const kindOfPath = { agents: 'agent', budgets: 'budget', chatbots: 'agent', chats: 'chat', documents: 'document', 'provider-keys': 'providerKey', users: 'user', webhooks: 'webhook', models: 'agent', key_id: 'key', delivery_id: 'delivery' };
 const kindOfName = { agent_id: 'agent', assistant_id: 'agent', chatbot_id: 'agent', before: 'message', session_id: 'chat', team_id: 'team', tenant_id: 'team' };
 /** Ids that stand deeper than the description says, or are not called ids. */
 const more = [
@@ -89,6 +90,7 @@ const more = [
   ['PUT', '/api/agents/{id}', 'config.fallback_agent_id', 'agent', (id) => ({ config: { fallback_agent_id: id } })],
   ['POST', '/chatbots', 'config.fallback_agent_id', 'agent', (id) => ({ config: { fallback_agent_id: id } })],
   ['PUT', '/chatbots/{id}', 'config.fallback_agent_id', 'agent', (id) => ({ config: { fallback_agent_id: id } })],
+  ...['agent', 'key', 'user'].map((scope) => ['PUT', '/api/budgets', 'subject_id', scope, (id) => ({ scope, subject_id: id })]),
   ['PUT', '/api/team', 'settings.default_agent_id', 'agent', (id) => ({ settings: { default_agent_id: id } })],
 ];
 /** Says the same to everyone, whatever there is; before a message that is none, one's own chat has an empty page; and an agent of nobody here did nothing. */
@@ -119,7 +121,7 @@ export function slotsOf(document) {
       const whole = (schema) => (schema.$ref ? document.components.schemas[schema.$ref.split('/').at(-1)] : schema);
       const parts = content.schema.anyOf ?? content.schema.oneOf ?? [content.schema];
       for (const [name, field] of Object.entries(Object.assign({}, ...parts.map((part) => whole(part).properties))))
-        if (field.format === 'uuid' || /_id$/.test(name)) add('body', name, kindOf(path, name));
+        if ((field.format === 'uuid' || /_id$/.test(name)) && !more.some((one) => one[0] === method && one[1] === path && one[2] === name)) add('body', name, kindOf(path, name));
     }
   for (const [method, path, name, kind, inner] of more)
     slots.push({ method, path, name, kind, place: 'body', operation: document.paths[path][method.toLowerCase()], inner });
