@@ -102,7 +102,7 @@ test('each_request_has_a_line_of_json_with_who_what_and_how_it_ended', () =>
 
 for (const [name, env, has] of [['off_on_plain_stderr', {}, false], ['on_where_it_is_asked_for', { LOG__ACCESS: 'on' }, true], ['on_at_debug', { LOG__LEVEL: 'debug' }, true], ['off_in_json_where_it_is_not_wanted', { LOG__ACCESS: 'off', LOG__FORMAT: 'json' }, false]])
   test(`the_line_for_each_request_is_${name}`, () =>
-    withServer(env, async (aerie) => {
+    withServer({ LOG__LEVEL: 'info', ...env }, async (aerie) => {
       await aerie.request('GET', '/health');
       await aerie.halt();
       assert.equal(/access: GET \/health 200 \d+ bytes \d+ ms request=\S+ address=127\.0\.0\.1\n/.test(aerie.log), has);
