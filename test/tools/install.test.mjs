@@ -52,7 +52,7 @@ test('the_manual_names_every_command_and_has_no_mistakes', () => {
 
 test('bash_completes_commands_and_options', () => {
   const complete = (...words) => run('bash', ['-c', `source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _aerie; echo "\${COMPREPLY[*]}"`, path('share/bash-completion/completions/aerie'), path('bin/aerie'), ...words], { env: { PATH: process.env.PATH } }).stdout.trim().split(' ');
-  assert.deepEqual(complete('mig'), ['migrate']);
+  assert.deepEqual(complete('mig'), ['migrate', 'migrate-to']);
   assert.ok(complete('--').includes('--config'));
   assert.ok(complete('user', '--em').includes('--email'));
   assert.ok(complete('team', 'cr').includes('create'));
