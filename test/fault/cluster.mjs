@@ -1,7 +1,7 @@
 // Three nodes on one PostgreSQL behind an nginx: N streams whose readers drop and come back at random, to whichever node nginx
 // picks; one node is killed with -9 and one is drained in the middle. Every acknowledged message is stored once, every stream ends
 // with its text or as interrupted, limits hold and what is revoked is refused everywhere.
-// node test/tools/run.mjs --script test/fault/cluster.mjs [N] [S]: N streams (3000) within S seconds (60).
+// AERIE_TEST_DB=postgres node test/tools/run.mjs --script test/fault/cluster.mjs [N] [S]: N streams (3000) within S seconds (60).
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -19,12 +19,12 @@ const FLOOD_MS = 15000;
 /** Of a dead node's replies: until another has marked them, and a busy machine's second. */
 const MARKED_MS = 6000;
 
-const fake = spawn(process.execPath, [fileURLToPath(new URL('../fake/upstream.mjs', import.meta.url))], { stdio: ['ignore', 'pipe', 'inherit'] });
-const upstreamPort = await new Promise((resolve) => fake.stdout.once('data', (bytes) => resolve(Number(bytes))));
-
 const nodes = [await Aerie.start({ database: 'postgres', env: { LIMITS__MESSAGES_PER_MINUTE: A_MINUTE } })];
 const [first] = nodes;
 for (let i = 0; i < 2; i++) nodes.push(await first.beside());
+
+const fake = spawn(process.execPath, [fileURLToPath(new URL('../fake/upstream.mjs', import.meta.url))], { stdio: ['ignore', 'pipe', 'inherit'] });
+const upstreamPort = await new Promise((resolve) => fake.stdout.once('data', (bytes) => resolve(Number(bytes))));
 
 const nginx = await runNginx((port) => `
   upstream aerie { random; ${nodes.map((node) => `server 127.0.0.1:${node.port} max_fails=3 fail_timeout=2s;`).join(' ')} }
@@ -171,9 +171,10 @@ try {
   await sleep(seconds * 350);
   await nodes[0].kill();
   await sleep(seconds * 150);
-  const drained = nodes[1].halt();
+  const drained = nodes[1].halt().then(() => null, (error) => error);
   await all;
-  await drained;
+  const failure = await drained;
+  if (failure) throw failure;
   const states = {};
   await inParallel(32, clients, async (client) => {
     const state = await check(client);
