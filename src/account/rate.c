@@ -191,7 +191,7 @@ static struct str shared_key(const struct rate *r, struct arena *arena)
 {
     char salt[SALT_BYTES], key[CACHE_KEY_BYTES];
 
-    crypto_hmac_sha256(config()->security.secret, STR("rates"), (unsigned char *)salt);
+    crypto_derive(config()->security.secret, "limits that nodes share", (unsigned char *)salt);
     make_key(r, (struct str){salt, sizeof(salt)}, key);
     return arena_copy(arena, (struct str){key, sizeof(key)});
 }

@@ -40,7 +40,7 @@ static struct {
 
 static char why[512];
 
-static struct error refuse(const char *format, ...)
+static __attribute__((format(printf, 1, 2))) struct error refuse(const char *format, ...)
 {
     va_list args;
 

@@ -18,7 +18,7 @@ bool terminal_set_color(const char *word)
 
     for (int i = 0; i < 3; i++) {
         if (strcmp(word, words[i]) == 0) {
-            color = i;
+            color = (unsigned)i;
             return true;
         }
     }
