@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Aerie, PASSWORD, runCommand, unique } from '../tools/aerie.mjs';
 import { multipart, raw } from '../tools/http.mjs';
 import { connectionsTo } from '../tools/kernel.mjs';
 import { openSocket } from '../tools/socket.mjs';
+import { until } from '../tools/until.mjs';
 
 /** The page that operators are promised; a default that changes is a promise that changes. */
 const DEFAULTS = {
@@ -190,15 +190,10 @@ describe('times', () => {
     const socket = net.connect({ port: quick.port, host: '127.0.0.1' }, () => socket.write(`GET /openapi.json HTTP/1.1\r\n${host}\r\n`.repeat(400)));
     socket.on('error', () => {});
     socket.pause();
-    const deadline = Date.now() + 10000;
-    const until = async (holds, what) => {
-      while (!holds(connectionsTo(quick.port))) {
-        assert.ok(Date.now() < deadline, `${what}: ${JSON.stringify(connectionsTo(quick.port))}`);
-        await sleep(50);
-      }
-    };
-    await until((all) => all.length === 1 && all[0].unsent > 4096, 'more waits than the client takes');
-    await until((all) => all.length === 0, 'gone, and not as one that still waits for its reader');
+    const held = () => connectionsTo(quick.port);
+    const seen = (what) => () => `${what}: ${JSON.stringify(held())}`;
+    await until(() => held().length === 1 && held()[0]?.unsent > 4096, seen('more waits than the client takes'));
+    await until(() => held().length === 0, seen('gone, and not as one that still waits for its reader'));
     socket.destroy();
   });
 });

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, isTime, isUuid } from '../tools/aerie.mjs';
+import { until } from '../tools/until.mjs';
 
 let aerie;
 let agent;
@@ -140,8 +141,7 @@ test('words_come_into_the_index_without_a_search_too', async () => {
   const chat = await user.chat(agent);
   await user.ask(chat, 'an aardvark');
   const waiting = `select count(*) from messages where ${aerie.database.kind === 'sqlite' ? 'is_indexed = 0' : 'not is_indexed'}`;
-  for (const until = Date.now() + 10000; aerie.database.query(waiting) !== '0'; await sleep(50))
-    assert.ok(Date.now() < until, 'the index is not fed');
+  await until(() => aerie.database.query(waiting) === '0', 'the index is fed');
 });
 
 test('search_finds_whole_words_in_titles_and_messages_alike_on_both_databases', async () => {

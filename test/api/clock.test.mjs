@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, makeFolder } from '../tools/aerie.mjs';
+import { until } from '../tools/until.mjs';
 
 const HOUR = 3600;
 let upstream, folder, library;
@@ -71,7 +72,7 @@ for (const [name, jump] of [['forward', HOUR], ['back', -HOUR]])
       await sleep(1500);
       assert.ok(cpuSeconds(aerie.child.pid) - began < 0.6, `${cpuSeconds(aerie.child.pid) - began} s of processor time in 1.5 s`);
       idle.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
-      for (const until = Date.now() + 5000; answers.match(/200 OK/g).length < 2; await sleep(10)) assert.ok(Date.now() < until && !idle.destroyed, 'an idle connection is kept');
+      await until(() => answers.match(/200 OK/g).length >= 2, 'an idle connection is kept', 5000);
       idle.destroy();
 
       // Its token is past now, or not yet valid: the refresh token is good, and the rate has not begun anew.

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, isUuid, withinASecond } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
+import { until } from '../tools/until.mjs';
 
 const skip = kind === 'sqlite' && 'SQLite has one server';
 
@@ -29,14 +30,6 @@ const on = (node, client) => node.client(client.token);
 const rows = (node, columns = 'id') => node.database.query(`select ${columns} from nodes order by started_at`).split('\n').filter(Boolean);
 const statusOf = (node, chat) => node.database.query(`select status from messages where chat_id = '${chat.id}' and role = 'assistant' order by seq desc limit 1`);
 
-async function until(holds, ms, what) {
-  const deadline = performance.now() + ms;
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadline, `${what}: not within ${ms} ms`);
-    await sleep(20);
-  }
-}
-
 async function begin(client, chat, content = '!tokens=2000&delay=20') {
   const stream = await client.send(chat, content);
   await stream.until((s) => s.of('message').length > 5);
@@ -56,7 +49,7 @@ test('a_server_has_a_row_from_its_start_to_its_clean_end', async () => {
     const stream = await begin(node.admin, await node.admin.chat(agent), '!tokens=40&delay=20');
     node.child.isToDie = true;
     node.child.kill('SIGTERM');
-    await until(() => /^(1|t)$/.test(rows(node, 'is_draining')[0]), 2000, 'the row says that it drains');
+    await until(() => /^(1|t)$/.test(rows(node, 'is_draining')[0]), 'the row says that it drains', 2000);
     await stream.whole();
     assert.ok(stream.done);
     assert.deepEqual(await node.child.exit, { code: 0, signal: null });
@@ -85,9 +78,9 @@ test('a_killed_node_s_replies_are_marked_by_another_within_five_seconds', { skip
     const stream = await begin(first.admin, own);
     await second.kill();
     second.isKilled = true;
-    await until(() => statusOf(first, other) === 'interrupted', 5000, 'the reply is marked');
+    await until(() => statusOf(first, other) === 'interrupted', 'the reply is marked', 5000);
     assert.equal(rows(first).length, 1);
-    await until(() => /1 nodes were not seen for 3 s and are taken for dead; 1 of their replies are marked interrupted/.test(first.log), 500, 'a line of the log');
+    await until(() => /1 nodes were not seen for 3 s and are taken for dead; 1 of their replies are marked interrupted/.test(first.log), 'a line of the log', 500);
     assert.equal(statusOf(first, own), 'streaming', 'its own goes on');
     stream.close();
     const next = await first.admin.ask(other, '!tokens=2');
@@ -115,9 +108,9 @@ test('a_node_that_finds_its_row_gone_puts_it_back', { skip }, async () => {
   await withNodes(1, async ([node]) => {
     const before = rows(node, 'id, name');
     node.database.query('delete from nodes');
-    await until(() => rows(node).length === 1, 3000, 'the row is back');
+    await until(() => rows(node).length === 1, 'the row is back', 3000);
     assert.deepEqual(rows(node, 'id, name'), before);
-    await until(() => /this node's row was gone/.test(node.log), 500, 'a line of the log');
+    await until(() => /this node's row was gone/.test(node.log), 'a line of the log', 500);
   });
 });
 
@@ -209,12 +202,12 @@ test('the_database_tells_of_changes_where_no_pooler_stands_between', { skip }, a
       assert.equal(await told(node), 0);
       return;
     }
-    await until(async () => (await told(node)) === 1, 2000, 'the server listens');
+    await until(async () => (await told(node)) === 1, 'the server listens', 2000);
     // Cut off, it asks; back, it listens again, and what was revoked meanwhile counts.
     const user = await node.user();
     node.database.query("select pg_terminate_backend(pid) from pg_stat_activity where query = 'LISTEN aerie' or query = 'SELECT 1'");
-    await until(() => /the connection that listens is lost/.test(node.log), 2000, 'a line of the log');
-    await until(async () => (await told(node)) === 1, 5000, 'the server listens again');
+    await until(() => /the connection that listens is lost/.test(node.log), 'a line of the log', 2000);
+    await until(async () => (await told(node)) === 1, 'the server listens again', 5000);
     node.command(['user', 'disable', '--email', user.email, '--team', node.team.slug]);
     await withinASecond(async () => (await user.get('/api/auth/me')).status === 401, 'the token of a disabled user is refused');
   });
@@ -261,9 +254,9 @@ test('the_command_line_lists_the_nodes', async () => {
     if (skip) return;
     await sleep(1100);
     nodes[1].child.kill('SIGSTOP');
-    await until(() => /silent/.test(nodes[0].command(['node', 'list'])) || rows(nodes[0]).length === 1, 6000, 'a node that stands still is silent');
+    await until(() => /silent/.test(nodes[0].command(['node', 'list'])) || rows(nodes[0]).length === 1, 'a node that stands still is silent', 6000);
     nodes[1].child.kill('SIGCONT');
-    await until(() => rows(nodes[0]).length === 2 && !/silent/.test(nodes[0].command(['node', 'list'])), 3000, 'it is back');
+    await until(() => rows(nodes[0]).length === 2 && !/silent/.test(nodes[0].command(['node', 'list'])), 'it is back', 3000);
   });
 });
 
@@ -281,20 +274,20 @@ test('a_document_that_a_killed_node_was_embedding_has_failed', { skip }, async (
     await sleep(3500);
     await second.kill();
     second.isKilled = true;
-    await until(() => states() === 'processing\nfailed', 5000, 'it has failed');
+    await until(() => states() === 'processing\nfailed', 'it has failed', 5000);
   });
 });
 
 test('metrics_tell_of_the_nodes', async () => {
   await withNodes(skip ? 1 : 2, async (nodes) => {
     const value = async (name) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec((await nodes[0].request('GET', '/metrics')).text)?.[1]);
-    await until(async () => (await value('aerie_nodes')) === nodes.length, 3000, 'the number of nodes');
+    await until(async () => (await value('aerie_nodes')) === nodes.length, 'the number of nodes', 3000);
     assert.ok((await value('aerie_node_seen_seconds')) < (skip ? 0.001 : 3));
     assert.equal(await value('aerie_nodes_buried_total'), 0);
     assert.equal(await value('aerie_node_beats_failed_total'), 0);
     const before = await value('aerie_news_total');
     await nodes.at(-1).admin.agent({ provider: 'echo' });
-    if (kind === 'postgres') await until(async () => (await value('aerie_news_total')) > before, 2000, 'the database told of an agent');
+    if (kind === 'postgres') await until(async () => (await value('aerie_news_total')) > before, 'the database told of an agent', 2000);
     else assert.equal(before, 0);
   });
 });

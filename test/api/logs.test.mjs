@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Aerie, runCommand } from '../tools/aerie.mjs';
 import { openSocket } from '../tools/socket.mjs';
+import { until } from '../tools/until.mjs';
 
 async function withServer(env, run) {
   const aerie = await Aerie.start({ env: { TZ: 'UTC', ...env } });
@@ -14,14 +14,6 @@ async function withServer(env, run) {
   } finally {
     await aerie.stop();
   }
-}
-async function eventually(find, what) {
-  for (let i = 0; i < 300; i++) {
-    const found = find();
-    if (found) return found;
-    await sleep(20);
-  }
-  assert.fail(`${what} did not come`);
 }
 const dayOf = (time) => time.toISOString().slice(0, 10).replaceAll('-', '');
 const nameOf = (daysAgo) => `${dayOf(new Date(Date.now() - daysAgo * 86400000))}_LOG.log`;
@@ -42,7 +34,7 @@ test('the_seeds_settings_give_the_seeds_files_and_lines', async () => {
     assert.match(aerie.log, /the log goes to logs/);
     assert.deepEqual(readdirSync(logs).sort(), ['20200101_LOG.log.gz', nameOf(0), nameOf(29), 'notes.txt'].sort());
     const read = () => readFileSync(join(logs, nameOf(0)), 'utf8');
-    await eventually(() => /aerie\.access - INFO - POST \/api\/auth\/login 200 /.test(read()), 'the line of the login');
+    await until(() => /aerie\.access - INFO - POST \/api\/auth\/login 200 /.test(read()), 'the line of the login');
     assert.match(read(), / - aerie - INFO - listening on /);
     for (const line of read().trimEnd().split('\n')) assert.match(line, SEED);
     assert.doesNotMatch(aerie.log, PLAIN);
@@ -56,7 +48,7 @@ test('a_directory_that_was_emptied_is_written_to_again_at_sighup', () =>
     const logs = join(aerie.folder, 'logs');
     renameSync(logs, `${logs}.old`);
     aerie.child.kill('SIGHUP');
-    await eventually(() => existsSync(join(logs, nameOf(0))) && /reading the settings again/.test(readFileSync(join(logs, nameOf(0)), 'utf8')), 'the new file');
+    await until(() => existsSync(join(logs, nameOf(0))) && /reading the settings again/.test(readFileSync(join(logs, nameOf(0)), 'utf8')), 'the new file');
     assert.match(readFileSync(join(`${logs}.old`, nameOf(0)), 'utf8'), /listening on/);
   }));
 
@@ -64,7 +56,7 @@ test('each_request_has_a_line_of_json_with_who_what_and_how_it_ended', () =>
   withServer({ LOG__FORMAT: 'json' }, async (aerie) => {
     const { admin } = aerie;
     const lines = () => aerie.log.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
-    const lineOf = (id) => eventually(() => lines().find(({ logger, request_id: of }) => logger === 'aerie.access' && of === id), `the line of ${id}`);
+    const lineOf = (id) => until(() => lines().find(({ logger, request_id: of }) => logger === 'aerie.access' && of === id), `the line of ${id}`);
     const who = { team_id: admin.me.team_id, user_id: admin.me.id };
 
     await aerie.request('GET', '/health?token=private-query', { headers: { 'X-Request-Id': 'plain-one' } });

@@ -9,6 +9,7 @@ import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, PASSWORD } from '../tools/aerie.mjs';
 import { EventStream } from '../tools/http.mjs';
 import { freePort } from '../tools/postgres.mjs';
+import { until } from '../tools/until.mjs';
 
 let upstream;
 before(async () => (upstream = await startUpstream()));
@@ -123,10 +124,10 @@ test('when_descriptors_are_used_up_accepting_pauses_streams_live_and_all_recover
     kept.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
     while (!/200 OK/.test(answer)) await sleep(10);
     const crowd = Array.from({ length: 200 }, () => net.connect(aerie.port, '127.0.0.1').on('error', () => {}));
-    for (const until = Date.now() + 10000; !/accepting pauses/.test(aerie.log); await sleep(20)) assert.ok(Date.now() < until, aerie.log);
+    await until(() => /accepting pauses/.test(aerie.log), () => aerie.log);
     assert.ok((await idleCpu(aerie, 1500)) < 0.3, 'no busy loop');
     ask();
-    for (const until = Date.now() + 10000; !/"type":"(error|done)"/.test(answer); await sleep(20)) assert.ok(Date.now() < until, answer);
+    await until(() => /"type":"(error|done)"/.test(answer), () => answer);
     assert.equal(answer.match(/"type":"(error|done)"/g).length, 1, answer);
     const before = stream.of('message').length;
     await sleep(300);
@@ -135,7 +136,7 @@ test('when_descriptors_are_used_up_accepting_pauses_streams_live_and_all_recover
     for (const socket of crowd) socket.destroy();
     kept.destroy();
     assert.ok((await stream.whole()).done);
-    for (const until = Date.now() + 6000; (await aerie.request('GET', '/health/ready')).status !== 200; await sleep(50)) assert.ok(Date.now() < until);
+    await until(async () => (await aerie.request('GET', '/health/ready')).status === 200, 'ready', 6000);
     assert.ok((await aerie.admin.ask(await aerie.admin.chat(agent), '!tokens=1')).done);
   }));
 

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie } from '../tools/aerie.mjs';
 import { EventStream } from '../tools/http.mjs';
+import { until } from '../tools/until.mjs';
 
 const SECRET = 'a-secret-of-the-tests-long-enough-for-production';
 
@@ -28,8 +29,7 @@ async function withServer(settings, run, { env = {} } = {}) {
       async reload(end, read = () => aerie.log) {
         const from = read().length;
         aerie.child.kill('SIGHUP');
-        for (const until = Date.now() + 10000; !read().slice(from).includes(end); await sleep(10))
-          assert.ok(Date.now() < until, `no "${end}" in ${read().slice(from)}`);
+        await until(() => read().slice(from).includes(end), () => `no "${end}" in ${read().slice(from)}`);
         return read().slice(from);
       },
     });

@@ -4,6 +4,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie } from '../tools/aerie.mjs';
 import { awaitMetric, readMetrics } from '../tools/metrics.mjs';
+import { until } from '../tools/until.mjs';
 
 const SLOTS = 4;
 const QUEUE = 200;
@@ -33,14 +34,6 @@ function hold(request, socket) {
     asked.push(call);
     started.push(call.said);
   });
-}
-
-async function until(condition, what) {
-  for (let i = 0; i < 1000; i++) {
-    if (condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`${what} did not come`);
 }
 
 /** The oldest call ends, and the next that waits begins. */

@@ -10,6 +10,7 @@ import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, binaryPath, makeFolder } from '../tools/aerie.mjs';
 import { multipart } from '../tools/http.mjs';
 import { pdfOf } from '../tools/pdf.mjs';
+import { until } from '../tools/until.mjs';
 import { upgrade } from '../tools/upgrade.mjs';
 
 const folder = fileURLToPath(new URL('../../etc/systemd/', import.meta.url));
@@ -88,16 +89,10 @@ while True: print(s.recv(4096).decode().replace('\\n', ' '), flush=True)`;
   const ear = spawn('/usr/bin/python3', ['-c', script, address], { stdio: ['ignore', 'pipe', 'inherit'] });
   let heard = '';
   ear.stdout.on('data', (bytes) => (heard += bytes));
-  const until = async (words) => {
-    const deadline = Date.now() + 20000;
-    while (!words.test(heard)) {
-      assert.ok(Date.now() < deadline, `not heard: ${words}; but ${heard}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  };
+  const hears = (words) => until(() => words.test(heard), () => `not heard: ${words}; but ${heard}`, 20000);
   try {
-    await until(/bound/);
-    await during(until);
+    await hears(/bound/);
+    await during(hears);
     return heard.trim().split('\n').slice(1);
   } finally {
     ear.kill();
@@ -109,16 +104,16 @@ for (const kind of ['file', 'abstract'])
     const at = makeFolder();
     const address = kind === 'file' ? join(at, 'notify') : `@aerie-test-${process.pid}`;
     try {
-      const heard = await hearing(address, async (until) => {
+      const heard = await hearing(address, async (hears) => {
         const aerie = await Aerie.start({ env: { NOTIFY_SOCKET: address, SERVER__DRAIN_SECONDS: '7' } });
         try {
-          await until(/READY=1\n/);
+          await hears(/READY=1\n/);
           process.kill(aerie.child.pid, 'SIGHUP');
-          await until(/RELOADING=1[^]*READY=1\n/);
+          await hears(/RELOADING=1[^]*READY=1\n/);
         } finally {
           await aerie.stop();
         }
-        await until(/STOPPING=1/);
+        await hears(/STOPPING=1/);
       });
       assert.match(heard.join('|'), /^READY=1\|RELOADING=1 MONOTONIC_USEC=\d+\|READY=1\|STOPPING=1 EXTEND_TIMEOUT_USEC=23000000$/);
     } finally {
@@ -131,16 +126,16 @@ test('after_an_upgrade_systemd_is_told_of_the_new_process_and_hears_only_that', 
   const address = join(at, 'notify');
   try {
     let pid;
-    const heard = await hearing(address, async (until) => {
+    const heard = await hearing(address, async (hears) => {
       const aerie = await Aerie.start({ env: { NOTIFY_SOCKET: address, SERVER__DRAIN_SECONDS: '7' } });
       try {
         await (await upgrade(aerie)).exit;
         ({ pid } = aerie.child);
-        await until(/MAINPID=/);
+        await hears(/MAINPID=/);
       } finally {
         await aerie.stop();
       }
-      await until(/STOPPING=1/);
+      await hears(/STOPPING=1/);
     });
     assert.deepEqual(heard, ['READY=1', `MAINPID=${pid}`, 'STOPPING=1 EXTEND_TIMEOUT_USEC=23000000']);
   } finally {

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, binaryPath, inParallel } from '../tools/aerie.mjs';
+import { until } from '../tools/until.mjs';
 import { isRunning, streamOverUpgrade, tryUpgrade, upgrade } from '../tools/upgrade.mjs';
 
 let upstream;
@@ -30,14 +31,6 @@ async function withServer(run, { env = {}, program } = {}) {
     if (aerie.child) aerie.drop();
   }
 }
-
-const until = async (holds, what) => {
-  const deadline = Date.now() + 15000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, what);
-    await sleep(20);
-  }
-};
 
 test('streams_run_over_an_upgrade_and_nobody_is_refused', () =>
   withServer(async (aerie) => {

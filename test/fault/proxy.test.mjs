@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readFaults, startProxy } from './proxy.mjs';
+import { until } from '../tools/until.mjs';
 
 const TEXT = Array.from({ length: 200 }, (_, i) => `byte ${i} `).join('');
 
@@ -51,9 +52,6 @@ async function using(faults, run) {
     await proxy.close();
     assert.equal(proxy.connections.size, 0);
   }
-}
-async function until(condition) {
-  for (const deadline = Date.now() + 5000; !condition(); await sleep(2)) assert.ok(Date.now() < deadline, String(condition));
 }
 
 test('proxy_passes_everything_and_half_closes', () => using({}, async (proxy) => {

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, inParallel } from '../tools/aerie.mjs';
 import { connectionsTo, privateMemory } from '../tools/kernel.mjs';
+import { until } from '../tools/until.mjs';
 
 const readers = Number(process.argv[2] ?? 1000);
 const TEXT_BYTES = 400 * 1024;
@@ -26,10 +27,6 @@ upstream.handle('/webhook/long', async (request, socket) => {
   for (let i = 0; i < pieces; i++) if (!socket.write(`${piece.length.toString(16)}\r\n${piece}\r\n`)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
   said++; // and the reply stays open
 });
-
-async function until(holds, seconds, what) {
-  for (const deadline = Date.now() + seconds * 1000; !holds(); await sleep(100)) assert.ok(Date.now() < deadline, what());
-}
 
 /** A server, and a reader of each chat's reply; stops: it takes nothing after its request. What each costs, in bytes, when the agent has said all. */
 async function measure(stops) {
@@ -52,7 +49,7 @@ async function measure(stops) {
       const body = '{"content":"Hello"}';
       socket.write(`POST /api/chats/${chat.id}/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${aerie.admin.token}\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
     });
-    await until(() => said === readers, WRITE_SECONDS * 2, () => `the agent could say ${said} of ${readers}`);
+    await until(() => said === readers, () => `the agent could say ${said} of ${readers}`, WRITE_SECONDS * 2000);
     const unread = () => connectionsTo(aerie.port).reduce((sum, one) => sum + one.unsent, 0);
     let unsent;
     let at;
@@ -63,8 +60,8 @@ async function measure(stops) {
     const held = memory();
     assert.ok(left() >= readers, `${left()} of ${readers} are there`);
     if (!stops) for (const socket of sockets) socket.destroy();
-    await until(() => left() === 0, WRITE_SECONDS * 2 + 5, () => `${left()} of ${readers} are left`);
-    await until(() => memory() - before < (held - before) / 4, 15, () => `${memory() - before} bytes of ${held - before} are kept when all have gone`);
+    await until(() => left() === 0, () => `${left()} of ${readers} are left`, WRITE_SECONDS * 2000 + 5000);
+    await until(() => memory() - before < (held - before) / 4, () => `${memory() - before} bytes of ${held - before} are kept when all have gone`, 15000);
     const after = memory();
     await aerie.stop();
     const each = (bytes) => Math.round(bytes / readers);

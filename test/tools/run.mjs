@@ -18,7 +18,7 @@ const folders = ['fake', 'fault', 'tools', 'bench', 'api'];
 
 /** But for those that AERIE_TEST_WITHOUT names: "captures clock". */
 function allFiles() {
-  const without = (process.env.AERIE_TEST_WITHOUT ?? '').split(' ');
+  const without = (process.env.AERIE_TEST_WITHOUT ?? '').split(/\s+/);
   return folders.flatMap((folder) =>
     readdirSync(join(test, folder))
       .filter((name) => name.endsWith('.test.mjs') && !without.includes(name.replace('.test.mjs', '')))
