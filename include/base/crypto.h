@@ -32,6 +32,8 @@ bool crypto_stretch(struct str passphrase, struct str salt, unsigned char out[32
 struct str crypto_seal(struct arena *a, const unsigned char key[32], struct str aad, struct str text);
 struct str crypto_open(struct arena *a, const unsigned char key[32], struct str aad, struct str sealed);
 
+/* 2 * n digits, lower case, and no NUL. */
+void crypto_write_hex(const unsigned char *bytes, size_t n, char *out);
 struct str crypto_hex(struct arena *a, struct str in);
 struct str crypto_base64url(struct arena *a, struct str in);         /* without padding */
 struct str crypto_base64url_decode(struct arena *a, struct str in);  /* ptr NULL: not base64url */

@@ -44,9 +44,11 @@ void json_time(struct json *j, int64_t wall_us);
 void json_pair_str(struct json *j, const char *name, struct str value);
 void json_pair_str_or_null(struct json *j, const char *name, struct str value);
 void json_pair_int(struct json *j, const char *name, int64_t value);
+void json_pair_int_or_null(struct json *j, const char *name, int64_t value, bool is_null);
 void json_pair_bool(struct json *j, const char *name, bool value);
 void json_pair_raw(struct json *j, const char *name, struct str json);
 void json_pair_time(struct json *j, const char *name, int64_t wall_us);
+void json_pair_time_or_null(struct json *j, const char *name, int64_t wall_us, bool is_null);
 /* Only the escaped inside of a string, without quotes. */
 void json_escape(struct buf *out, struct str text);
 /* The longest beginning of text, whole characters, that json_escape() makes no more than max_bytes

@@ -13,6 +13,7 @@
 #define AERIE_CHAT_BUDGET_H
 
 #include "base/id.h"
+#include "base/json.h"
 #include "chat/usage.h"
 #include "db/db.h"
 #include "loop/flow.h"
@@ -35,9 +36,14 @@ enum budget_period { BUDGET_DAY, BUDGET_MONTH, N_BUDGET_PERIODS };
 extern const struct str budget_scope_names[N_BUDGET_SCOPES];
 extern const struct str budget_period_names[N_BUDGET_PERIODS];
 extern const struct str budget_unit_names[N_BUDGET_UNITS];
+extern const char *const budget_unit_members[N_BUDGET_UNITS]; /* as JSON calls them */
 /* False: no such name. */
 bool budget_scope_from(struct str name, enum budget_scope *out);
 bool budget_period_from(struct str name, enum budget_period *out);
+/* The units' members, from as many columns of a row; and as an object of that name. */
+void budget_write_units(struct json *j, const struct db_result *r, size_t row, size_t column);
+void budget_pair_units(struct json *j, const char *name, const struct db_result *r, size_t row,
+                       size_t column);
 /* When the period that a moment is in began, and ends: midnights, UTC. */
 int64_t budget_period_start(enum budget_period period, int64_t wall_us);
 int64_t budget_period_end(enum budget_period period, int64_t wall_us);

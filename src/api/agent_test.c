@@ -179,11 +179,7 @@ static void answer(struct flow *f)
     json_pair_int(&j, "total_ms", ms_until(s, s->ended_us));
     json_pair_int(&j, "chunks", s->n_chunks);
     json_pair_bool(&j, "streamed", s->n_chunks > 1);
-    json_key(&j, "http_status");
-    if (s->call.http_status > 0)
-        json_int(&j, s->call.http_status);
-    else
-        json_null(&j);
+    json_pair_int_or_null(&j, "http_status", s->call.http_status, s->call.http_status == 0);
     json_end_object(&j);
     answer_json(req, 200, &body);
 }

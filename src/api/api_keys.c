@@ -42,15 +42,6 @@ static const char *no_agent(const struct api_keys *s)
     return s->is_chatbots ? "Chatbot not found" : "Agent not found";
 }
 
-static void pair_time_or_null(struct json *j, const char *name, int64_t wall_us, bool is_null)
-{
-    json_key(j, name);
-    if (is_null)
-        json_null(j);
-    else
-        json_time(j, wall_us);
-}
-
 /* ---- list ---- */
 
 static void read_page(struct flow *f)
@@ -96,10 +87,10 @@ static void write_row(struct json *j, const struct db_result *r, size_t row)
     json_pair_str(j, "prefix", db_get_text(r, row, KEY_PREFIX));
     json_pair_raw(j, "scopes", db_get_text(r, row, KEY_SCOPES));
     json_pair_raw(j, "allowed_origins", db_get_text(r, row, KEY_ALLOWED_ORIGINS));
-    pair_time_or_null(j, "expires_at", db_get_int(r, row, KEY_EXPIRES_AT),
-                      db_is_null(r, row, KEY_EXPIRES_AT));
-    pair_time_or_null(j, "last_used_at", db_get_int(r, row, KEY_LAST_USED_AT),
-                      db_is_null(r, row, KEY_LAST_USED_AT));
+    json_pair_time_or_null(j, "expires_at", db_get_int(r, row, KEY_EXPIRES_AT),
+                           db_is_null(r, row, KEY_EXPIRES_AT));
+    json_pair_time_or_null(j, "last_used_at", db_get_int(r, row, KEY_LAST_USED_AT),
+                           db_is_null(r, row, KEY_LAST_USED_AT));
     json_pair_time(j, "created_at", db_get_int(r, row, KEY_CREATED_AT));
     json_end_object(j);
 }
@@ -290,7 +281,7 @@ static void write_new_key(struct json *j, const struct api_keys *s)
     json_pair_str(j, "prefix", str_from(s->key.prefix));
     json_pair_raw(j, "scopes", scopes_of(s));
     json_pair_raw(j, "allowed_origins", origins_of(s));
-    pair_time_or_null(j, "expires_at", s->expires_us, s->expires_us == INT64_MIN);
+    json_pair_time_or_null(j, "expires_at", s->expires_us, s->expires_us == INT64_MIN);
     json_pair_time(j, "created_at", s->now_us);
     json_end_object(j);
 }

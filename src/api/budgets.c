@@ -12,38 +12,6 @@
 #define MOST_COUNT INT64_C(1000000000000000) /* of a unit: its fourfold fits into 64 bits */
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 
-static const char *const unit_names[N_BUDGET_UNITS] = {"requests", "tokens", "money_micros"};
-
-static void write_units(struct json *j, const struct db_result *r, size_t row, size_t column)
-{
-    for (size_t unit = 0; unit < N_BUDGET_UNITS; unit++) {
-        json_key(j, unit_names[unit]);
-        if (db_is_null(r, row, column + unit))
-            json_null(j);
-        else
-            json_int(j, db_get_int(r, row, column + unit));
-    }
-}
-
-static void write_used(struct json *j, const char *name, const struct db_result *r, size_t row,
-                       size_t column)
-{
-    json_key(j, name);
-    json_begin_object(j);
-    write_units(j, r, row, column);
-    json_end_object(j);
-}
-
-static void write_time(struct json *j, const char *name, const struct db_result *r, size_t row,
-                       size_t column)
-{
-    json_key(j, name);
-    if (db_is_null(r, row, column))
-        json_null(j);
-    else
-        json_time(j, db_get_int(r, row, column));
-}
-
 void budget_write(struct json *j, const struct db_result *r, size_t row, int64_t now_us)
 {
     enum budget_period period = BUDGET_DAY;
@@ -55,16 +23,18 @@ void budget_write(struct json *j, const struct db_result *r, size_t row, int64_t
     json_pair_str(j, "subject_id", db_get_text(r, row, BUDGET_SUBJECT_ID));
     json_pair_str_or_null(j, "subject_name", db_get_text(r, row, BUDGET_SUBJECT_NAME));
     json_pair_str(j, "period", db_get_text(r, row, BUDGET_PERIOD));
-    write_units(j, r, row, BUDGET_LIMITS);
+    budget_write_units(j, r, row, BUDGET_LIMITS);
     json_pair_str(j, "currency", config()->budgets.currency);
-    write_used(j, "spent", r, row, BUDGET_SPENT);
-    write_used(j, "reserved", r, row, BUDGET_LEASED);
+    budget_pair_units(j, "spent", r, row, BUDGET_SPENT);
+    budget_pair_units(j, "reserved", r, row, BUDGET_LEASED);
     json_pair_time(j, "period_start", budget_period_start(period, now_us));
     json_pair_time(j, "period_end", budget_period_end(period, now_us));
-    write_time(j, "warned_at", r, row, BUDGET_WARNED_AT);
-    write_time(j, "spent_at", r, row, BUDGET_SPENT_AT);
-    write_time(j, "created_at", r, row, BUDGET_CREATED_AT);
-    write_time(j, "updated_at", r, row, BUDGET_UPDATED_AT);
+    json_pair_time_or_null(j, "warned_at", db_get_int(r, row, BUDGET_WARNED_AT),
+                           db_is_null(r, row, BUDGET_WARNED_AT));
+    json_pair_time_or_null(j, "spent_at", db_get_int(r, row, BUDGET_SPENT_AT),
+                           db_is_null(r, row, BUDGET_SPENT_AT));
+    json_pair_time(j, "created_at", db_get_int(r, row, BUDGET_CREATED_AT));
+    json_pair_time(j, "updated_at", db_get_int(r, row, BUDGET_UPDATED_AT));
     json_end_object(j);
 }
 
@@ -214,7 +184,6 @@ static void write_put(struct flow *f)
 {
     struct request *req = request_of(f);
     struct budgets *s = req->state;
-
     struct audit audit;
     struct id subject = {0};
 
@@ -308,7 +277,6 @@ static void write_delete(struct flow *f)
 {
     struct request *req = request_of(f);
     struct budgets *s = req->state;
-
     struct audit audit;
 
     if (!input_path_id(req, 0, "Budget not found", &s->id))

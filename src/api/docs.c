@@ -7,7 +7,6 @@
 #include "doc.h"
 #include "page.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define ETAG_BYTES 16
@@ -19,13 +18,11 @@ static char etag[2 * ETAG_BYTES + 3];
 static void make_etag(void)
 {
     unsigned char sum[SHA256_BYTES];
-    size_t n = 1;
 
     crypto_sha256(buf_str(&document), sum);
     etag[0] = '"';
-    for (size_t i = 0; i < ETAG_BYTES; i++, n += 2)
-        snprintf(etag + n, 3, "%02x", sum[i]);
-    memcpy(etag + n, "\"", 2);
+    crypto_write_hex(sum, ETAG_BYTES, etag + 1);
+    memcpy(etag + 1 + 2 * ETAG_BYTES, "\"", 2);
 }
 
 struct error api_open(void)

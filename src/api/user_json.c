@@ -24,11 +24,8 @@ void user_write(struct json *j, const struct db_result *users, size_t row)
     json_pair_raw(j, "preferences", db_get_text(users, row, USER_PREFERENCES));
     json_pair_bool(j, "is_active", db_get_bool(users, row, USER_IS_ACTIVE));
     json_pair_bool(j, "email_verified", !db_is_null(users, row, USER_EMAIL_VERIFIED_AT));
-    json_key(j, "last_login_at");
-    if (db_is_null(users, row, USER_LAST_LOGIN_AT))
-        json_null(j);
-    else
-        json_time(j, db_get_int(users, row, USER_LAST_LOGIN_AT));
+    json_pair_time_or_null(j, "last_login_at", db_get_int(users, row, USER_LAST_LOGIN_AT),
+                           db_is_null(users, row, USER_LAST_LOGIN_AT));
     json_pair_time(j, "created_at", db_get_int(users, row, USER_CREATED_AT));
     json_end_object(j);
 }

@@ -36,15 +36,6 @@ static const struct schema delivery_schema = {
                 {"data", DOC_OBJECT, .about = "As it is sent, but for the text of a message"}),
 };
 
-static void pair_time_or_null(struct json *j, const char *name, int64_t wall_us, bool is_null)
-{
-    json_key(j, name);
-    if (is_null)
-        json_null(j);
-    else
-        json_time(j, wall_us);
-}
-
 static void write_delivery(struct json *j, const struct db_result *r, size_t row)
 {
     bool is_pending = str_eq(db_get_text(r, row, STATUS), STR("pending"));
@@ -55,16 +46,13 @@ static void write_delivery(struct json *j, const struct db_result *r, size_t row
     json_pair_str(j, "type", db_get_text(r, row, TYPE));
     json_pair_str(j, "status", db_get_text(r, row, STATUS));
     json_pair_int(j, "tries", db_get_int(r, row, TRIES));
-    pair_time_or_null(j, "next_at", db_get_int(r, row, NEXT_AT), !is_pending);
-    json_key(j, "last_status");
-    if (db_is_null(r, row, LAST_STATUS))
-        json_null(j);
-    else
-        json_int(j, db_get_int(r, row, LAST_STATUS));
+    json_pair_time_or_null(j, "next_at", db_get_int(r, row, NEXT_AT), !is_pending);
+    json_pair_int_or_null(j, "last_status", db_get_int(r, row, LAST_STATUS),
+                          db_is_null(r, row, LAST_STATUS));
     json_pair_str_or_null(j, "last_error", db_get_text(r, row, LAST_ERROR));
     json_pair_time(j, "created_at", db_get_int(r, row, CREATED_AT));
-    pair_time_or_null(j, "delivered_at", db_get_int(r, row, DELIVERED_AT),
-                      db_is_null(r, row, DELIVERED_AT));
+    json_pair_time_or_null(j, "delivered_at", db_get_int(r, row, DELIVERED_AT),
+                           db_is_null(r, row, DELIVERED_AT));
     json_pair_raw(j, "data", db_get_text(r, row, PAYLOAD));
     json_end_object(j);
 }

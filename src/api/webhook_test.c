@@ -138,11 +138,7 @@ static void answer(struct flow *f)
     utf8_stream_end(&utf8, &said);
     json_begin_object(&j);
     json_pair_bool(&j, "ok", was_taken);
-    json_key(&j, "http_status");
-    if (status > 0)
-        json_int(&j, status);
-    else
-        json_null(&j);
+    json_pair_int_or_null(&j, "http_status", status, status == 0);
     json_pair_str(&j, "answer", utf8_prefix(buf_str(&said), ANSWER_BYTES));
     json_key(&j, "error");
     if (was_taken) {

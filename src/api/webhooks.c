@@ -76,11 +76,8 @@ static void write_webhook(struct json *j, const struct db_result *r, size_t row,
     json_pair_str(j, "secret", secret);
     json_pair_time(j, "created_at", db_get_int(r, row, CREATED_AT));
     json_pair_time(j, "updated_at", db_get_int(r, row, UPDATED_AT));
-    json_key(j, "last_success_at");
-    if (db_is_null(r, row, LAST_SUCCESS_AT))
-        json_null(j);
-    else
-        json_time(j, db_get_int(r, row, LAST_SUCCESS_AT));
+    json_pair_time_or_null(j, "last_success_at", db_get_int(r, row, LAST_SUCCESS_AT),
+                           db_is_null(r, row, LAST_SUCCESS_AT));
     json_key(j, "last_failure");
     if (db_is_null(r, row, LAST_FAILURE_AT)) {
         json_null(j);

@@ -5,19 +5,23 @@ static const char plain_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-struct str crypto_hex(struct arena *a, struct str in)
+void crypto_write_hex(const unsigned char *bytes, size_t n, char *out)
 {
     static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 0xf];
+    }
+}
+
+struct str crypto_hex(struct arena *a, struct str in)
+{
     char *out = in.len < SIZE_MAX / 4 ? arena_alloc(a, in.len * 2 + 1) : NULL;
 
     if (!out)
         return STR_NONE;
-    for (size_t i = 0; i < in.len; i++) {
-        unsigned char byte = (unsigned char)in.ptr[i];
-
-        out[2 * i] = digits[byte >> 4];
-        out[2 * i + 1] = digits[byte & 0xf];
-    }
+    crypto_write_hex((const unsigned char *)in.ptr, in.len, out);
     return (struct str){out, in.len * 2};
 }
 

@@ -267,6 +267,15 @@ void json_pair_int(struct json *j, const char *name, int64_t value)
     json_int(j, value);
 }
 
+void json_pair_int_or_null(struct json *j, const char *name, int64_t value, bool is_null)
+{
+    json_key(j, name);
+    if (is_null)
+        json_null(j);
+    else
+        json_int(j, value);
+}
+
 void json_pair_bool(struct json *j, const char *name, bool value)
 {
     json_key(j, name);
@@ -283,4 +292,13 @@ void json_pair_time(struct json *j, const char *name, int64_t wall_us)
 {
     json_key(j, name);
     json_time(j, wall_us);
+}
+
+void json_pair_time_or_null(struct json *j, const char *name, int64_t wall_us, bool is_null)
+{
+    json_key(j, name);
+    if (is_null)
+        json_null(j);
+    else
+        json_time(j, wall_us);
 }

@@ -29,6 +29,11 @@ const struct str budget_unit_names[N_BUDGET_UNITS] = {
     [BUDGET_TOKENS] = STR("tokens"),
     [BUDGET_MONEY] = STR("money"),
 };
+const char *const budget_unit_members[N_BUDGET_UNITS] = {
+    [BUDGET_REQUESTS] = "requests",
+    [BUDGET_TOKENS] = "tokens",
+    [BUDGET_MONEY] = "money_micros",
+};
 
 struct budget {
     struct budget_claim claim;
@@ -91,6 +96,22 @@ static int64_t month_start(int64_t wall_us, int n)
     return (int64_t)timegm(&tm) * SECOND_US;
 }
 
+void budget_write_units(struct json *j, const struct db_result *r, size_t row, size_t column)
+{
+    for (size_t unit = 0; unit < N_BUDGET_UNITS; unit++)
+        json_pair_int_or_null(j, budget_unit_members[unit], db_get_int(r, row, column + unit),
+                              db_is_null(r, row, column + unit));
+}
+
+void budget_pair_units(struct json *j, const char *name, const struct db_result *r, size_t row,
+                       size_t column)
+{
+    json_key(j, name);
+    json_begin_object(j);
+    budget_write_units(j, r, row, column);
+    json_end_object(j);
+}
+
 int64_t budget_period_start(enum budget_period period, int64_t wall_us)
 {
     return period == BUDGET_MONTH ? month_start(wall_us, 0) : usage_day(wall_us);
@@ -140,11 +161,7 @@ static int64_t limit_of(const struct budget_part *p, size_t unit)
 
 static void write_limit(struct json *j, const char *name, int64_t limit)
 {
-    json_key(j, name);
-    if (limit == BUDGET_NO_LIMIT)
-        json_null(j);
-    else
-        json_int(j, limit);
+    json_pair_int_or_null(j, name, limit, limit == BUDGET_NO_LIMIT);
 }
 
 static void write_wanted(const struct budget *b, struct buf *out)

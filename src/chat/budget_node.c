@@ -165,23 +165,6 @@ static struct id event_id(const struct db_result *due, size_t row, bool is_spent
     return id_v7_named((uint64_t)(db_get_int(due, row, DUE_START) / 1000), name);
 }
 
-static void write_units(struct json *j, const char *name, const struct db_result *due, size_t row,
-                        size_t column)
-{
-    static const char *const names[] = {"requests", "tokens", "money_micros"};
-
-    json_key(j, name);
-    json_begin_object(j);
-    for (size_t unit = 0; unit < N_BUDGET_UNITS; unit++) {
-        json_key(j, names[unit]);
-        if (db_is_null(due, row, column + unit))
-            json_null(j);
-        else
-            json_int(j, db_get_int(due, row, column + unit));
-    }
-    json_end_object(j);
-}
-
 static void write_event(struct buf *out, const struct db_result *due, size_t row)
 {
     int64_t start_us = db_get_int(due, row, DUE_START);
@@ -196,8 +179,8 @@ static void write_event(struct buf *out, const struct db_result *due, size_t row
     json_pair_str(&j, "period", db_get_text(due, row, DUE_PERIOD));
     json_pair_time(&j, "period_start", start_us);
     json_pair_time(&j, "period_end", budget_period_end(period, start_us));
-    write_units(&j, "limits", due, row, DUE_LIMITS);
-    write_units(&j, "spent", due, row, DUE_SPENT);
+    budget_pair_units(&j, "limits", due, row, DUE_LIMITS);
+    budget_pair_units(&j, "spent", due, row, DUE_SPENT);
     json_pair_str(&j, "currency", config()->budgets.currency);
     json_end_object(&j);
 }

@@ -41,36 +41,31 @@ static void make_mac(struct str secret, struct str method, struct str target, st
     arena_free(&arena);
 }
 
-static void write_hex(const unsigned char *bytes, size_t n, char *out)
-{
-    for (size_t i = 0; i < n; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
-
 void peer_sign(struct str method, struct str target, char out[PEER_SIGN_BYTES])
 {
     unsigned char nonce[NONCE_BYTES], mac[SHA256_BYTES];
-    char nonce_text[2 * NONCE_BYTES + 1], mac_text[2 * SHA256_BYTES + 1];
+    char nonce_text[2 * NONCE_BYTES], mac_text[2 * SHA256_BYTES];
     int len;
 
     crypto_random(nonce, sizeof(nonce));
-    write_hex(nonce, sizeof(nonce), nonce_text);
-    len = snprintf(out, PEER_SIGN_BYTES, "%" PRId64 " %s", clock_wall_us(), nonce_text);
+    crypto_write_hex(nonce, sizeof(nonce), nonce_text);
+    len = snprintf(out, PEER_SIGN_BYTES, "%" PRId64 " %.*s", clock_wall_us(),
+                   (int)sizeof(nonce_text), nonce_text);
     make_mac(config()->security.secret, method, target, (struct str){out, (size_t)len}, mac);
-    write_hex(mac, sizeof(mac), mac_text);
-    snprintf(out + len, PEER_SIGN_BYTES - (size_t)len, " %s", mac_text);
+    crypto_write_hex(mac, sizeof(mac), mac_text);
+    snprintf(out + len, PEER_SIGN_BYTES - (size_t)len, " %.*s", (int)sizeof(mac_text), mac_text);
 }
 
 static bool is_signed(struct str secret, struct str method, struct str target, struct str stamp,
                       struct str told, unsigned char mac[SHA256_BYTES])
 {
-    char text[2 * SHA256_BYTES + 1];
+    char text[2 * SHA256_BYTES];
 
     if (secret.len == 0)
         return false;
     make_mac(secret, method, target, stamp, mac);
-    write_hex(mac, SHA256_BYTES, text);
-    return crypto_equal(str_from(text), told);
+    crypto_write_hex(mac, SHA256_BYTES, text);
+    return crypto_equal((struct str){text, sizeof(text)}, told);
 }
 
 /* Notes it, too. */

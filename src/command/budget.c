@@ -97,13 +97,11 @@ static struct db_arg limit_arg(int64_t limit)
 
 static struct audit *note_limits(struct audit *audit, struct arena *a, const struct plan *plan)
 {
-    static const char *const names[] = {"requests", "tokens", "money_micros"};
-
     audit_values(audit, "scope", STR_NONE, budget_scope_names[plan->scope]);
     audit_values(audit, "period", STR_NONE, budget_period_names[plan->period]);
     for (size_t unit = 0; unit < N_BUDGET_UNITS; unit++)
         if (plan->limits[unit] >= 0)
-            audit_values(audit, names[unit], STR_NONE,
+            audit_values(audit, budget_unit_members[unit], STR_NONE,
                          arena_printf(a, "%" PRId64, plan->limits[unit]));
     return audit;
 }

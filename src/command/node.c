@@ -34,11 +34,8 @@ static void write_json(struct json *j, const struct db_result *r, size_t row)
     json_pair_str(j, "version", db_get_text(r, row, NODE_VERSION));
     json_pair_str(j, "state", str_from(state_of(r, row)));
     json_pair_time(j, "started_at", db_get_int(r, row, NODE_STARTED_AT));
-    json_key(j, "seen_ms");
-    if (db_is_null(r, row, NODE_SEEN_MS))
-        json_null(j);
-    else
-        json_int(j, db_get_int(r, row, NODE_SEEN_MS));
+    json_pair_int_or_null(j, "seen_ms", db_get_int(r, row, NODE_SEEN_MS),
+                          db_is_null(r, row, NODE_SEEN_MS));
     json_pair_int(j, "clock_ms", db_get_int(r, row, NODE_CLOCK_MS));
     json_end_object(j);
 }

@@ -119,15 +119,11 @@ void part_drop(struct part *p)
 
 void part_sum_text(struct crypto_sum *s, char sum[PART_SUM_BYTES])
 {
-    static const char digits[] = "0123456789abcdef";
     unsigned char digest[SHA256_BYTES];
 
     crypto_sum_end(s, digest);
-    for (int i = 0; i < SHA256_BYTES; i++) {
-        sum[2 * i] = digits[digest[i] >> 4];
-        sum[2 * i + 1] = digits[digest[i] & 15];
-    }
-    sum[64] = '\0';
+    crypto_write_hex(digest, sizeof(digest), sum);
+    sum[2 * sizeof(digest)] = '\0';
 }
 
 struct error part_sum_file(const char *path, int copy, char sum[PART_SUM_BYTES], uint64_t *bytes)
