@@ -8,7 +8,7 @@
 struct follow_format;
 
 enum follow_state {
-    FOLLOW_PENDING, /* the turn has not begun: nothing was sent */
+    FOLLOW_PENDING, /* the turn has not begun, or its mirror is behind: nothing was sent */
     FOLLOW_LIVE,    /* sends what the log has */
     FOLLOW_BLOCKED, /* the socket takes no more for now */
     FOLLOW_ENDED,
@@ -21,15 +21,16 @@ struct follow {
     struct turn_log *log;
     struct request *req;
     const struct follow_format *format; /* NULL: nothing is sent */
-    struct timer heartbeat;
-    uint64_t sent_ms; /* when something was sent */
-    uint64_t n;       /* the last event sent */
+    struct timer heartbeat;             /* or, while it is PENDING, how long that may be */
+    uint64_t sent_ms;                   /* when something was sent */
+    uint64_t n;                         /* the last event sent */
     enum follow_state state;
 };
 
-/* Streams the turn's events after number n as SSE until its terminal event. Ends well, with nothing
- * sent, when the turn never began: the log says why. Ends with ERR_GONE (by the connection) or
- * ERR_NO_MEMORY. The caller holds the log meanwhile. */
+/* Streams the turn's events after number n as SSE until its terminal event. A mirror that has no
+ * such event yet is waited for, nodes.dead_seconds at most; then, all of them. Ends well, with
+ * nothing sent, when the turn never began: the log says why. Ends with ERR_GONE (by the connection)
+ * or ERR_NO_MEMORY. The caller holds the log meanwhile. */
 void follow_sse(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,
                 uint64_t n);
 /* The same in the messages of req's WebSocket, which stays open. */

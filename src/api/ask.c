@@ -107,15 +107,20 @@ static bool read_last_event(struct request *req, struct id *reply_id, uint64_t *
     return true;
 }
 
+/* The turn's node may have told its reader more than has come here yet. */
+static bool may_still_have(const struct turn_log *log)
+{
+    return log->is_mirror && turn_log_phase(log) != TURN_LOG_CLOSED;
+}
+
 uint64_t ask_resume_at(struct request *req, struct turn_log *log)
 {
     struct id reply_id;
     uint64_t n;
 
-    return read_last_event(req, &reply_id, &n) &&
-                   str_eq(id_str(&reply_id), id_str(&log->reply_id)) && turn_log_has(log, n)
-               ? n
-               : 0;
+    if (!read_last_event(req, &reply_id, &n) || !str_eq(id_str(&reply_id), id_str(&log->reply_id)))
+        return 0;
+    return turn_log_has(log, n) || may_still_have(log) ? n : 0;
 }
 
 /* Of a turn whose log is gone: the key says that it is the same message, and the number alone how

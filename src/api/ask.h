@@ -49,7 +49,7 @@ void ask_answer(struct flow *f);
         STEP(ask_follow_elsewhere), STEP(ask_answer), STEP_END
 
 /* Where a reader that comes back left off: the number of the last event it has, by Last-Event-ID;
- * 0: none of this turn's. */
+ * 0: none of this turn's. Of a mirror it may be one that is still to come. */
 uint64_t ask_resume_at(struct request *req, struct turn_log *log);
 
 /* What these routes' docs say of the Idempotency-Key. */

@@ -244,21 +244,38 @@ static void on_drained(void *state)
     pump(w);
 }
 
+/* Its reader got more from the turn's node than has come here yet. */
+static bool is_behind(const struct follow *w)
+{
+    return w->log->is_mirror && w->n > turn_log_last(w->log);
+}
+
 static void begin(struct follow *w)
 {
     enum turn_log_phase phase = turn_log_phase(w->log);
 
-    if (phase == TURN_LOG_PENDING)
+    if (phase == TURN_LOG_PENDING || (phase == TURN_LOG_OPEN && is_behind(w)))
         return;
     if (phase == TURN_LOG_CLOSED && !w->log->is_begun) {
         leave(w);
         op_end(&w->op, NO_ERROR);
         return;
     }
+    if (w->log->is_mirror && !turn_log_has(w->log, w->n))
+        w->n = 0;
     set_state(w, FOLLOW_LIVE);
     w->format->begin(w);
     timer_start(&w->heartbeat, heartbeat_ms(w), on_heartbeat);
     pump(w);
+}
+
+/* What it says it has does not come. */
+static void on_patience_over(struct timer *t)
+{
+    struct follow *w = container_of(t, struct follow, heartbeat);
+
+    w->n = 0;
+    begin(w);
 }
 
 static void on_grow_send(struct log_reader *r)
@@ -309,8 +326,11 @@ void follow_as(struct follow *w, struct flow *f, struct request *req, struct tur
     w->req = req;
     w->n = n;
     w->format = format;
-    if (start(w, f, log, on_grow_send))
-        begin(w);
+    if (!start(w, f, log, on_grow_send))
+        return;
+    if (is_behind(w))
+        timer_start(&w->heartbeat, config()->nodes.dead_seconds * 1000, on_patience_over);
+    begin(w);
 }
 
 void follow_sse(struct follow *w, struct flow *f, struct request *req, struct turn_log *log,

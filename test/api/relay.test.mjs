@@ -87,6 +87,17 @@ test('a_reader_who_comes_with_an_id_gets_exactly_the_rest_at_the_other_node', { 
   assert.equal(over.status, 204, over.text);
 });
 
+test('a_reader_with_more_than_the_mirror_has_waits_for_the_rest_and_gets_nothing_twice', { skip }, async () => {
+  const { chat, stream } = await running(a.admin, { delay: 60 });
+  const turn = stream.lastId.split(':')[0];
+  const had = words.split(' ').slice(0, 20).join(' ');
+  const user = at(b, a.admin);
+  const [ahead, lying] = await Promise.all([user.follow(chat, { lastId: `${turn}:${8 * Buffer.byteLength(had)}` }), user.follow(chat, { lastId: `${turn}:${2 ** 40}` })]);
+  await Promise.all([stream, ahead, lying].map((of) => of.whole()));
+  assert.equal(had + ahead.text, words);
+  assert.equal(lying.text, words, 'what nobody has is not waited for');
+});
+
 test('a_reader_who_hops_between_the_nodes_misses_nothing', { skip }, async () => {
   const { chat, stream } = await running(a.admin, { delay: 20 });
   let events = [...stream.events];
