@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-/* What is revoked elsewhere is asked for this often, and as soon as the database tells of it. */
+/* What is revoked elsewhere is asked for this often, and as soon as we are told of it. */
 #define POLL_MS        500
 #define POLL_TOLD_MS   5000
 #define PAUSE_MS       20 /* between two polls, however many are told of */
@@ -120,8 +120,8 @@ static void on_watch_end(struct flow *f)
     w->pos = w->settled;
     timer_start(&w->timer,
                 w->is_told                                ? PAUSE_MS
-                : w->was_failing || !news_are_told() ? POLL_MS
-                                                          : POLL_TOLD_MS,
+                : w->was_failing || !news_are_told(NEWS_REVOKED_TOKENS) ? POLL_MS
+                                                                        : POLL_TOLD_MS,
                 watch_start);
 }
 
@@ -141,6 +141,8 @@ static void on_news(struct news_reader *r, enum news news, const struct id *team
 {
     struct watch *w = container_of(r, struct watch, news);
 
+    if (news == NEWS_BUDGETS || news == NEWS_WEBHOOKS)
+        return;
     if (news != NEWS_REVOKED_TOKENS) {
         if (team_id)
             key_cache_forget_team(team_id);

@@ -34,40 +34,33 @@ static struct budget_chore *chore_of(struct flow *f)
 
 /* ---- which budgets there are ---- */
 
-static void look_for_changes(struct flow *f)
-{
-    struct budget_chore *c = chore_of(f);
-
-    db_query(&c->stamp, f, &c->chore.arena, SQL_BUDGET_STAMP, NULL, 0);
-}
-
-static bool has_changed(const struct budget_chore *c)
-{
-    return db_get_int(c->stamp.result, 0, 0) != c->n_known ||
-           db_get_int(c->stamp.result, 0, 1) != c->changed_us;
-}
-
 static void load_rules(struct flow *f)
 {
     struct budget_chore *c = chore_of(f);
 
     c->rules.result = NULL;
-    if (has_changed(c))
+    if (c->is_stale)
         db_query(&c->rules, f, &c->chore.arena, SQL_BUDGET_ALL, DB_ARGS(db_int(BUDGET_RULES_MOST)));
+    c->is_stale = false; /* a change from now on is loaded again */
 }
 
 static void take_rules(struct flow *f)
 {
     struct budget_chore *c = chore_of(f);
 
-    if (!c->rules.result)
-        return;
-    if (!budget_rules_replace(c->rules.result)) {
+    if (c->rules.result && !budget_rules_replace(c->rules.result))
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+}
+
+static void on_news(struct news_reader *r, enum news news, const struct id *team_id)
+{
+    struct budget_chore *c = container_of(r, struct budget_chore, news);
+
+    (void)team_id;
+    if (news != NEWS_BUDGETS)
         return;
-    }
-    c->n_known = db_get_int(c->stamp.result, 0, 0);
-    c->changed_us = db_get_int(c->stamp.result, 0, 1);
+    c->is_stale = true;
+    chore_hasten(&c->chore, SOON_MS);
 }
 
 /* ---- leases ---- */
@@ -243,8 +236,8 @@ static void tell(struct flow *f)
 }
 
 static const struct step steps[] = {
-    STEP(look_for_changes), STEP(load_rules),      STEP(take_rules), STEP(give_back), STEP(renew),
-    STEP(note_renewed),     STEP(look_who_is_due), STEP(tell),       STEP_END,
+    STEP(load_rules),   STEP(take_rules),      STEP(give_back), STEP(renew),
+    STEP(note_renewed), STEP(look_who_is_due), STEP(tell),      STEP_END,
 };
 
 static uint64_t on_pass(struct chore *chore)
@@ -255,20 +248,29 @@ static uint64_t on_pass(struct chore *chore)
     if (is_error(err) && err.status != ERR_CANCELED)
         log_warn("budgets: the database was not there to look at them: %s",
                  status_row(err.status)->name);
-    if (is_error(err))
+    if (is_error(err)) {
+        c->is_stale = true;
         budget_note_spent();
-    return !is_error(err) && c->has_more ? SOON_MS : 0;
+    }
+    return !is_error(err) && (c->has_more || c->is_stale) ? SOON_MS : 0;
 }
 
 void budget_chore_start(struct budget_chore *c)
 {
     budget_note_spent(); /* what an earlier process had no time for */
+    c->is_stale = true; /* since budget_open() they may have changed */
     chore_start(&c->chore, steps, on_pass, FIRST_MS, PERIOD_MS);
+    news_read(&c->news, on_news);
+}
+
+void budget_chore_stop(struct budget_chore *c)
+{
+    chore_stop(&c->chore);
+    news_leave(&c->news);
 }
 
 void budget_chore_free(struct budget_chore *c)
 {
-    chore_stop(&c->chore);
     buf_deinit(&c->returning);
 }
 

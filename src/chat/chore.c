@@ -37,6 +37,12 @@ void chore_start(struct chore *c, const struct step *steps, uint64_t (*on_pass)(
     timer_start(&c->timer, first_ms, on_due);
 }
 
+void chore_hasten(struct chore *c, uint64_t soon_ms)
+{
+    if (!c->is_running && timer_is_started(&c->timer))
+        timer_start(&c->timer, soon_ms, on_due);
+}
+
 void chore_stop(struct chore *c)
 {
     timer_stop(&c->timer);

@@ -21,6 +21,8 @@ struct chore {
 /* The first pass comes in first_ms. */
 void chore_start(struct chore *c, const struct step *steps, uint64_t (*on_pass)(struct chore *c),
                  uint64_t first_ms, uint64_t period_ms);
+/* The next pass comes in soon_ms, and, while one runs, as it would have. */
+void chore_hasten(struct chore *c, uint64_t soon_ms);
 void chore_stop(struct chore *c); /* a pass that runs goes on to its end; not started is fine */
 
 #endif

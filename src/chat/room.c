@@ -181,7 +181,7 @@ static void stop_chores(struct chat_room *room)
 {
     chore_stop(&room->checkpoint.chore);
     chore_stop(&room->housekeeping.chore);
-    chore_stop(&room->budgets.chore);
+    budget_chore_stop(&room->budgets);
     chore_stop(&room->search_feed.chore);
 }
 

@@ -270,10 +270,15 @@ static void on_pulse_stopped(struct pulse *p)
     on_detached(l);
 }
 
+static void on_desk_closed(void)
+{
+    pulse_stop(&first->pulse, on_pulse_stopped);
+}
+
 static void on_alone(struct mail *m)
 {
-    desk_close();
-    pulse_stop(&container_of(m, struct first, alone)->pulse, on_pulse_stopped);
+    (void)m;
+    desk_close(on_desk_closed);
 }
 
 struct error cluster_attach(struct loop *l)

@@ -17,7 +17,7 @@ static const struct metric metrics[] = {
     {"aerie_nodes_replies_marked_total", NULL, METRIC_COUNTER, METRIC_COUNT, NUMBER(marked),
      "Replies of dead nodes that this one marked interrupted."},
     {"aerie_news_total", NULL, METRIC_COUNTER, METRIC_COUNT, NUMBER(words),
-     "Notifications of the database: agents, keys, users, teams or revoked tokens changed."},
+     "Notifications of the database: agents, budgets, keys, users, teams, webhooks or revoked tokens changed."},
 };
 
 void cluster_metrics(struct buf *out)
@@ -28,7 +28,7 @@ void cluster_metrics(struct buf *out)
                   sizeof(cluster_numbers[0]), metrics_threads(), NULL);
     metrics_gauge(out, "aerie_news_told",
                   "Whether the database notifies of changes; where not, it is asked twice a second.",
-                  news_are_told());
+                  news_are_heard());
     metrics_gauge(out, "aerie_nodes", "Nodes on this database, this one included.", sight.n_nodes);
     metrics_begin(out, "aerie_node_seen_seconds", METRIC_GAUGE,
                   "Time since this node's sign of life was last written; 0 on SQLite.");

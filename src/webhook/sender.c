@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define POLL_MS         500
+#define NEWS_MS         20 /* of many that come at once, one load */
 #define COUNT_EVERY_MS  2000
 #define FORGET_FIRST_MS 5000
 #define FORGET_EVERY_MS (3600u * 1000)
@@ -114,29 +115,16 @@ static void drop_if_idle(struct map_node *node, void *state)
 
 /* ---- who wants to be told ---- */
 
-static void look_for_changes(struct flow *f)
-{
-    struct sender *s = f->state;
-
-    db_query(&s->stamp, f, &s->arena, SQL_WEBHOOKS_STAMP, NULL, 0);
-}
-
-static bool has_changed(const struct sender *s)
-{
-    return db_get_int(s->stamp.result, 0, 0) != s->stamp_count ||
-           db_get_int(s->stamp.result, 0, 1) != s->stamp_sum;
-}
-
 static void load_wanted(struct flow *f)
 {
     struct sender *s = f->state;
 
     s->load.result = NULL;
-    if (has_changed(s))
+    if (s->is_stale)
         db_query(&s->load, f, &s->arena, SQL_WEBHOOKS_WANTED, NULL, 0);
+    s->is_stale = false; /* a change from now on is loaded again */
 }
 
-/* The stamp was read before the rows: a change in between is loaded again. */
 static void take_wanted(struct flow *f)
 {
     struct sender *s = f->state;
@@ -147,14 +135,13 @@ static void take_wanted(struct flow *f)
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
         return;
     }
-    s->stamp_count = db_get_int(s->stamp.result, 0, 0);
-    s->stamp_sum = db_get_int(s->stamp.result, 0, 1);
+    s->n_webhooks = s->load.result->n_rows;
     map_each(&s->receivers, drop_if_idle, s); /* some may be gone */
 }
 
 static bool has_webhooks(const struct sender *s)
 {
-    return s->stamp_count > 0;
+    return s->n_webhooks > 0;
 }
 
 /* ---- what waits ---- */
@@ -319,11 +306,11 @@ static void forget_more(struct flow *f)
         s->forget_at_ms = loop_now_ms(s->loop);
 }
 
+/* Who has nothing to send writes nothing. */
 static const struct step steps[] = {
-    STEP(look_for_changes), /* a read: who has nothing to send writes nothing */
-    STEP(load_wanted),      STEP(take_wanted), STEP(count_waiting), STEP(take_counts),
-    STEP(look_for_due),     STEP(claim_due),   STEP(begin_claimed), STEP(forget_old),
-    STEP(forget_more),      STEP_END,
+    STEP(load_wanted),  STEP(take_wanted), STEP(count_waiting), STEP(take_counts),
+    STEP(look_for_due), STEP(claim_due),   STEP(begin_claimed), STEP(forget_old),
+    STEP(forget_more),  STEP_END,
 };
 
 /* ---- the watch ---- */
@@ -350,11 +337,25 @@ static bool is_over(const struct sender *s)
 
 static void on_due(struct timer *t);
 
+/* Until something may be due; where there are no webhooks, until the news of one. */
+static void rest(struct sender *s)
+{
+    if (s->was_failing)
+        timer_start(&s->timer, POLL_MS, on_due);
+    else if (s->is_stale)
+        timer_start(&s->timer, NEWS_MS, on_due);
+    else if (s->looks_again)
+        timer_start(&s->timer, 0, on_due);
+    else if (has_webhooks(s))
+        timer_start(&s->timer, POLL_MS, on_due);
+}
+
 static void on_pass_end(struct flow *f)
 {
     struct sender *s = f->state;
 
     s->is_running = false;
+    s->is_stale |= is_error(f->err);
     if (is_error(f->err) && !s->was_failing && f->err.status != ERR_CANCELED)
         log_warn("webhook: what is to be told cannot be read, trying again: %s",
                  status_row(f->err.status)->name);
@@ -363,7 +364,7 @@ static void on_pass_end(struct flow *f)
     if (is_over(s))
         free_sender(s);
     else if (!s->on_detached)
-        timer_start(&s->timer, s->looks_again && !s->was_failing ? 0 : POLL_MS, on_due);
+        rest(s);
 }
 
 static void on_due(struct timer *t)
@@ -374,6 +375,18 @@ static void on_due(struct timer *t)
     s->looks_again = false;
     s->n_picked = 0;
     flow_start(&s->flow, steps, s, on_pass_end);
+}
+
+static void on_news(struct news_reader *r, enum news news, const struct id *team_id)
+{
+    struct sender *s = container_of(r, struct sender, news);
+
+    (void)team_id;
+    if (news != NEWS_WEBHOOKS)
+        return;
+    s->is_stale = true;
+    if (!s->is_running && !s->was_failing)
+        timer_start(&s->timer, NEWS_MS, on_due);
 }
 
 /* There is a place now. */
@@ -415,11 +428,12 @@ struct error webhook_attach(struct loop *l)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     }
     s->loop = l;
-    s->stamp_count = -1; /* known by nobody: the first pass loads once more */
+    s->is_stale = true; /* since webhook_open() it may have changed */
     s->forget_at_ms = loop_now_ms(l) + FORGET_FIRST_MS;
     list_init(&s->deliveries);
     l->rooms[ROOM_WEBHOOK] = s;
     timer_start(&s->timer, POLL_MS, on_due);
+    news_read(&s->news, on_news);
     return NO_ERROR;
 }
 
@@ -432,6 +446,7 @@ void webhook_detach(struct loop *l, void (*on_detached)(struct loop *l))
         return;
     }
     timer_stop(&s->timer);
+    news_leave(&s->news);
     s->on_detached = on_detached;
     if (s->is_running) {
         timer_start(&s->patience, STOP_MS, on_patience_over);

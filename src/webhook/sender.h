@@ -4,6 +4,7 @@
 #define AERIE_SRC_WEBHOOK_SENDER_H
 
 #include "base/map.h"
+#include "cluster/news.h"
 #include "loop/wait.h"
 #include "outcome.h"
 #include "webhook/call.h"
@@ -23,11 +24,13 @@ struct sender {
     /* A pass: what is known is looked after, and what is due is begun. */
     struct flow flow;
     struct arena arena;
-    struct db_query stamp, load, counts, due, claim, forget;
-    int64_t stamp_count, stamp_sum; /* of what is in memory */
+    struct db_query load, counts, due, claim, forget;
+    struct news_reader news;
+    size_t n_webhooks; /* that there are, as last loaded */
     uint64_t counted_ms, forget_at_ms;
     unsigned n_picked;
     bool is_running, looks_again, is_ending, was_failing;
+    bool is_stale; /* what is in memory is to be loaded */
 
     struct map receivers;
     struct list deliveries;           /* that are tried */

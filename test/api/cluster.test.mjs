@@ -184,6 +184,24 @@ test('what_is_revoked_on_one_node_is_refused_by_all_within_a_second', { skip }, 
   });
 });
 
+test('a_webhook_and_a_budget_count_on_all_nodes_within_a_second', { skip }, async () => {
+  await withNodes(2, async ([first, second], agent) => {
+    const there = on(second, first.admin);
+    const hook = (await first.admin.post('/api/webhooks', { url: `${upstream.url()}/nobody`, events: ['chat.created'] })).json;
+    const told = async () => (await first.admin.get(`/api/webhooks/${hook.id}/deliveries`)).json.length;
+    await withinASecond(async () => (await there.chat(agent)) && (await told()) > 0, 'a chat on another node is told');
+    assert.equal((await first.admin.put(`/api/webhooks/${hook.id}`, { is_active: false })).status, 200);
+    assert.equal((await first.admin.put('/api/budgets', { scope: 'team', period: 'day', requests: 0 })).status, 200);
+    await withinASecond(async () => (await there.send(await there.chat(agent), '!tokens=1')).status === 429, 'a budget is in force on another node');
+    const [budget] = (await first.admin.get('/api/budgets')).json;
+    assert.equal((await first.admin.delete(`/api/budgets/${budget.id}`)).status, 204);
+    await withinASecond(async () => (await there.send(await there.chat(agent), '!tokens=1')).status === 200, 'one that was removed is not');
+    const n = await told();
+    await there.chat(agent);
+    assert.equal(await told(), n, 'nor is anybody told by one that was switched off');
+  });
+});
+
 test('what_the_command_line_revokes_is_refused_by_all_nodes_within_a_second', { skip }, async () => {
   await withNodes(2, async (nodes) => {
     const [first] = nodes;

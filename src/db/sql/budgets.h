@@ -38,9 +38,6 @@ STATEMENT(BUDGET_RULES, SQL_READ, NULL,
           "SELECT team_id, scope, subject_id, period, requests, tokens, money_micros FROM budgets WHERE team_id = $1"
           " ORDER BY scope, subject_id, period",
           NULL)
-/* Changes with every change of them. */
-STATEMENT(BUDGET_STAMP, SQL_READ, "every server knows the budgets of all teams",
-          "SELECT count(*), max(updated_at) FROM budgets", NULL)
 /* $1 team, $2 and $3 when the day and the month began. The columns are enum budget_column's in api/budgets.h. */
 STATEMENT(BUDGET_LIST, SQL_READ, NULL,
           "SELECT b.id, b.scope, b.subject_id, b.period, b.requests, b.tokens, b.money_micros, b.created_at, b.updated_at,"

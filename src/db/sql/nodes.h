@@ -36,6 +36,16 @@ STATEMENT(NODES_BURY, SQL_WRITE, "a node serves every team",
           " OR id NOT IN (SELECT value FROM json_each($3)))")
 /* PostgreSQL's: a node's word to itself, by the channel of aerie_notify(). */
 STATEMENT(NEWS_ECHO, SQL_WRITE, "a node serves every team", "SELECT 1 FROM pg_notify('aerie', 'echo ' || $1::uuid::text)", "SELECT 1")
+/* Where nothing is told: numbers of each table that change with whatever of it is kept in memory. On PostgreSQL a lower number of
+ * revoked_tokens may show up after a higher one, so who wants those reads rows. */
+STATEMENT(NEWS_LOOK, SQL_READ, "what servers keep in memory of every team",
+          "SELECT 'budgets', count(*), coalesce(sum((extract(epoch FROM updated_at) * 1000000)::bigint % 1000000007), 0)::bigint"
+          " FROM budgets UNION ALL"
+          " SELECT 'webhooks', count(*), coalesce(sum((extract(epoch FROM updated_at) * 1000000)::bigint % 1000000007), 0)::bigint"
+          " FROM webhooks",
+          "SELECT 'budgets', count(*), coalesce(sum(updated_at % 1000000007), 0) FROM budgets UNION ALL"
+          " SELECT 'webhooks', count(*), coalesce(sum(updated_at % 1000000007), 0) FROM webhooks UNION ALL"
+          " SELECT 'revoked_tokens', 0, coalesce(max(pos), 0) FROM revoked_tokens")
 STATEMENT(NODE_REMOVE, SQL_WRITE, "a node serves every team", "DELETE FROM nodes WHERE id = $1", NULL)
 /* For people: the last but one column is how long ago it was seen, in ms; NULL on SQLite. */
 STATEMENT(NODE_LIST, SQL_READ, "a node serves every team",

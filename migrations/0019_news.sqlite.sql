@@ -1,0 +1,3 @@
+-- Nothing: nobody is told here, the server looks.
+
+-- down
