@@ -30,22 +30,31 @@ const struct id *cluster_node_id(void);
 struct str cluster_node_name(void);
 int64_t cluster_started_us(void); /* by our clock. Any thread */
 
-/* No other node is there, as far as this one knows: one that has just begun is known after a second.
- * Any thread. */
-bool cluster_is_alone(void);
-
 /* ---- the peer address: where other nodes reach this one ---- */
 /* What the peer listener listens on: "unix:/abs/path" or "host:port". "": its path would be too long. Any thread. */
 struct str cluster_peer_listen(void);
 /* What the row says, for others to dial; "": nowhere. Any thread. */
 struct str cluster_peer_address(void);
 
-/* What the last beat saw. Any thread. */
+/* What the last beat saw. One that has just begun is seen after a second. Any thread. */
 struct cluster_sight {
-    unsigned n_nodes; /* this one included */
+    unsigned n_nodes; /* this one included; 0: before cluster_bury() */
     uint64_t seen_ms; /* when it was written, clock_mono_ms(); 0: not yet, or SQLite */
 };
 struct cluster_sight cluster_sight(void);
+/* No other node is there, as far as this one knows. */
+static inline bool cluster_is_alone(void)
+{
+    return cluster_sight().n_nodes == 1;
+}
+/* Others serve the same database, and what each may give of a limit is shared out there. Not on SQLite, where a second process
+ * is a successor, or the one before. */
+static inline bool cluster_shares_limits(void)
+{
+    struct cluster_sight sight = cluster_sight();
+
+    return sight.n_nodes > 1 && sight.seen_ms > 0;
+}
 
 /* ---- the dead of this data directory ---- */
 #define CLUSTER_ROLL_MAX 256
@@ -55,7 +64,7 @@ struct cluster_roll {
     size_t n_dead, n_living;
 };
 /* Main thread, after cluster_open(), before the loops run: removes the rows of the dead, on SQLite all but those of the living
- * and our own, and the sockets that the dead left; then marks what no living node writes or reads any more. */
+ * and our own, and the sockets that the dead left; then marks what no living node writes or reads any more, and counts who is there. */
 struct error cluster_bury(struct db *db, const struct cluster_roll *roll) MUST_CHECK;
 
 #endif

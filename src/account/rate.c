@@ -92,11 +92,6 @@ static unsigned seconds(uint64_t ms)
     return (unsigned)((ms + 999) / 1000);
 }
 
-static bool is_shared(void)
-{
-    return cluster_sight().n_nodes > 1;
-}
-
 /* Of what the database has given; and it is counted here too, for when this node is alone. */
 static uint64_t take_leased(struct entry *e, const struct rate *r, uint64_t now_ms)
 {
@@ -145,7 +140,7 @@ static unsigned take_here(const struct rate *r, bool among_others, struct rate_s
 
 unsigned rate_take_and_tell(const struct rate *r, struct rate_state *state)
 {
-    return take_here(r, is_shared(), state);
+    return take_here(r, cluster_shares_limits(), state);
 }
 
 void rate_note(const struct rate *r)
@@ -275,7 +270,7 @@ bool rate_ready(struct flow *f, struct arena *arena, const struct rate *r)
     struct lease *l;
     uint64_t filled_us;
 
-    if (!is_shared() || is_off(r) || has_answer(r, &filled_us))
+    if (!cluster_shares_limits() || is_off(r) || has_answer(r, &filled_us))
         return true;
     l = arena_alloc(arena, sizeof(*l));
     if (!l) {

@@ -42,19 +42,6 @@ const struct id *cluster_node_id(void)
     return &node.id;
 }
 
-/* Until the first beat nobody knows, and on SQLite there is none: there the locks tell at start. */
-static atomic_bool is_alone;
-
-bool cluster_is_alone(void)
-{
-    return atomic_load_explicit(&is_alone, memory_order_relaxed);
-}
-
-void cluster_note_others(bool has_others)
-{
-    atomic_store_explicit(&is_alone, !has_others, memory_order_relaxed);
-}
-
 struct str cluster_node_name(void)
 {
     return str_from(node.name);
@@ -233,13 +220,24 @@ static struct error mark_unfinished(struct db *db)
     return err;
 }
 
+static struct error count_nodes(struct db *db)
+{
+    struct arena arena = {0};
+    struct db_result rows;
+    struct error err = db_run(db, &arena, SQL_NODES_COUNT, NULL, 0, &rows);
+
+    if (!is_error(err))
+        pulse_note_nodes((unsigned)db_get_int(&rows, 0, 0));
+    arena_free(&arena);
+    return err;
+}
+
 struct error cluster_bury(struct db *db, const struct cluster_roll *roll)
 {
     struct buf dead = {0}, living = {0};
     struct json j = {.buf = &dead};
     struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
 
-    cluster_note_others(!db_is_sqlite(db) || roll->n_living > 0);
     write_ids(&j, roll->dead, roll->n_dead);
     j = (struct json){.buf = &living};
     write_ids(&j, roll->living, roll->n_living);
@@ -252,6 +250,8 @@ struct error cluster_bury(struct db *db, const struct cluster_roll *roll)
         remove_sockets(roll);
         err = mark_unfinished(db);
     }
+    if (!is_error(err))
+        err = count_nodes(db);
     buf_deinit(&dead);
     buf_deinit(&living);
     return err;

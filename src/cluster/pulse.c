@@ -41,13 +41,18 @@ void pulse_args(struct db_arg args[PULSE_ARGS], bool is_draining)
 }
 
 /* What the last beat saw, for other threads. */
-static atomic_uint n_others;
+static atomic_uint n_nodes;
 static atomic_uint_least64_t seen_ms;
 
 struct cluster_sight cluster_sight(void)
 {
-    return (struct cluster_sight){.n_nodes = atomic_load(&n_others) + 1,
+    return (struct cluster_sight){.n_nodes = atomic_load(&n_nodes),
                                   .seen_ms = atomic_load(&seen_ms)};
+}
+
+void pulse_note_nodes(unsigned n)
+{
+    atomic_store(&n_nodes, n);
 }
 
 /* ---- one beat ---- */
@@ -77,11 +82,11 @@ static void note_beat(struct flow *f)
     if (p->steady_ms == 0 || now_ms - p->beaten_ms > PAUSE_MS)
         p->steady_ms = now_ms;
     p->beaten_ms = now_ms;
-    if (p->beat.result->n_rows == 0) /* SQLite */
+    if (p->beat.result->n_rows == 0) /* SQLite, and somebody has removed the row */
         return;
-    atomic_store(&seen_ms, clock_mono_ms());
-    atomic_store(&n_others, (unsigned)db_get_int(p->beat.result, 0, BEAT_OTHERS));
-    cluster_note_others(db_get_int(p->beat.result, 0, BEAT_OTHERS) > 0);
+    pulse_note_nodes((unsigned)db_get_int(p->beat.result, 0, BEAT_OTHERS) + 1);
+    if (p->is_regular)
+        atomic_store(&seen_ms, clock_mono_ms());
     if (db_get_bool(p->beat.result, 0, BEAT_WAS_GONE))
         log_warn("cluster: this node's row was gone, and is there again");
 }
@@ -184,7 +189,7 @@ static void on_due(struct timer *t)
 {
     struct pulse *p = container_of(t, struct pulse, timer);
 
-    if (p->is_regular)
+    if (p->is_regular || !cluster_is_alone())
         timer_start(t, BEAT_MS, on_due);
     if (!p->is_running)
         start_beat(p);
@@ -196,7 +201,7 @@ void pulse_start(struct pulse *p, bool is_regular)
 {
     p->is_regular = is_regular;
     p->orphans_ms = loop_now_ms(loop_current());
-    if (is_regular)
+    if (is_regular || !cluster_is_alone())
         timer_start(&p->timer, 0, on_due);
 }
 

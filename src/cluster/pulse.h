@@ -1,4 +1,5 @@
-/* A node's sign of life, on the first loop: its row, written each second on PostgreSQL; and the end of others that give none. */
+/* A node's sign of life, on the first loop: its row, written each second on PostgreSQL, and on SQLite while the successor of a process
+ * or the one before it is there; and the end of others that give none. */
 #ifndef AERIE_CLUSTER_PULSE_H
 #define AERIE_CLUSTER_PULSE_H
 
@@ -19,7 +20,7 @@ struct pulse {
     void (*on_stopped)(struct pulse *p);
 };
 
-/* First loop's thread. is_regular: each second; otherwise only when draining begins. */
+/* First loop's thread. is_regular: each second; otherwise while others are there, and when draining begins. */
 void pulse_start(struct pulse *p, bool is_regular);
 /* Writes the row at once, with is_draining. */
 void pulse_drain(struct pulse *p);
@@ -29,7 +30,7 @@ void pulse_stop(struct pulse *p, void (*on_stopped)(struct pulse *p));
  * node started, and what makes others dead. */
 #define PULSE_ARGS 8
 void pulse_args(struct db_arg args[PULSE_ARGS], bool is_draining);
-/* cluster.c's: what a beat found. */
-void cluster_note_others(bool has_others);
+/* So many are there, this one included. */
+void pulse_note_nodes(unsigned n);
 
 #endif

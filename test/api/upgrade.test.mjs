@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, binaryPath, inParallel } from '../tools/aerie.mjs';
+import { awaitMetric } from '../tools/metrics.mjs';
 import { until } from '../tools/until.mjs';
 import { isRunning, streamOverUpgrade, tryUpgrade, upgrade } from '../tools/upgrade.mjs';
 
@@ -53,9 +54,11 @@ test('two_upgrades_one_after_the_other_leave_two_old_servers_to_their_streams', 
       if (i < 2) olds.push(await upgrade(aerie));
     }
     assert.ok(olds.every((old) => isRunning(old.pid)));
+    await awaitMetric(aerie, 'aerie_nodes', (n) => n === 3, 3000);
     for (const stream of streams) assert.ok((await stream.whole()).done);
     assert.deepEqual((await Promise.all(olds.map((old) => old.exit))).map(({ code }) => code), [0, 0]);
     assert.ok(isRunning(aerie.child.pid));
+    await awaitMetric(aerie, 'aerie_nodes', (n) => n === 1, 3000); // it is known that nobody else is there any more
   }));
 
 test('a_program_that_does_not_come_up_changes_nothing', () =>

@@ -17,7 +17,8 @@ STATEMENT(NODE_BEAT, SQL_WRITE, "a node serves every team",
           "  clock_ms = excluded.clock_ms"
           " RETURNING xmax::text = '0', (SELECT count(*) FROM nodes o WHERE o.id <> $1),"
           " (SELECT count(*) FROM nodes o WHERE o.id <> $1 AND o.seen_at < clock_timestamp() - make_interval(secs => $8::bigint))",
-          "UPDATE nodes SET seen_at = $5, is_draining = $6 WHERE id = $1")
+          "UPDATE nodes SET seen_at = $5, is_draining = $6 WHERE id = $1"
+          " RETURNING false, (SELECT count(*) FROM nodes o WHERE o.id <> $1), 0")
 /* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, what they were writing is interrupted, and what
  * they were reading has failed. Of several nodes that do this at once, one finds the row. */
 STATEMENT(NODES_SWEEP, SQL_WRITE, "the replies of a dead node, in every team",
@@ -46,6 +47,7 @@ STATEMENT(NEWS_LOOK, SQL_READ, "what servers keep in memory of every team",
           "SELECT 'budgets', count(*), coalesce(sum(updated_at % 1000000007), 0) FROM budgets UNION ALL"
           " SELECT 'webhooks', count(*), coalesce(sum(updated_at % 1000000007), 0) FROM webhooks UNION ALL"
           " SELECT 'revoked_tokens', 0, coalesce(max(pos), 0) FROM revoked_tokens")
+STATEMENT(NODES_COUNT, SQL_READ, "a node serves every team", "SELECT count(*) FROM nodes", NULL)
 STATEMENT(NODE_REMOVE, SQL_WRITE, "a node serves every team", "DELETE FROM nodes WHERE id = $1", NULL)
 /* For people: the last but one column is how long ago it was seen, in ms; NULL on SQLite. */
 STATEMENT(NODE_LIST, SQL_READ, "a node serves every team",
