@@ -40,6 +40,8 @@ struct rate {
  * must ask the database first, that is an operation of f and the step runs again after it: false.
  * arena: lives as long as f. r->key must, too. */
 bool rate_ready(struct flow *f, struct arena *arena, const struct rate *r);
+/* The same beside what else the step begins: once all of that has ended, there is an answer. */
+void rate_ask(struct flow *f, struct arena *arena, const struct rate *r);
 
 /* Any thread, but for what the database has to give, which rate_ready() brings. Counts one take of
  * key: 0, or, counting nothing, the seconds to wait. Whoever stays within limit in every window_ms
@@ -54,10 +56,10 @@ struct rate_state {
     unsigned reset_s;   /* until all of them fit again */
 };
 unsigned rate_take_and_tell(const struct rate *r, struct rate_state *state);
-/* Of this node alone, however many there are: counts one, as far as it fits; and what taking one
- * would answer, counting nothing. */
-void rate_note(const struct rate *r);
+/* What taking one would answer, as far as this node knows, counting nothing. */
 unsigned rate_wait(const struct rate *r);
+/* Counts one for this node alone, however many there are, as far as it fits. */
+void rate_note(const struct rate *r);
 
 struct error rate_open(void) MUST_CHECK; /* main thread, before any other call */
 void rate_close(void);

@@ -164,6 +164,8 @@ unsigned rate_wait(const struct rate *r)
     e = (struct entry *)cache_find(s, own);
     if (e)
         wait_ms = wait_of(e, r->limit, r->window_ms, now_ms);
+    if (e && cluster_shares_limits() && e->n_leased == 0 && e->refused_until_ms > now_ms + wait_ms)
+        wait_ms = e->refused_until_ms - now_ms;
     cache_unlock(s);
     return seconds(wait_ms);
 }
@@ -265,7 +267,8 @@ static bool has_answer(const struct rate *r, uint64_t *filled_us)
     return has;
 }
 
-bool rate_ready(struct flow *f, struct arena *arena, const struct rate *r)
+/* False: the database is asked, or the flow has failed. */
+static bool ask_if_needed(struct flow *f, struct arena *arena, const struct rate *r)
 {
     struct lease *l;
     uint64_t filled_us;
@@ -278,9 +281,21 @@ bool rate_ready(struct flow *f, struct arena *arena, const struct rate *r)
         return false;
     }
     *l = (struct lease){.arena = arena, .rate = *r, .filled_us = filled_us};
-    flow_repeat(f);
     flow_try(f, &l->part, lease_steps, l);
     return false;
+}
+
+bool rate_ready(struct flow *f, struct arena *arena, const struct rate *r)
+{
+    if (ask_if_needed(f, arena, r))
+        return true;
+    flow_repeat(f);
+    return false;
+}
+
+void rate_ask(struct flow *f, struct arena *arena, const struct rate *r)
+{
+    (void)ask_if_needed(f, arena, r);
 }
 
 struct error rate_open(void)

@@ -74,14 +74,13 @@ static void note_use(const struct key_auth *a)
 
 /* ---- the steps ---- */
 
-/* Of each node, as only wrong ones count. */
 static struct rate wrong_keys(const struct key_auth *a)
 {
     return (struct rate){RATE_WRONG_KEYS, a->req->address_group,
                          config()->limits.wrong_keys_per_minute, MINUTE_MS};
 }
 
-/* Guesses are counted, not calls: a busy server with the right key never waits. */
+/* What is no key, or was one: of no use to who guesses, so that other nodes need not know. */
 static void refuse(struct key_auth *a)
 {
     const struct rate rate = wrong_keys(a);
@@ -90,8 +89,18 @@ static void refuse(struct key_auth *a)
     flow_fail(&a->sub.flow, ERROR(ERR_UNAUTHORIZED, 0, WRONG_KEY));
 }
 
+/* Guesses are counted, not calls: a busy server with the right key never waits. */
+static void refuse_guess(struct key_auth *a)
+{
+    const struct rate rate = wrong_keys(a);
+    unsigned wait_s = rate_take(&rate);
+
+    flow_fail(&a->sub.flow, wait_s > 0 ? ERROR(ERR_RATE_LIMITED, (int)wait_s, FLOODED)
+                                       : ERROR(ERR_UNAUTHORIZED, 0, WRONG_KEY));
+}
+
 /* Who guesses does not lock out those who share the address and whose keys have been good lately.
- */
+ * Whether there may be one more guess is asked beside the question for the key. */
 static void load_key(struct flow *f)
 {
     struct key_auth *a = f->state;
@@ -116,8 +125,11 @@ static void load_key(struct flow *f)
     else
         db_query(&a->query, f, &a->req->arena, SQL_KEY_BY_PREFIX,
                  DB_ARGS(db_text(str_from(key.prefix))));
-    if (a->key)
-        *a->key = key;
+    if (!a->key)
+        return;
+    *a->key = key;
+    if (!a->look.was_good)
+        rate_ask(f, &a->req->arena, &rate);
 }
 
 static bool is_key_in(const struct key_auth *a, const struct db_result *row)
@@ -138,7 +150,10 @@ static void take_row(struct flow *f)
         return;
     if (!is_key_in(a, row) || !id_parse(db_get_text(row, 0, BY_KEY_TEAM_ID), &team_id)) {
         key_cache_drop(a->key);
-        refuse(a);
+        if (a->look.was_good)
+            refuse(a);
+        else
+            refuse_guess(a);
         return;
     }
     a->row = key_cache_put(a->key, &team_id, row, &a->look, &a->req->arena);
