@@ -19,6 +19,10 @@ void price_close(void); /* after all threads that ask */
 /* The first entry that fits. A model without one costs nothing, which the log tells once for each.
  */
 struct price price_find(struct str provider, struct str model);
+/* The table as it is, in its order. see() may ask nothing of prices. */
+void price_each(void (*see)(struct str provider, struct str model, const struct price *price,
+                            void *state),
+                void *state);
 /* In millionths of the currency, rounded up. */
 int64_t price_cost(const struct price *p, int64_t prompt_tokens, int64_t reply_tokens);
 

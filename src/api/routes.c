@@ -28,6 +28,7 @@
 #include "models.h"
 #include "page.h"
 #include "peer.h"
+#include "prices.h"
 #include "provider_keys.h"
 #include "providers.h"
 #include "sites.h"
@@ -153,6 +154,9 @@ static const struct route routes[] = {
 
     {HTTP_GET, "/api/history", WHO_USER, BODY_NONE, sizeof(struct history), history_steps,
      "One's own chats and what was said last in each, in pages", &history_doc},
+
+    {HTTP_GET, "/api/prices", WHO_ADMIN, BODY_NONE, 0, prices_list_steps,
+     "Read what models cost on this server", &prices_list_doc},
 
     {HTTP_GET, "/api/providers", WHO_USER, BODY_NONE, sizeof(struct provider_list),
      providers_list_steps, "List the providers that this server knows", &providers_list_doc},

@@ -283,6 +283,16 @@ struct price price_find(struct str provider, struct str model)
     return price;
 }
 
+void price_each(void (*see)(struct str provider, struct str model, const struct price *price,
+                            void *state),
+                void *state)
+{
+    pthread_rwlock_rdlock(&table.lock);
+    for (size_t i = 0; i < table.n; i++)
+        see(table.entries[i].provider, table.entries[i].model, &table.entries[i].price, state);
+    pthread_rwlock_unlock(&table.lock);
+}
+
 static int64_t within(int64_t tokens)
 {
     return tokens < 0 ? 0 : tokens < MOST_TOKENS ? tokens : MOST_TOKENS;

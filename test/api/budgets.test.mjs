@@ -354,6 +354,14 @@ test('a_bad_price_table_is_refused_with_its_line_and_the_old_one_stays', async (
   aerie.child.kill('SIGHUP');
 });
 
+test('admins_read_the_prices_that_are_in_force', async () => {
+  const { admin, id } = await team();
+  const read = async () => (await admin.get('/api/prices')).json;
+  await withinASecond(async () => (await read()).prices[0].model === '*', 'the table that was written last');
+  assert.deepEqual(await read(), { currency: 'USD', prices: [{ provider: 'n8n', model: '*', input_micros: 1e6, output_micros: 1e7 }] });
+  assert.equal((await (await aerie.user({ team_id: id })).get('/api/prices')).status, 403);
+});
+
 test('a_model_without_a_price_costs_nothing_and_is_told_once', async () => {
   const { put, list, admin } = await team();
   const agent = await admin.agent({ provider: 'openai_compatible', webhook_url: upstream.url({}, '/v1'), model: 'nobody-knows-1' });
