@@ -4,6 +4,7 @@
 #ifndef AERIE_WEBHOOK_WEBHOOK_H
 #define AERIE_WEBHOOK_WEBHOOK_H
 
+#include "base/arena.h"
 #include "base/id.h"
 #include "db/db.h"
 #include "loop/loop.h"
@@ -21,11 +22,16 @@ enum webhook_type {
     N_WEBHOOK_TYPES,
 };
 #define WEBHOOK_ANY ((1u << N_WEBHOOK_TYPES) - 1)
+#define WEBHOOK_TYPES                                                                              \
+    "agent.failing|agent.recovered|budget.spent|budget.warning|chat.created|message.completed"
 
 /* "message.completed" */
 struct str webhook_type_name(enum webhook_type type);
 /* False: there is no such type. */
 bool webhook_type_find(struct str name, enum webhook_type *out);
+/* Of bits 1 << WEBHOOK_…, as the column events has them: ",chat.created,message.completed,". ptr
+ * NULL: no memory. */
+struct str webhook_types_text(struct arena *a, unsigned types);
 
 /* ---- who wants to be told: any thread, memory only ---- */
 extern atomic_uint webhooks_n_teams; /* that have any */

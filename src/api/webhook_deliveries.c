@@ -4,31 +4,15 @@
 #include "doc.h"
 #include "webhooks.h"
 
-#define NO_DELIVERY  "Delivery not found"
-#define STATUSES     "pending|delivered|dead"
-#define SWITCHED_OFF "The webhook is switched off: switch it on first"
-#define COUNT(a)     (sizeof(a) / sizeof((a)[0]))
-
-enum delivery_column {
-    ID,
-    EVENT_ID,
-    TYPE,
-    STATUS,
-    TRIES,
-    NEXT_AT,
-    LAST_STATUS,
-    LAST_ERROR,
-    CREATED_AT,
-    DELIVERED_AT,
-    PAYLOAD,
-};
+#define NO_DELIVERY "Delivery not found"
+#define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
 
 static const struct schema delivery_schema = {
     "WebhookDelivery",
     .members =
         MEMBERS({"id", DOC_ID, .about = "`X-Aerie-Delivery`, the same over all tries"},
-                {"event_id", DOC_ID}, {"type", DOC_TEXT}, {"status", DOC_TEXT, .values = STATUSES},
-                {"tries", DOC_INT},
+                {"event_id", DOC_ID}, {"type", DOC_TEXT},
+                {"status", DOC_TEXT, .values = DELIVERY_STATUSES}, {"tries", DOC_INT},
                 {"next_at", DOC_TIME | DOC_NULL, .about = "When a pending one is tried next"},
                 {"last_status", DOC_INT | DOC_NULL, .about = "Of the receiver's last answer"},
                 {"last_error", DOC_TEXT | DOC_NULL}, {"created_at", DOC_TIME},
@@ -36,24 +20,24 @@ static const struct schema delivery_schema = {
                 {"data", DOC_OBJECT, .about = "As it is sent, but for the text of a message"}),
 };
 
-static void write_delivery(struct json *j, const struct db_result *r, size_t row)
+void delivery_write(struct json *j, const struct db_result *r, size_t row)
 {
-    bool is_pending = str_eq(db_get_text(r, row, STATUS), STR("pending"));
+    bool is_pending = str_eq(db_get_text(r, row, DELIVERY_STATUS), STR("pending"));
 
     json_begin_object(j);
-    json_pair_str(j, "id", db_get_text(r, row, ID));
-    json_pair_str(j, "event_id", db_get_text(r, row, EVENT_ID));
-    json_pair_str(j, "type", db_get_text(r, row, TYPE));
-    json_pair_str(j, "status", db_get_text(r, row, STATUS));
-    json_pair_int(j, "tries", db_get_int(r, row, TRIES));
-    json_pair_time_or_null(j, "next_at", db_get_int(r, row, NEXT_AT), !is_pending);
-    json_pair_int_or_null(j, "last_status", db_get_int(r, row, LAST_STATUS),
-                          db_is_null(r, row, LAST_STATUS));
-    json_pair_str_or_null(j, "last_error", db_get_text(r, row, LAST_ERROR));
-    json_pair_time(j, "created_at", db_get_int(r, row, CREATED_AT));
-    json_pair_time_or_null(j, "delivered_at", db_get_int(r, row, DELIVERED_AT),
-                           db_is_null(r, row, DELIVERED_AT));
-    json_pair_raw(j, "data", db_get_text(r, row, PAYLOAD));
+    json_pair_str(j, "id", db_get_text(r, row, DELIVERY_ID));
+    json_pair_str(j, "event_id", db_get_text(r, row, DELIVERY_EVENT_ID));
+    json_pair_str(j, "type", db_get_text(r, row, DELIVERY_TYPE));
+    json_pair_str(j, "status", db_get_text(r, row, DELIVERY_STATUS));
+    json_pair_int(j, "tries", db_get_int(r, row, DELIVERY_TRIES));
+    json_pair_time_or_null(j, "next_at", db_get_int(r, row, DELIVERY_NEXT_AT), !is_pending);
+    json_pair_int_or_null(j, "last_status", db_get_int(r, row, DELIVERY_LAST_STATUS),
+                          db_is_null(r, row, DELIVERY_LAST_STATUS));
+    json_pair_str_or_null(j, "last_error", db_get_text(r, row, DELIVERY_LAST_ERROR));
+    json_pair_time(j, "created_at", db_get_int(r, row, DELIVERY_CREATED_AT));
+    json_pair_time_or_null(j, "delivered_at", db_get_int(r, row, DELIVERY_DELIVERED_AT),
+                           db_is_null(r, row, DELIVERY_DELIVERED_AT));
+    json_pair_raw(j, "data", db_get_text(r, row, DELIVERY_PAYLOAD));
     json_end_object(j);
 }
 
@@ -103,7 +87,7 @@ static void answer_page(struct flow *f)
     answer_set_total(req, db_get_int(s->count.result, 0, 0));
     json_begin_array(&j);
     for (size_t row = 0; row < r->n_rows; row++)
-        write_delivery(&j, r, row);
+        delivery_write(&j, r, row);
     json_end_array(&j);
     answer_json(req, 200, &body);
 }
@@ -117,7 +101,7 @@ const struct step webhook_deliveries_list_steps[] = {
 const struct route_doc webhook_deliveries_list_doc = {
     TAG_WEBHOOKS,
     ANSWERS({200, &delivery_schema, .is_list = true}),
-    .query = MEMBERS({"status", DOC_TEXT | DOC_OPTIONAL, .values = STATUSES}),
+    .query = MEMBERS({"status", DOC_TEXT | DOC_OPTIONAL, .values = DELIVERY_STATUSES}),
     .is_paged = true,
     .about = "Newest first. Delivered ones are kept for `webhooks.keep_days`, dead ones for "
              "`webhooks.keep_dead_days`.",
@@ -154,11 +138,11 @@ static void answer_replay(struct flow *f)
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, NO_DELIVERY));
     } else if (db_result_at(&s->query, 0)->n_changed == 0) {
         flow_fail(f, ERROR(ERR_CONFLICT, 0,
-                           str_eq(db_get_text(row, 0, STATUS), STR("dead"))
-                               ? SWITCHED_OFF
-                               : "Only a delivery that was given up is sent again"));
+                           str_eq(db_get_text(row, 0, DELIVERY_STATUS), STR("dead"))
+                               ? WEBHOOK_IS_OFF
+                               : DELIVERY_IS_NOT_DEAD));
     } else {
-        write_delivery(&j, row, 0);
+        delivery_write(&j, row, 0);
         answer_json(req, 202, &body);
     }
 }
@@ -211,7 +195,7 @@ static void answer_replay_all(struct flow *f)
         return;
     }
     if (n_replayed == 0 && n_left > 0) {
-        flow_fail(f, ERROR(ERR_CONFLICT, 0, SWITCHED_OFF));
+        flow_fail(f, ERROR(ERR_CONFLICT, 0, WEBHOOK_IS_OFF));
         return;
     }
     json_begin_object(&j);

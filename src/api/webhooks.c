@@ -14,24 +14,7 @@
 #define URL_CHARS  2048
 #define MAX_EVENTS 20
 #define US_PER_S   INT64_C(1000000)
-#define ALL_TYPES                                                                                  \
-    "agent.failing|agent.recovered|budget.spent|budget.warning|chat.created|message.completed"
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-enum webhook_column {
-    ID,
-    URL,
-    EVENTS,
-    INCLUDE_TEXT,
-    IS_ACTIVE,
-    CREATED_AT,
-    UPDATED_AT,
-    LAST_SUCCESS_AT,
-    LAST_FAILURE_AT,
-    LAST_FAILURE,
-    PENDING,
-    DEAD,
-};
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 
 static const struct schema failure_schema = {
     "WebhookFailure",
@@ -65,30 +48,30 @@ static void write_events(struct json *j, struct str list)
     json_end_array(j);
 }
 
-static void write_webhook(struct json *j, const struct db_result *r, size_t row, struct str secret)
+void webhook_write(struct json *j, const struct db_result *r, size_t row, struct str secret)
 {
     json_begin_object(j);
-    json_pair_str(j, "id", db_get_text(r, row, ID));
-    json_pair_str(j, "url", db_get_text(r, row, URL));
-    write_events(j, db_get_text(r, row, EVENTS));
-    json_pair_bool(j, "include_text", db_get_bool(r, row, INCLUDE_TEXT));
-    json_pair_bool(j, "is_active", db_get_bool(r, row, IS_ACTIVE));
-    json_pair_str(j, "secret", secret);
-    json_pair_time(j, "created_at", db_get_int(r, row, CREATED_AT));
-    json_pair_time(j, "updated_at", db_get_int(r, row, UPDATED_AT));
-    json_pair_time_or_null(j, "last_success_at", db_get_int(r, row, LAST_SUCCESS_AT),
-                           db_is_null(r, row, LAST_SUCCESS_AT));
+    json_pair_str(j, "id", db_get_text(r, row, WEBHOOK_ID));
+    json_pair_str(j, "url", db_get_text(r, row, WEBHOOK_URL));
+    write_events(j, db_get_text(r, row, WEBHOOK_EVENTS));
+    json_pair_bool(j, "include_text", db_get_bool(r, row, WEBHOOK_INCLUDE_TEXT));
+    json_pair_bool(j, "is_active", db_get_bool(r, row, WEBHOOK_IS_ACTIVE));
+    json_pair_str(j, "secret", secret.ptr ? secret : STR(MASK));
+    json_pair_time(j, "created_at", db_get_int(r, row, WEBHOOK_CREATED_AT));
+    json_pair_time(j, "updated_at", db_get_int(r, row, WEBHOOK_UPDATED_AT));
+    json_pair_time_or_null(j, "last_success_at", db_get_int(r, row, WEBHOOK_LAST_SUCCESS_AT),
+                           db_is_null(r, row, WEBHOOK_LAST_SUCCESS_AT));
     json_key(j, "last_failure");
-    if (db_is_null(r, row, LAST_FAILURE_AT)) {
+    if (db_is_null(r, row, WEBHOOK_LAST_FAILURE_AT)) {
         json_null(j);
     } else {
         json_begin_object(j);
-        json_pair_time(j, "at", db_get_int(r, row, LAST_FAILURE_AT));
-        json_pair_str(j, "message", db_get_text(r, row, LAST_FAILURE));
+        json_pair_time(j, "at", db_get_int(r, row, WEBHOOK_LAST_FAILURE_AT));
+        json_pair_str(j, "message", db_get_text(r, row, WEBHOOK_LAST_FAILURE));
         json_end_object(j);
     }
-    json_pair_int(j, "pending", db_get_int(r, row, PENDING));
-    json_pair_int(j, "dead", db_get_int(r, row, DEAD));
+    json_pair_int(j, "pending", db_get_int(r, row, WEBHOOK_PENDING));
+    json_pair_int(j, "dead", db_get_int(r, row, WEBHOOK_DEAD));
     json_end_object(j);
 }
 
@@ -102,7 +85,7 @@ static void answer_row(struct request *req, int status, const struct db_result *
         flow_fail(&req->flow, ERROR(ERR_NOT_FOUND, 0, NO_WEBHOOK));
         return;
     }
-    write_webhook(&j, r, 0, secret);
+    webhook_write(&j, r, 0, secret);
     answer_json(req, status, &body);
 }
 
@@ -137,7 +120,7 @@ static void answer_all(struct flow *f)
     answer_set_total(req, (int64_t)r->n_rows);
     json_begin_array(&j);
     for (size_t row = 0; row < r->n_rows; row++)
-        write_webhook(&j, r, row, STR(MASK));
+        webhook_write(&j, r, row, STR_NONE);
     json_end_array(&j);
     answer_json(req, 200, &body);
 }
@@ -163,7 +146,7 @@ static void answer_one(struct flow *f)
     struct request *req = request_of(f);
     struct webhooks *s = req->state;
 
-    answer_row(req, 200, s->query.result, STR(MASK));
+    answer_row(req, 200, s->query.result, STR_NONE);
 }
 
 const struct step webhooks_get_steps[] = {STEP(load_one), STEP(answer_one) /* 404 */, STEP_END};
@@ -190,7 +173,6 @@ static void read_types(struct request *req, struct webhooks *s)
 {
     unsigned types = 0;
     enum webhook_type type;
-    struct buf list = {0};
     yyjson_val *root = NULL, *item;
     size_t i, n;
 
@@ -199,24 +181,16 @@ static void read_types(struct request *req, struct webhooks *s)
     yyjson_arr_foreach(root, i, n, item)
     {
         if (!webhook_type_find(json_text(item), &type)) {
-            input_wrong(req, "events", "must hold names of events: " ALL_TYPES);
+            input_wrong(req, "events", "must hold names of events: " WEBHOOK_TYPES);
             return;
         }
         types |= 1u << type;
     }
     if (types == 0) {
-        input_wrong(req, "events", "must hold at least one name: " ALL_TYPES);
+        input_wrong(req, "events", "must hold at least one name: " WEBHOOK_TYPES);
         return;
     }
-    buf_append_char(&list, ',');
-    for (unsigned t = 0; t < N_WEBHOOK_TYPES; t++) {
-        if ((types & 1u << t) == 0)
-            continue;
-        buf_append_str(&list, webhook_type_name((enum webhook_type)t));
-        buf_append_char(&list, ',');
-    }
-    s->event_list = list.failed ? STR_NONE : arena_copy(&req->arena, buf_str(&list));
-    buf_deinit(&list);
+    s->event_list = webhook_types_text(&req->arena, types);
     if (!s->event_list.ptr)
         flow_fail(&req->flow, ERROR(ERR_NO_MEMORY, 0, NULL));
 }
@@ -370,7 +344,7 @@ static void answer_change(struct flow *f)
     struct request *req = request_of(f);
     struct webhooks *s = req->state;
 
-    answer_row(req, 200, db_result_at(&s->query, CHANGED_ROW), STR(MASK));
+    answer_row(req, 200, db_result_at(&s->query, CHANGED_ROW), STR_NONE);
 }
 
 const struct step webhooks_update_steps[] = {

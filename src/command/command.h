@@ -71,6 +71,7 @@ int command_team(int argc, char **argv);
 int command_upgrade(int argc, char **argv);
 int command_user(int argc, char **argv);
 int command_version(int argc, char **argv);
+int command_webhook(int argc, char **argv);
 
 /* ---- options ---- */
 /* "--name VALUE" or "--name=VALUE" when value is there, "--name" when flag is. name NULL: a word that

@@ -1,10 +1,9 @@
 /* The server on this machine, and the agents it asks. */
 #include "doctor.h"
 
-#include "account/token.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "config/here.h"
+#include "sign_in.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -149,24 +148,6 @@ static void ask_agent(struct doctor *d, struct remote *here, struct str id, stru
     arena_free(&arena);
 }
 
-/* In the name of the team's first admin: who reads the secret and the database may anyway. */
-static bool speak_as_admin(struct doctor *d, struct remote *here, struct arena *a, struct str team)
-{
-    struct caller who = {.is_admin = true, .family = id_v4()};
-    struct str token = STR_NONE;
-    struct db_result r;
-
-    if (!is_error(db_run(d->db, a, SQL_USER_FIND_ADMIN, DB_ARGS(db_uuid(team)), &r)) &&
-        r.n_rows > 0 && id_parse(team, &who.team_id) &&
-        id_parse(db_get_text(&r, 0, 0), &who.user_id))
-        token = token_issue(a, &who, clock_wall_us());
-    if (!token.ptr || token.len >= sizeof(here->token))
-        return false;
-    memcpy(here->token, token.ptr, token.len);
-    here->token[token.len] = 0;
-    return true;
-}
-
 static unsigned ask_team(struct doctor *d, struct remote *here, struct str team, struct str slug)
 {
     struct arena arena = {0};
@@ -176,7 +157,7 @@ static unsigned ask_team(struct doctor *d, struct remote *here, struct str team,
                               &r);
     unsigned n = 0;
 
-    if (!is_error(err) && r.n_rows > 0 && !speak_as_admin(d, here, &arena, team)) {
+    if (!is_error(err) && r.n_rows > 0 && !sign_in_as_admin(here, d->db, team)) {
         doctor_say(d, MARK_WARNING, "agents", "Make one: `aerie user create --role admin`.",
                    "team %.*s has no active admin in whose name its agents could be asked",
                    STR_ARG(slug));

@@ -382,6 +382,37 @@ static const struct command table[] = {
         COMMAND_WORDS(DONE_OR_NOT),
         command_version,
     },
+    {
+        "webhook",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "tell URLs what happens in a team",
+        "webhook list --team SLUG [--json]\n"
+        "webhook add --team SLUG --url URL --events LIST [--include-text] [--json]\n"
+        "webhook pause|resume|delete --team SLUG --id ID\n"
+        "webhook test --team SLUG --id ID [--json]\n"
+        "webhook deliveries --team SLUG --id ID [--status STATUS] [--json]\n"
+        "webhook replay --team SLUG --id ID [--delivery ID]",
+        "`add` shows the secret that calls are signed with, this once. `pause` gives up what waits. "
+        "`deliveries` tells the newest thousand. `replay` makes those that were given up due again, all "
+        "of them without --delivery. `test` lets the running server call the URL now, in the name of the "
+        "team's first admin. A running server obeys within a second.",
+        COMMAND_WORDS({"--team SLUG", "whose team"}, {"--id ID", "which webhook, as `list` names it"},
+                      {"--url URL", "where to; inner addresses need egress.allow"},
+                      {"--events LIST", "with commas: agent.failing, agent.recovered, budget.spent, "
+                                        "budget.warning, chat.created, message.completed"},
+                      {"--include-text", "message.completed brings the reply's text"},
+                      {"--status STATUS", "pending, delivered or dead"},
+                      {"--delivery ID", "this one only"}, JSON_OPTION),
+        COMMAND_WORDS({"aerie webhook add --team shop --url https://hooks.example/aerie --events "
+                       "agent.failing,budget.warning >secret.txt",
+                       "a call when something goes wrong"},
+                      {"aerie webhook replay --team shop --id 01a1fa9f-...",
+                       "all that was given up while the receiver was down"}),
+        COMMAND_WORDS({"0", "done"}, {"1", "it failed, or a test was not taken; stderr says why"},
+                      {"2", "wrong usage"}),
+        command_webhook,
+    },
 };
 
 const struct command *commands(size_t *n)

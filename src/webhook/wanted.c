@@ -55,6 +55,23 @@ bool webhook_type_find(struct str name, enum webhook_type *out)
     return false;
 }
 
+struct str webhook_types_text(struct arena *a, unsigned types)
+{
+    struct buf list = {0};
+    struct str text;
+
+    buf_append_char(&list, ',');
+    for (unsigned type = 0; type < N_WEBHOOK_TYPES; type++) {
+        if ((types & 1u << type) == 0)
+            continue;
+        buf_append_str(&list, names[type]);
+        buf_append_char(&list, ',');
+    }
+    text = list.failed ? STR_NONE : arena_copy(a, buf_str(&list));
+    buf_deinit(&list);
+    return text;
+}
+
 static struct entry *entry_of(struct map_node *node)
 {
     return container_of(node, struct entry, node);

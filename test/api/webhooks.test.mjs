@@ -2,14 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { manners, readSignature, Receiver } from '../fake/receiver.mjs';
-import { Aerie, inParallel, isTime, isUuid, withinASecond } from '../tools/aerie.mjs';
+import { Aerie, binaryPath, inParallel, isTime, isUuid, serverEnv, withinASecond } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
 import { readMetrics } from '../tools/metrics.mjs';
 import { freePort } from '../tools/postgres.mjs';
@@ -382,6 +384,78 @@ test('a_test_calls_now_and_tells_what_the_receiver_said', () => withReceiver(asy
   assert.deepEqual(await deliveries(one.admin, webhook), [], 'nothing of it is kept');
   await receiver.open();
 }));
+
+test('the_command_line_adds_pauses_tests_and_replays_webhooks', async () => {
+  const server = await Aerie.start({ env: { ...env, WEBHOOKS__WAITS: '0', WEBHOOKS__PER_TEAM: 1 } });
+  try {
+    await withReceiver(async (receiver) => {
+      const { admin, slug } = await server.otherTeam();
+      const one = { admin, agent: await admin.agent({ provider: 'echo' }) };
+      const at = { SERVER__PORT: new URL(server.base).port };
+      const run = (verb, ...args) => server.command(['webhook', verb, '--team', slug, ...args], { env: at });
+      const refuses = (words, verb, ...args) => {
+        const ran = server.tryCommand(['webhook', verb, '--team', slug, ...args], { env: at });
+        assert.deepEqual([ran.status, ran.stdout], [1, ''], ran.stderr);
+        assert.match(ran.stderr, words);
+      };
+      /** Beside this process, in which the receiver answers. */
+      const tryIt = async (...args) => {
+        const child = spawn(binaryPath(), ['webhook', 'test', '--team', slug, ...args], { env: serverEnv({ ...server.env, ...at }), cwd: server.folder, stdio: ['ignore', 'pipe', 'pipe'] });
+        const [stdout, stderr, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+        return { status, stdout, stderr };
+      };
+      const told = (lines) => lines.trim().split('\n').map((line) => JSON.parse(line));
+      refuses(/--events must be, with commas/, 'add', '--url', receiver.url, '--events', 'message.completed,odd');
+      refuses(/http/, 'add', '--url', 'ftp://127.0.0.1/', '--events', 'chat.created');
+      const [made] = told(run('add', '--url', `${receiver.url}/cli`, '--events', 'message.completed, chat.created', '--json'));
+      assert.deepEqual([made.events, made.is_active, made.include_text], [['chat.created', 'message.completed'], true, false]);
+      assert.match(made.secret, /^whsec_/);
+      refuses(/as many webhooks as it may have/, 'add', '--url', receiver.url, '--events', 'chat.created');
+      assert.deepEqual(told(run('list', '--json')).map((row) => [row.id, row.secret]), [[made.id, '********']]);
+      const which = ['--id', made.id];
+      assert.match(run('list'), new RegExp(`^${made.id}  on   0 waiting  0 dead  ${receiver.url}/cli  chat.created,message.completed\n$`));
+
+      await sleep(600); // known to the poll
+      receiver.manner = manners.fail;
+      await ask(one);
+      await settled(admin, made, (found) => found.length === 2 && found.every(({ status }) => status === 'dead'));
+      assert.ok(readSignature(receiver.calls[0].headers['x-aerie-signature'], receiver.calls[0].body, made.secret).fits[0]);
+      const dead = told(run('deliveries', ...which, '--status', 'dead', '--json'));
+      assert.deepEqual(dead, await deliveries(admin, made, '?status=dead'));
+      assert.match(run('deliveries', ...which), new RegExp(`  ${dead[0].id}  dead       2 tries  500  [a-z.]+  The receiver answered with an error\\.\n`));
+      refuses(/--status must be/, 'deliveries', ...which, '--status', 'odd');
+      const failed = await tryIt(...which);
+      assert.deepEqual([failed.status, failed.stdout], [1, '']);
+      assert.match(failed.stderr, /The receiver answered with an error\. Look at the receiver's own log/);
+      const asJson = await tryIt(...which, '--json');
+      assert.deepEqual([asJson.status, JSON.parse(asJson.stdout).http_status, JSON.parse(asJson.stdout).answer], [1, 500, 'Oops']);
+
+      run('pause', ...which);
+      assert.equal((await admin.get(`/api/webhooks/${made.id}`)).json.is_active, false);
+      refuses(/switched off/, 'replay', ...which);
+      refuses(/switched off/, 'replay', ...which, '--delivery', dead[0].id);
+      run('resume', ...which);
+      receiver.manner = manners.take;
+      assert.match((await tryIt(...which)).stdout, /^taken: 204 after \d+ ms\n$/);
+      run('replay', ...which, '--delivery', dead[0].id);
+      await settled(admin, made, (found) => found.filter(({ status }) => status === 'delivered').length === 1);
+      refuses(/Only a delivery that was given up/, 'replay', ...which, '--delivery', dead[0].id);
+      refuses(/has no such delivery/, 'replay', ...which, '--delivery', randomUUID());
+      run('replay', ...which);
+      await settled(admin, made, allDelivered(2));
+
+      for (const verb of ['pause', 'resume', 'delete', 'deliveries', 'replay', 'test']) refuses(/no such webhook/, verb, '--id', randomUUID());
+      run('delete', ...which);
+      assert.equal(run('list'), '');
+      const rows = (await admin.get('/api/audit?subject=webhook')).json;
+      assert.deepEqual(rows.map(({ action, actor }) => [action, actor]), ['delete', 'update', 'update', 'create'].map((verb) => [`webhook.${verb}`, 'operator']));
+      assert.ok(!JSON.stringify(rows).includes(receiver.url), 'where it sends stays untold');
+    });
+    await server.stop();
+  } finally {
+    server.drop();
+  }
+});
 
 test('what_an_admin_says_is_checked_and_nobody_else_is_let_in', () => withReceiver(async (receiver) => {
   const one = await team();

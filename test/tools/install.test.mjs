@@ -56,4 +56,6 @@ test('bash_completes_commands_and_options', () => {
   assert.ok(complete('--').includes('--config'));
   assert.ok(complete('user', '--em').includes('--email'));
   assert.ok(complete('team', 'cr').includes('create'));
+  assert.deepEqual(complete('webhook', 're'), ['replay', 'resume']);
+  assert.deepEqual(complete('user', 'dis'), ['disable']);
 });

@@ -124,7 +124,7 @@ STATEMENT(WEBHOOK_ADD, SQL_WRITE, NULL,
           " WHERE (SELECT count(*) FROM webhooks w WHERE w.team_id = $1) < $9")
 STATEMENT(WEBHOOK_DELETE, SQL_WRITE, NULL, "DELETE FROM webhooks WHERE team_id = $1 AND id = $2", NULL)
 STATEMENT(WEBHOOK_EXISTS, SQL_READ, NULL, "SELECT id FROM webhooks WHERE team_id = $1 AND id = $2", NULL)
-/* $2 one of them, or NULL. The columns are enum webhook_column's in api/webhooks.c. */
+/* $2 one of them, or NULL. The columns are enum webhook_column's in api/webhooks.h. */
 STATEMENT(WEBHOOK_LIST, SQL_READ, NULL,
           "SELECT w.id, w.url, w.events, w.include_text, w.is_active, w.created_at, w.updated_at, w.last_success_at,"
           " w.last_failure_at, w.last_failure,"
@@ -163,7 +163,7 @@ STATEMENT(WEBHOOK_DELIVERY_GET, SQL_READ, NULL,
           " FROM webhook_deliveries WHERE team_id = $1 AND webhook_id = $2 AND id = $3",
           NULL)
 /* $3 status or NULL, $4 how many, $5 from where, newest first. The columns are enum delivery_column's in
- * api/webhook_deliveries.c. */
+ * api/webhooks.h. */
 STATEMENT(WEBHOOK_DELIVERY_LIST, SQL_SLOW, NULL,
           "SELECT id, event_id, type, status, tries, next_at, last_status, last_error, created_at, delivered_at, payload"
           " FROM webhook_deliveries WHERE team_id = $1 AND webhook_id = $2 AND ($3::text IS NULL OR status = $3::text)"
