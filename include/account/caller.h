@@ -7,6 +7,8 @@
 /* The word of a route's row. */
 enum who {
     WHO_ANYONE,
+    WHO_MONITOR, /* anyone, and where metrics.listen listens as well */
+    WHO_METRICS, /* its steps ask who reads; where metrics.listen listens, if anywhere, alone */
     WHO_KEY,     /* its steps ask for an API key */
     WHO_PEER,    /* another node: by its signature, where peers listen and nowhere else */
     WHO_VISITOR, /* a widget's visitor, from pages of the agent's origins; no account counts */

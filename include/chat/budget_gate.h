@@ -13,6 +13,7 @@ struct budget_gate {
     struct budget *budget;
     size_t chars; /* of the reply so far */
     struct buf held_back;
+    bool was_cut;
     void *state;
     void (*take)(void *state, struct str text); /* goes through */
     bool (*is_ended)(void *state);              /* the agent has no more to say */

@@ -18,8 +18,9 @@ struct chat_numbers {
     struct counter log_bytes, readers, mirrors;
     struct counter messages[N_MESSAGE_OUTCOMES];
     struct counter slots_refused;
+    struct counter budget_refused, budget_cut;
     struct counter journal_bytes, journal_failures, journal_segments;
-    struct histogram until_call, first_event, slot_wait;
+    struct histogram until_call, first_text, first_event, slot_wait;
 };
 extern struct chat_numbers chat_numbers[METRICS_THREADS];
 /* This thread's. */

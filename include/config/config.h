@@ -121,8 +121,11 @@ struct config_email {
     uint64_t verify_seconds, reset_seconds; /* life of a mailed link */
 };
 
+/* GET /metrics. */
 struct config_metrics {
-    struct config_list allow; /* CIDRs that may read GET /metrics */
+    struct config_list allow; /* CIDRs that may read it */
+    struct str listen;        /* "host:port", "unix:/path", "" : where clients are */
+    struct str token;         /* who has it may read it, too; "" : nobody */
 };
 
 /* What nodes that share one PostgreSQL know of each other. */

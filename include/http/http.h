@@ -37,9 +37,10 @@ enum cors { CORS_UNDECIDED, CORS_REFUSED, CORS_WITHOUT_CREDENTIALS, CORS_WITH_CR
 
 /* What speaks at a listening socket. */
 enum listener_kind {
-    LISTENER_PLAIN, /* clients, in clear: proxies mostly */
-    LISTENER_TLS,   /* clients, over TLS */
-    LISTENER_PEER   /* the other nodes; the last to close */
+    LISTENER_PLAIN,   /* clients, in clear: proxies mostly */
+    LISTENER_TLS,     /* clients, over TLS */
+    LISTENER_METRICS, /* whoever looks after the server, in clear; closes with the clients' */
+    LISTENER_PEER     /* the other nodes; the last to close */
 };
 
 struct route_doc;
@@ -176,8 +177,8 @@ struct http_hooks {
     enum cors (*cors)(struct request *req, struct str origin);
 };
 struct http_server;
-/* Main thread. Reads server.listen, or server.host and server.port; binds nothing yet. The detail
- * of an error lives until the next call. */
+/* Main thread. Reads server.listen, or server.host and server.port, and metrics.listen; binds
+ * nothing yet. The detail of an error lives until the next call. */
 struct error http_open(const struct http_hooks *hooks, unsigned n_loops,
                        struct http_server **out) MUST_CHECK;
 /* Main thread, before the first loop attaches, at most once: where peers reach this node,
@@ -209,11 +210,10 @@ void http_hand_over(struct http_server *s);
 void http_abort(struct loop *l);
 /* Of the first place that has a port; 0: none has. */
 unsigned http_port(const struct http_server *s);
-/* Where clients reach it: "http://127.0.0.1:8000, unix:/run/aerie/aerie.sock". Once loops listen.
- */
-void http_describe(const struct http_server *s, struct buf *out);
-/* Where peers do, in the form that http_listen_to_peers() takes, with the port that was settled. */
-void http_describe_peers(const struct http_server *s, struct buf *out);
+/* Where it listens, for clients (LISTENER_PLAIN: with TLS or without), metrics or peers, once loops
+ * do: "http://127.0.0.1:8000, unix:/run/aerie/aerie.sock"; "" : nowhere. Of peers in the form that
+ * http_listen_to_peers() takes. */
+void http_describe(const struct http_server *s, enum listener_kind kind, struct buf *out);
 struct http_stats {
     size_t connections; /* open now, on all loops */
 };

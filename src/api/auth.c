@@ -153,15 +153,40 @@ static bool is_for_admins(const struct route *route)
     return route->who == WHO_ADMIN || route->who == WHO_ADMIN_OR_KEY;
 }
 
+/* Nodes, and whoever looks after the server, may have listeners of their own: what is served there
+ * is served nowhere else, but for whether the server is well. */
+static bool is_served_here(struct request *req)
+{
+    unsigned who = req->route ? req->route->who : WHO_ANYONE;
+
+    switch (req->listener) {
+    case LISTENER_PEER:
+        return who == WHO_PEER && peer_is_signed(req);
+    case LISTENER_METRICS:
+        return who == WHO_METRICS || who == WHO_MONITOR;
+    case LISTENER_PLAIN:
+    case LISTENER_TLS:
+        break;
+    }
+    return who != WHO_PEER && (who != WHO_METRICS || config()->metrics.listen.len == 0);
+}
+
+static bool needs_no_caller(const struct request *req)
+{
+    unsigned who = req->route ? req->route->who : WHO_ANYONE;
+
+    return who == WHO_VISITOR || who == WHO_PEER || who == WHO_METRICS;
+}
+
 struct error api_on_head(struct request *req)
 {
     struct str token = credentials(req);
     struct error err = NO_ERROR;
     struct caller *who;
 
-    if (!peer_may_call(req))
+    if (!is_served_here(req))
         return ERROR(ERR_NOT_FOUND, 0, NULL);
-    if (req->route && (req->route->who == WHO_VISITOR || req->route->who == WHO_PEER))
+    if (needs_no_caller(req))
         return NO_ERROR;
     if (is_unsafe(req->method) && is_by_cookie(req) && !api_is_from_our_page(req))
         return ERROR(ERR_FORBIDDEN, 0, "This origin may not call with cookies");

@@ -5,6 +5,7 @@
 #include "api/openapi.h"
 #include "base/crypto.h"
 #include "doc.h"
+#include "metrics.h"
 #include "page.h"
 
 #include <string.h>
@@ -27,6 +28,7 @@ static void make_etag(void)
 
 struct error api_open(void)
 {
+    metrics_note_start();
     openapi_write(&document, STR("/"));
     if (!document.failed) {
         make_etag();

@@ -1,9 +1,12 @@
-/* The server's numbers in the text format of Prometheus, for whom metrics.allow names. To everyone
- * else there is no such page. Each room writes its own; the process's are here. */
+/* The server's numbers in the text format of Prometheus, for the addresses in metrics.allow and for
+ * who has metrics.token. To everyone else there is no such page. Each room writes its own; the
+ * process's are here. */
 #include "metrics.h"
 
 #include "base/arena.h"
 #include "base/cidr.h"
+#include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "chat/metrics.h"
@@ -37,7 +40,7 @@ static bool is_passed_on(const struct request *req)
     return false;
 }
 
-static bool may_read(const struct request *req)
+static bool is_address_allowed(const struct request *req)
 {
     const struct config_list *allow = &config()->metrics.allow;
     struct cidr cidr;
@@ -49,6 +52,16 @@ static bool may_read(const struct request *req)
         if (cidr_parse(allow->items[i], &cidr) && cidr_match_ip(&cidr, &ip))
             return true;
     return false;
+}
+
+/* A token that is sent decides alone: so a wrong one is found out from everywhere. */
+static bool may_read(const struct request *req)
+{
+    struct str token = config()->metrics.token, header = request_header(req, "authorization");
+
+    if (token.len > 0 && str_starts_with_nocase(header, STR("Bearer ")))
+        return crypto_equal(str_trim(str_skip(header, 7)), token);
+    return is_address_allowed(req);
 }
 
 static void check_reader(struct flow *f)
@@ -95,6 +108,13 @@ static uint64_t time_us(struct timeval t)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
 }
 
+static int64_t started_us;
+
+void metrics_note_start(void)
+{
+    started_us = clock_wall_us();
+}
+
 static void process_metrics(struct buf *out)
 {
     struct rusage used;
@@ -106,6 +126,10 @@ static void process_metrics(struct buf *out)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         metrics_gauge(out, "process_max_fds", "Most file descriptors that may be open.",
                       (uint64_t)files.rlim_cur);
+    metrics_begin(out, "process_start_time_seconds", METRIC_GAUGE,
+                  "When the process started, in seconds since 1970.");
+    metrics_sample(out, "process_start_time_seconds", NULL, METRIC_MICROSECONDS,
+                   (uint64_t)started_us);
     if (getrusage(RUSAGE_SELF, &used) == 0) {
         metrics_begin(out, "process_cpu_seconds_total", METRIC_COUNTER,
                       "Processor time of the process, the system's work for it included.");
@@ -153,5 +177,6 @@ const struct route_doc metrics_doc = {
     TAG_RUNNING,
     ANSWERS({200, .type = "text/plain"}),
     DOC_ERRORS(404),
-    .about = "For the addresses in metrics.allow alone; docs/operations.md has the list.",
+    .about = "For the addresses in metrics.allow, and for who sends metrics.token as bearer token; "
+             "where metrics.listen listens, if that is set. docs/operations.md has the list.",
 };

@@ -4,6 +4,7 @@
 
 #include "http/http.h"
 
+void metrics_note_start(void); /* main thread, before any loop serves */
 extern const struct step metrics_steps[];
 extern const struct route_doc metrics_doc;
 

@@ -8,15 +8,10 @@
 #include "chat/turn.h"
 #include "cluster/peer.h"
 
-bool peer_may_call(struct request *req)
+bool peer_is_signed(struct request *req)
 {
-    bool is_for_peers = req->route && req->route->who == WHO_PEER;
     struct str target = req->path;
 
-    if (is_for_peers != (req->listener == LISTENER_PEER))
-        return false;
-    if (!is_for_peers)
-        return true;
     if (req->query.len > 0)
         target = arena_printf(&req->arena, "%.*s?%.*s", STR_ARG(req->path), STR_ARG(req->query));
     return target.ptr && peer_check(str_from(http_method_name(req->method)), target,

@@ -13,7 +13,7 @@ struct peer {
 extern const struct step peer_turn_steps[];
 extern const struct step peer_stop_steps[];
 
-/* For on_head: may this call come in where it did? Its signature is checked, too. */
-bool peer_may_call(struct request *req);
+/* For on_head: has a node signed this call? */
+bool peer_is_signed(struct request *req);
 
 #endif

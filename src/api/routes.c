@@ -269,14 +269,14 @@ static const struct route routes[] = {
     {HTTP_GET, "/docs", WHO_ANYONE, BODY_NONE, 0, docs_swagger_steps, "The API in Swagger UI",
      &docs_page_doc},
 
-    {HTTP_GET, "/health", WHO_ANYONE, BODY_NONE, 0, health_steps, "Is the server there?",
+    {HTTP_GET, "/health", WHO_MONITOR, BODY_NONE, 0, health_steps, "Is the server there?",
      &health_doc},
-    {HTTP_GET, "/health/ready", WHO_ANYONE, BODY_NONE, sizeof(struct health), health_ready_steps,
+    {HTTP_GET, "/health/ready", WHO_MONITOR, BODY_NONE, sizeof(struct health), health_ready_steps,
      "Can it serve?", &health_ready_doc},
     {HTTP_GET, "/health/stream", WHO_ANYONE, BODY_NONE, sizeof(struct health_stream),
      health_stream_steps, "A short stream, to try the way to here", &health_stream_doc},
 
-    {HTTP_GET, "/metrics", WHO_ANYONE, BODY_NONE, 0, metrics_steps,
+    {HTTP_GET, "/metrics", WHO_METRICS, BODY_NONE, 0, metrics_steps,
      "The server's numbers, for Prometheus", &metrics_doc},
 
     {HTTP_GET, "/openapi.json", WHO_ANYONE, BODY_NONE, 0, docs_openapi_steps,

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "budget_account.h"
+#include "chat/metrics.h"
 #include "cluster/cluster.h"
 #include "config/config.h"
 
@@ -271,6 +272,7 @@ static void hold(struct flow *f)
         flow_repeat(f);
         ask_lease(f);
     } else if (!try_hold(b, least)) {
+        counter_add(b->ask.is_begun ? &chat_count()->budget_cut : &chat_count()->budget_refused, 1);
         flow_fail(f, refuse(b, b->ask.is_begun ? ERR_BUDGET_SPENT : ERR_RATE_LIMITED));
     }
 }

@@ -1,6 +1,7 @@
 /* See chat/budget_gate.h. */
 #include "chat/budget_gate.h"
 
+#include "chat/metrics.h"
 #include "config/config.h"
 
 void budget_gate_deinit(struct budget_gate *g)
@@ -30,6 +31,15 @@ static struct str first_chars(struct str text, size_t n)
     return (struct str){text.ptr, len};
 }
 
+/* May free g. More text may come before the agent's call has ended. */
+static void cut(struct budget_gate *g, struct error why)
+{
+    if (why.status == ERR_BUDGET_SPENT && !g->was_cut)
+        counter_add(&chat_count()->budget_cut, 1);
+    g->was_cut = true;
+    g->cut(g->state, why);
+}
+
 static void on_answer(void *state);
 
 /* What waited, as far as it is covered now: it was many pieces, so that none of them may pass. */
@@ -50,7 +60,7 @@ static void release(struct budget_gate *g)
                                   on_answer, g);
     }
     if (!goes_on && !budget_is_asking(g->budget))
-        g->cut(g->state, budget_refusal(g->budget)); /* last: may free g */
+        cut(g, budget_refusal(g->budget)); /* last */
 }
 
 static void on_answer(void *state)
@@ -61,7 +71,7 @@ static void on_answer(void *state)
     if (!is_error(why))
         release(g);
     else if (g->held_back.len > 0 || !g->is_ended(g->state))
-        g->cut(g->state, why); /* last: may free g */
+        cut(g, why); /* last */
 }
 
 void budget_gate_text(struct budget_gate *g, struct str text)
@@ -74,7 +84,7 @@ void budget_gate_text(struct budget_gate *g, struct str text)
             buf_init(&g->held_back, config()->upstream.reply_bytes + 1);
         buf_append_str(&g->held_back, text);
         if (g->held_back.failed)
-            g->cut(g->state, ERROR(ERR_NO_MEMORY, 0, NULL));
+            cut(g, ERROR(ERR_NO_MEMORY, 0, NULL));
         return;
     }
     if (n > budget_gate_room(g))
@@ -82,5 +92,5 @@ void budget_gate_text(struct budget_gate *g, struct str text)
     g->chars += n;
     g->take(g->state, text);
     if (!goes_on && !budget_is_asking(g->budget))
-        g->cut(g->state, budget_refusal(g->budget)); /* last: may free g */
+        cut(g, budget_refusal(g->budget)); /* last */
 }

@@ -117,6 +117,7 @@ static void on_text(struct upstream_call *call, struct str text)
     if (is_first) {
         drop_prompt(t);
         t->first_text_us = clock_mono_us();
+        histogram_add(&chat_count()->first_text, t->first_text_us - t->begun_us);
     }
     counter_add(&chat_count()->chunks, 1);
     counter_add(&chat_count()->chunk_bytes, text.len);

@@ -100,7 +100,11 @@ static void say_listening(const struct server *server)
     struct str log_path = serve_log_path();
     struct buf places = {0};
 
-    http_describe(server->rooms.http, &places);
+    http_describe(server->rooms.http, LISTENER_METRICS, &places);
+    if (places.len > 0)
+        log_info("metrics are at %.*s", STR_ARG(buf_str(&places)));
+    buf_clear(&places);
+    http_describe(server->rooms.http, LISTENER_PLAIN, &places);
     log_info("listening on %.*s with %u loops on %s", STR_ARG(buf_str(&places)), server->loops.n,
              db_name(server->rooms.db));
     if (log_path.ptr)

@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "internal.h"
 
+#define TOKEN_LEAST_CHARS 16
+
 /* ASCII letters folded, from the arena. */
 static struct str lower(struct arena *a, struct str s)
 {
@@ -83,6 +85,28 @@ static bool accept_listen(struct arena *a, struct str value, struct str *out)
     if (!endpoint.is_unix)
         *out = lower(a, value);
     return !is_tls || !endpoint.is_unix;
+}
+
+/* One place, in clear, or none. */
+static bool accept_listen_plain(struct arena *a, struct str value, struct str *out)
+{
+    struct endpoint endpoint;
+
+    *out = value;
+    if (value.len == 0)
+        return true;
+    return endpoint_parse(value, &endpoint) && accept_listen(a, value, out);
+}
+
+/* As it can stand in a header line, and long enough that nobody guesses it. */
+static bool accept_token(struct arena *a, struct str value, struct str *out)
+{
+    (void)a;
+    *out = value;
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] <= ' ' || value.ptr[i] > '~')
+            return false;
+    return value.len == 0 || value.len >= TOKEN_LEAST_CHARS;
 }
 
 /* host[:port], the host perhaps a bracketed IPv6 address, and a slash at the end at most. *port: 0
@@ -349,6 +373,8 @@ const struct config_format format_listen = {
     "an address with a port like 127.0.0.1:8000 or [::1]:8000, tls:// before one, unix:/path, or "
     "systemd",
     accept_listen};
+const struct config_format format_listen_plain = {
+    "an address with a port like 127.0.0.1:9090 or [::1]:9090, or unix:/path", accept_listen_plain};
 const struct config_format format_log = {"auto, json, plain or seed", accept_log_format};
 const struct config_format format_switch = {"auto, on or off", accept_switch};
 const struct config_format format_origin = {"an origin like https://example.com or "
@@ -365,4 +391,6 @@ const struct config_format format_starttls = {"required or optional", accept_sta
 const struct config_format format_synchronous = {"FULL or NORMAL", accept_synchronous};
 const struct config_format format_title = {"a name", accept_not_empty};
 const struct config_format format_tls_version = {"1.2 or 1.3", accept_tls_version};
+const struct config_format format_token = {"at least 16 letters, digits and signs, without blanks",
+                                           accept_token};
 const struct config_format format_wait = {"whole seconds, at most a week", accept_wait};

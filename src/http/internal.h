@@ -51,7 +51,8 @@ struct listen_socket {
 struct http_server {
     struct http_hooks hooks;
     struct router router;
-    struct list places;  /* in the order of server.listen; fixed before the first loop attaches */
+    struct list places;  /* clients' in the order of server.listen; fixed before the first loop
+                            attaches */
     struct place *named; /* whose port is http_port(): the first with one; or NULL */
     size_t max_by_files; /* connections that the descriptors are enough for */
     struct tls_server *tls; /* NULL: no place has TLS */
@@ -93,7 +94,7 @@ struct handshakes {
 #define OUT_BYTES   4096
 #define N_SPARE_OUT 16
 
-/* Clients, or peers: they leave one after the other. */
+/* Clients and metrics, or peers: they leave one after the other. */
 struct http_side {
     size_t n_conns;     /* whose memory is not freed yet */
     size_t n_listeners; /* not closed */
@@ -123,17 +124,24 @@ static inline struct http_loop *http_loop_of(struct loop *l)
     return l->rooms[ROOM_HTTP];
 }
 
+static inline bool is_for_clients(enum listener_kind kind)
+{
+    return kind == LISTENER_PLAIN || kind == LISTENER_TLS;
+}
+
 static inline struct http_side *side_of(struct http_loop *h, enum listener_kind kind)
 {
     return &h->sides[kind == LISTENER_PEER];
 }
 
 /* ---- metrics.c ---- */
+#define HTTP_ERRORS_COUNTED 21 /* statuses, and all others as one */
 struct http_numbers {
     _Alignas(64) struct counter accepted;
     struct counter refused, pauses;
     struct counter handshakes_full, handshakes_resumed, handshakes_failed;
     struct counter requests[6]; /* by the first digit of the status */
+    struct counter errors[HTTP_ERRORS_COUNTED];
     struct counter output_bytes;
 };
 extern struct http_numbers http_numbers[METRICS_THREADS];
@@ -141,6 +149,7 @@ static inline struct http_numbers *http_count(void)
 {
     return &http_numbers[metrics_thread()];
 }
+void http_count_error(int status); /* 400 or above */
 
 /* ---- server.c ---- */
 /* limits.connections, or as many as there are descriptors for. */

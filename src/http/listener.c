@@ -11,10 +11,19 @@
 
 /* So many before other things of the loop have their turn. */
 #define ACCEPTS_A_TURN 64
+/* A server that clients have filled can be looked at all the same. */
+#define METRICS_CONNS 8
 /* How long accepting pauses when nothing of ours can tell that there is room again. */
 #define PAUSE_MS 100
 
 static void accept_waiting(struct listener *l);
+
+static size_t max_conns(const struct listener *l)
+{
+    size_t n = server_max_conns(l->http->server);
+
+    return l->kind == LISTENER_METRICS && n < SIZE_MAX - METRICS_CONNS ? n + METRICS_CONNS : n;
+}
 
 static void set_state(struct listener *l, enum listener_state state)
 {
@@ -56,8 +65,7 @@ void listener_resume(struct http_loop *h)
     for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next) {
         struct listener *l = container_of(it, struct listener, link);
 
-        if (l->state == LISTENER_PAUSED &&
-            atomic_load(&h->server->n_conns) < server_max_conns(h->server))
+        if (l->state == LISTENER_PAUSED && atomic_load(&h->server->n_conns) < max_conns(l))
             open_again(l);
     }
 }
@@ -84,13 +92,14 @@ static int accept_one(const struct listener *l, struct ip *peer)
     return fd;
 }
 
-/* All that a node relays comes from one address: its connections are not counted. */
+/* All that a node relays comes from one address: its connections are not counted. Nor are those
+ * that no client makes. */
 static struct conn *adopt(const struct listener *l, int fd, const struct ip *peer)
 {
     struct http_server *s = l->http->server;
     struct address_count *count = NULL;
 
-    if (l->kind != LISTENER_PEER && !server_count_address(s, peer, &count)) {
+    if (is_for_clients(l->kind) && !server_count_address(s, peer, &count)) {
         close(fd);
         atomic_fetch_sub(&s->n_conns, 1);
         return NULL;
@@ -114,7 +123,7 @@ static void accept_waiting(struct listener *l)
         struct ip peer;
         int fd;
 
-        if (atomic_fetch_add(&s->n_conns, 1) >= server_max_conns(s)) {
+        if (atomic_fetch_add(&s->n_conns, 1) >= max_conns(l)) {
             atomic_fetch_sub(&s->n_conns, 1);
             pause_accepting(l);
             return;

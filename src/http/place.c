@@ -70,7 +70,7 @@ static struct place *place_new(struct http_server *s, enum listener_kind kind, c
 
 static void name_server(struct http_server *s, struct place *p)
 {
-    if (p->kind == LISTENER_PEER || p->at.is_unix || (s->named && s->named != p))
+    if (!is_for_clients(p->kind) || p->at.is_unix || (s->named && s->named != p))
         return;
     s->named = p;
     atomic_store(&s->port, p->at.port);
@@ -177,7 +177,7 @@ struct error place_add(struct http_server *s, enum listener_kind kind, struct st
 
 void place_describe(const struct place *p, struct buf *out)
 {
-    static const char *const schemes[] = {"http://", "https://", ""};
+    static const char *const schemes[] = {"http://", "https://", "http://", ""};
     char text[ENDPOINT_TEXT_BYTES];
 
     if (!p->at.is_unix)

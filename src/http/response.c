@@ -120,6 +120,8 @@ static struct buf *begin_head(struct request *req, int status, const char *conte
 
     res->status = status;
     counter_add(&http_count()->requests[status / 100 % 6], 1);
+    if (status >= 400)
+        http_count_error(status);
     if (!out)
         return NULL;
     if (side_of(req->conn->http, req->listener)->is_draining)

@@ -35,6 +35,13 @@ static struct error read_places(struct http_server *s)
     return err;
 }
 
+static struct error read_metrics_place(struct http_server *s)
+{
+    struct str at = config()->metrics.listen;
+
+    return at.len > 0 ? place_add(s, LISTENER_METRICS, at, "key metrics.listen") : NO_ERROR;
+}
+
 static bool has_tls(const struct http_server *s)
 {
     for (const struct list *it = s->places.next; it != &s->places; it = it->next)
@@ -91,7 +98,9 @@ struct error http_open(const struct http_hooks *hooks, unsigned n_loops, struct 
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     }
     read_file_limit(s);
-    err = read_places(s);
+    err = read_metrics_place(s); /* first: a place of any port takes all that it is left */
+    if (!is_error(err))
+        err = read_places(s);
     if (!is_error(err) && inherit_n_systemds() > 0)
         err = ERROR(ERR_INVALID, 0,
                     "systemd gave sockets to listen on (aerie.socket), but server.listen does not "
@@ -212,30 +221,20 @@ unsigned http_port(const struct http_server *s)
     return atomic_load(&s->port);
 }
 
-static void describe(const struct http_server *s, bool is_for_peers, struct buf *out)
+void http_describe(const struct http_server *s, enum listener_kind kind, struct buf *out)
 {
     bool is_first = true;
 
     for (const struct list *it = s->places.next; it != &s->places; it = it->next) {
         const struct place *p = container_of(it, const struct place, link);
 
-        if ((p->kind == LISTENER_PEER) != is_for_peers)
+        if (p->kind != kind && !(is_for_clients(p->kind) && is_for_clients(kind)))
             continue;
         if (!is_first)
             buf_append_str(out, STR(", "));
         place_describe(p, out);
         is_first = false;
     }
-}
-
-void http_describe(const struct http_server *s, struct buf *out)
-{
-    describe(s, false, out);
-}
-
-void http_describe_peers(const struct http_server *s, struct buf *out)
-{
-    describe(s, true, out);
 }
 
 struct http_stats http_stats(const struct http_server *s)

@@ -21,7 +21,9 @@ struct tls_server;
 struct error tls_server_open(struct tls_server **out) MUST_CHECK;
 /* Reads them again, for connections to come; on an error nothing changes. Main thread. */
 struct error tls_server_load(struct tls_server *s) MUST_CHECK;
-/* Until the first of the certificates ends; 0 when it has. Any thread. */
+/* When the first of the certificates ends. Any thread. */
+int64_t tls_server_ends_us(struct tls_server *s);
+/* Until then; 0 when it has. */
 uint64_t tls_server_days_left(struct tls_server *s);
 /* A line in the log when that is soon. Any thread. */
 void tls_server_warn(struct tls_server *s);

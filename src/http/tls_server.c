@@ -434,9 +434,14 @@ SSL *tls_server_take_ssl(struct tls_server *s, BIO **bio)
 
 /* ---- how long they are good ---- */
 
+int64_t tls_server_ends_us(struct tls_server *s)
+{
+    return atomic_load(&s->ends_us);
+}
+
 uint64_t tls_server_days_left(struct tls_server *s)
 {
-    int64_t left_us = atomic_load(&s->ends_us) - clock_wall_us();
+    int64_t left_us = tls_server_ends_us(s) - clock_wall_us();
 
     return left_us > 0 ? (uint64_t)(left_us / DAY_US) : 0;
 }
@@ -445,7 +450,7 @@ void tls_server_warn(struct tls_server *s)
 {
     uint64_t days = tls_server_days_left(s);
 
-    if (atomic_load(&s->ends_us) <= clock_wall_us())
+    if (tls_server_ends_us(s) <= clock_wall_us())
         log_error("http: the certificate of tls.certificate has expired: renew it, then SIGHUP");
     else if (days < DAYS_SOON)
         log_warn("http: the certificate of tls.certificate ends in %llu day%s: renew it, then "

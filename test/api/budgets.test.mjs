@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, unique, withinASecond } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
+import { readMetrics } from '../tools/metrics.mjs';
 import { openSocket } from '../tools/socket.mjs';
 
 let aerie;
@@ -42,6 +43,11 @@ async function team(server = aerie, fields = {}) {
   const say = (message, more = {}) => admin.post('/api/chat', { message, agent_id: agent.id, ...more });
   return { admin, slug, id, agent, put, list, say };
 }
+/** Messages of the server that found a budget spent: [refused, cut]. */
+const stopped = async () => {
+  const numbers = await readMetrics(aerie);
+  return ['refused', 'cut'].map((outcome) => numbers.get(`aerie_budget_spent_total{outcome="${outcome}"}`));
+};
 const spent = async (list) => (await list())[0].spent;
 const today = () => new Date().toISOString().slice(0, 10);
 const secondsToMidnight = () => (Date.parse(`${today()}T00:00:00Z`) + 86400000 - Date.now()) / 1000;
@@ -139,6 +145,7 @@ test('each_scope_counts_at_its_doors', async () => {
 test('a_reply_is_cut_in_mid_stream_when_the_budget_is_spent', async () => {
   const { admin, agent, put, list } = await team();
   await put({ scope: 'team', tokens: 150 });
+  const [refused, cut] = await stopped();
   const chat = await admin.chat(agent);
   const tag = unique('tag');
   const stream = await admin.ask(chat, `!tokens=400&delay=4&tag=${tag}`);
@@ -155,6 +162,7 @@ test('a_reply_is_cut_in_mid_stream_when_the_budget_is_spent', async () => {
   await withinASecond(() => upstream.tagged(tag)[0].aborted_at, 'the agent is not asked any more');
   const again = await admin.send(chat, 'x');
   assert.equal(again.status, 429);
+  assert.deepEqual(await stopped(), [refused + 1, cut + 1]);
 });
 
 test('a_reply_that_asks_for_more_again_and_again_is_whole', async () => {

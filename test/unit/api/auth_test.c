@@ -7,7 +7,7 @@
 #include "fake_request.h"
 
 static struct fake fake;
-static bool is_wrong_peer;
+static bool is_signed;
 static struct caller who;
 static struct str token;
 static struct arena arena;
@@ -41,11 +41,11 @@ static int tear_down(void **state)
 }
 
 /* Stands in for api/peer.c. */
-bool peer_may_call(struct request *req);
-bool peer_may_call(struct request *req)
+bool peer_is_signed(struct request *req);
+bool peer_is_signed(struct request *req)
 {
     (void)req;
-    return !is_wrong_peer;
+    return is_signed;
 }
 
 static enum status ask(void)
@@ -67,12 +67,37 @@ static void by_cookie(struct str t)
 
 static void what_is_another_listeners_is_not_there(void **state)
 {
+    /* Where it comes in, and what it asks for: clients', metrics' and peers' listeners. */
+    static const struct {
+        enum who who;
+        enum status at[4], with_own_listener[4];
+    } all[] = {
+        {WHO_USER, {OK, OK, ERR_NOT_FOUND, ERR_NOT_FOUND}, {OK, OK, ERR_NOT_FOUND, ERR_NOT_FOUND}},
+        {WHO_MONITOR, {OK, OK, OK, ERR_NOT_FOUND}, {OK, OK, OK, ERR_NOT_FOUND}},
+        {WHO_METRICS,
+         {OK, OK, OK, ERR_NOT_FOUND},
+         {ERR_NOT_FOUND, ERR_NOT_FOUND, OK, ERR_NOT_FOUND}},
+        {WHO_PEER,
+         {ERR_NOT_FOUND, ERR_NOT_FOUND, ERR_NOT_FOUND, OK},
+         {ERR_NOT_FOUND, ERR_NOT_FOUND, ERR_NOT_FOUND, OK}},
+    };
+
     (void)state;
     by_header(token);
-    is_wrong_peer = true;
+    is_signed = true;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        for (unsigned at = LISTENER_PLAIN; at <= LISTENER_PEER; at++) {
+            fake.route.who = all[i].who;
+            fake.req.listener = (enum listener_kind)at;
+            fake_config.metrics.listen = STR("");
+            assert_int_equal(ask(), all[i].at[at]);
+            fake_config.metrics.listen = STR("127.0.0.1:9090");
+            assert_int_equal(ask(), all[i].with_own_listener[at]);
+        }
+    fake_config.metrics.listen = STR("");
+    fake.req.listener = LISTENER_PEER;
+    is_signed = false;
     assert_int_equal(ask(), ERR_NOT_FOUND);
-    is_wrong_peer = false;
-    assert_int_equal(ask(), OK);
 }
 
 static void a_token_lets_in_by_header_or_cookie(void **state)

@@ -10,7 +10,7 @@
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
 static char folder[] = "/tmp/aerie-listen-XXXXXX";
-static char clients[64], peers[64];
+static char clients[64], metrics[64], peers[64];
 static struct str places[2];
 
 static int connect_to(const char *text)
@@ -47,6 +47,7 @@ static int set_up(void **state)
     places[1] = STR("127.0.0.1:0");
     test_listen = (struct config_list){places, 2};
     test_peers = peers;
+    test_metrics = metrics;
     server_start(NULL);
     return 0;
 }
@@ -85,7 +86,10 @@ static void a_request_is_answered_at_each_place_and_knows_its_kind(void **state)
     static const struct {
         const char *at;
         enum listener_kind kind;
-    } all[] = {{clients, LISTENER_PLAIN}, {NULL, LISTENER_PLAIN}, {peers, LISTENER_PEER}};
+    } all[] = {{clients, LISTENER_PLAIN},
+               {NULL, LISTENER_PLAIN},
+               {metrics, LISTENER_METRICS},
+               {peers, LISTENER_PEER}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -112,11 +116,15 @@ static void what_it_says_of_its_places_is_what_it_bound(void **state)
     (void)state;
     assert_true(http_port(ts.server) > 0);
     snprintf(expected, sizeof(expected), "%s, http://127.0.0.1:%u", clients, http_port(ts.server));
-    http_describe(ts.server, &text);
+    http_describe(ts.server, LISTENER_PLAIN, &text);
     buf_append_char(&text, 0);
     assert_string_equal(text.data, expected);
     buf_clear(&text);
-    http_describe_peers(ts.server, &text);
+    http_describe(ts.server, LISTENER_METRICS, &text);
+    buf_append_char(&text, 0);
+    assert_string_equal(text.data, metrics);
+    buf_clear(&text);
+    http_describe(ts.server, LISTENER_PEER, &text);
     buf_append_char(&text, 0);
     assert_string_equal(text.data, peers);
     buf_deinit(&text);
@@ -131,6 +139,8 @@ static void peers_are_served_until_they_are_drained_too(void **state)
     turn_until(&ts.is_drained);
     assert_int_equal(connect_to(clients), -1);
     assert_false(is_there(clients));
+    assert_int_equal(connect_to(metrics), -1);
+    assert_false(is_there(metrics));
     client_send(old, GET("/hello"));
     expect(old, "hello");
     fresh = connect_to(peers);
@@ -148,6 +158,28 @@ static void peers_are_served_until_they_are_drained_too(void **state)
     close(fresh);
     close(old);
     turn_until(&are_peers_drained);
+}
+
+static void a_server_that_is_full_can_be_looked_at(void **state)
+{
+    int client, late, watcher;
+
+    (void)state;
+    test_config.limits.connections = 1;
+    client = connect_to(clients);
+    client_send(client, GET("/hello"));
+    expect(client, "hello");
+    late = connect_to(clients);
+    client_send(late, GET("/hello"));
+    watcher = connect_to(metrics);
+    client_send(watcher, GET("/hello"));
+    expect(watcher, "hello");
+    assert_int_equal(http_stats(ts.server).connections, 2); /* late waits in the kernel's queue */
+    close(watcher);
+    close(client);
+    expect(late, "hello");
+    close(late);
+    turn(5);
 }
 
 static void connections_of_peers_are_not_counted_by_address(void **state)
@@ -202,6 +234,7 @@ static struct error start_second(const char *at)
     uv_thread_t thread;
 
     test_config.server.listen = (struct config_list){&place, 1};
+    test_config.metrics.listen = STR("");
     second.err = http_open(&none, 1, &second.server);
     if (is_error(second.err))
         return second.err;
@@ -284,6 +317,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(peers_are_served_until_they_are_drained_too, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_server_that_is_full_can_be_looked_at, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_of_peers_are_not_counted_by_address, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_file_of_a_living_server_is_left_alone, set_up, tear_down),
@@ -297,6 +331,7 @@ int main(void)
     if (!mkdtemp(folder))
         return 1;
     snprintf(clients, sizeof(clients), "unix:%s/clients", folder);
+    snprintf(metrics, sizeof(metrics), "unix:%s/metrics", folder);
     snprintf(peers, sizeof(peers), "unix:%s/peers", folder);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     rmdir(folder);

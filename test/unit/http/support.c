@@ -11,7 +11,7 @@
 
 struct config test_config;
 struct config_list test_listen;
-const char *test_peers;
+const char *test_peers, *test_metrics;
 struct test_server ts;
 
 /* ---- routes ---- */
@@ -350,6 +350,8 @@ void server_start(const char *trusted_proxies)
                    .websocket_ping_seconds = 30,
                    .websocket_pong_seconds = 10},
     };
+    if (test_metrics)
+        test_config.metrics.listen = str_from(test_metrics);
     if (trusted_proxies) {
         trusted = str_from(trusted_proxies);
         test_config.trusted_proxies = (struct config_list){&trusted, 1};
@@ -375,7 +377,7 @@ static void on_drained(struct loop *l)
 void server_stop(void)
 {
     test_listen = (struct config_list){.n = 0};
-    test_peers = NULL;
+    test_peers = test_metrics = NULL;
     if (!ts.is_drained) {
         http_drain(ts.loop, on_drained);
         http_drain_peers(ts.loop, on_drained);

@@ -22,6 +22,7 @@ extern struct config test_config;
 /* Where the next server_start() listens, instead of a free port; of which server_stop() forgets. */
 extern struct config_list test_listen;
 extern const char *test_peers; /* where peers reach it, or NULL */
+extern const char *test_metrics; /* where the metrics are, or NULL */
 
 struct test_server {
     struct loop *loop;
