@@ -26,7 +26,7 @@ const read = (name) => readFileSync(path(name), 'utf8');
 test('all_that_an_operator_needs_is_installed', () => {
   for (const name of ['bin/aerie', 'lib/systemd/system/aerie.service', 'lib/systemd/system/aerie.socket', 'lib/sysusers.d/aerie.conf', 'lib/tmpfiles.d/aerie.conf', 'share/bash-completion/completions/aerie', 'share/man/man1/aerie.1',
     'share/doc/aerie/LICENSE', 'share/doc/aerie/README.md', 'share/doc/aerie/docs/configuration.md', 'share/doc/aerie/examples/config.json', 'share/doc/aerie/examples/env.sample',
-    'share/doc/aerie/examples/nginx/aerie.conf', 'share/doc/aerie/examples/n8n/first-try.json'])
+    'share/doc/aerie/examples/nginx/aerie.conf', 'share/doc/aerie/examples/grafana/aerie.json', 'share/doc/aerie/examples/prometheus/alerts.yml', 'share/doc/aerie/examples/n8n/first-try.json'])
     assert.ok(existsSync(path(name)), name);
   if (existsSync(new URL('../../etc/wordpress/aerie-chat', import.meta.url))) assert.ok(existsSync(path('share/aerie/wordpress/aerie-chat')), 'the WordPress plugin');
 });
