@@ -42,6 +42,17 @@ export async function openConsole(browser, aerie, email, { expected = [], ...opt
   };
 }
 
+/** An empty team's admin in the console: run({admin, page, to, check}); whatever happens, the page is closed and asked what went wrong in it. */
+export async function inConsole(browser, aerie, run, options) {
+  const { admin } = await aerie.otherTeam();
+  const its = await openConsole(browser, aerie, admin.email, options);
+  await run({ ...its, admin });
+  await its.close();
+}
+
+export const button = (where, name) => where.getByRole('button', { name, exact: true });
+export const dialog = (page) => page.getByRole('dialog');
+
 async function fits(page, what) {
   const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(tooWide <= 0, `${what} is ${tooWide} px too wide`);

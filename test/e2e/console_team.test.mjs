@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { startMail } from '../fake/smtp.mjs';
 import { Aerie, makeFolder, PASSWORD, unique } from '../tools/aerie.mjs';
 import { openBrowser } from './browser.mjs';
-import { openConsole } from './console_page.mjs';
+import { button, dialog, inConsole as inEmptyTeam, openConsole } from './console_page.mjs';
 
 let folder;
 let mail;
@@ -30,16 +30,7 @@ after(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-/** An empty team's admin in the console: run({admin, page, to, check}); whatever happens, the page is closed and asked what went wrong in it. */
-async function inConsole(run, options) {
-  const { admin } = await aerie.otherTeam();
-  const its = await openConsole(browser, aerie, admin.email, options);
-  await run({ ...its, admin });
-  await its.close();
-}
-
-const button = (where, name) => where.getByRole('button', { name, exact: true });
-const dialog = (page) => page.getByRole('dialog');
+const inConsole = (run, options) => inEmptyTeam(browser, aerie, run, options);
 const echo = (admin, fields = {}) => admin.agent({ provider: 'echo', config: { delay_ms: 0 }, ...fields });
 const complete = (key, agent) => aerie.request('POST', '/v1/chat/completions', {
   headers: { Authorization: `Bearer ${key}` }, json: { model: agent.id, messages: [{ role: 'user', content: 'Hello' }] },

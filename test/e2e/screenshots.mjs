@@ -2,6 +2,7 @@
 // Usage: node screenshots.mjs FOLDER [NAME…]
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Aerie, PASSWORD } from '../tools/aerie.mjs';
 import { openBrowser } from './browser.mjs';
 import { TODAY, arabicTalk, openShop, talk, widgetTalk } from './shop.mjs';
@@ -74,6 +75,23 @@ async function failAtN8n(shot) {
   await page.locator('.test-result').evaluate((node) => node.scrollIntoView({ block: 'end' }));
 }
 
+/** Periods are those of the real clock; the pictures' today is another. */
+async function openBudgets(shot) {
+  const renews = { day: TODAY.getTime() + 86_400_000, month: Date.UTC(TODAY.getUTCFullYear(), TODAY.getUTCMonth() + 1) };
+  await shot.page.route('**/api/budgets', async (route) => {
+    const response = await route.fetch();
+    const json = (await response.json()).map((budget) => ({ ...budget, period_end: `${new Date(renews[budget.period]).toISOString().slice(0, 10)}T00:00:00Z` }));
+    await route.fulfill({ response, json });
+  });
+  await signIn(shot, '/budgets', 'Budgets');
+  await shot.page.getByText('the whole team').waitFor();
+}
+
+async function openDeliveries(shot) {
+  await signIn(shot, `/webhooks/${shot.shop.webhook.id}`, /^hooks/);
+  await shot.page.getByRole('heading', { name: 'Deliveries' }).evaluate((node) => node.scrollIntoView({ block: 'start' }));
+}
+
 const pictures = [
   ['front', openFront],
   ['chat', chatOnFront],
@@ -89,6 +107,9 @@ const pictures = [
   ['console-documents', (shot) => signIn(shot, '/documents', 'Documents')],
   ['console-chats', (shot) => signIn(shot, '/chats', 'Your chats')],
   ['console-usage', (shot) => signIn(shot, '/usage', 'Usage')],
+  ['console-budgets', openBudgets],
+  ['console-webhooks', (shot) => signIn(shot, '/webhooks', 'Webhooks')],
+  ['console-deliveries', openDeliveries],
   ['console-keys', (shot) => signIn(shot, '/api-keys', 'API keys')],
   ['console-users', (shot) => signIn(shot, '/users', 'Users')],
   ['console-team', (shot) => signIn(shot, '/team', 'Team settings')],
@@ -121,7 +142,11 @@ if (!folder || unknown.length > 0) {
   process.exit(2);
 }
 mkdirSync(folder, { recursive: true });
-const aerie = await Aerie.start({ database: 'sqlite', env: { LIMITS__VISITOR_MESSAGES_PER_MINUTE: 0, LIMITS__VISITOR_SESSIONS_PER_MINUTE: 0 } });
+const env = {
+  LIMITS__VISITOR_MESSAGES_PER_MINUTE: 0, LIMITS__VISITOR_SESSIONS_PER_MINUTE: 0, WEBHOOKS__KEEP_DAYS: 3650, WEBHOOKS__KEEP_DEAD_DAYS: 3650,
+  BUDGETS__PRICES: fileURLToPath(new URL('../../etc/prices.json', import.meta.url)),
+};
+const aerie = await Aerie.start({ database: 'sqlite', env });
 const browser = await openBrowser();
 let shop;
 try {

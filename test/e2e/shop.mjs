@@ -122,7 +122,42 @@ function setDates(aerie) {
   for (const statement of statements) aerie.database.query(statement);
 }
 
-/** Fills the server's default team: {origin, agent, broken, setDates(), close()}. aerie: on SQLite, just made. */
+/** What may be used this month and today, and what was: by SQL, as the month's use is. Leases of nobody stay. */
+async function addBudgets(aerie, agent, key, jonas) {
+  const { admin } = aerie;
+  const now = new Date();
+  const starts = { month: Date.UTC(now.getUTCFullYear(), now.getUTCMonth()), day: Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()) };
+  for (const [budget, requests, tokens, micros, held] of [
+    [{ scope: 'team', period: 'month', money_micros: 120_000_000, tokens: 4_000_000 }, 3120, 1_642_310, 41_870_000, 62_500],
+    [{ scope: 'agent', subject_id: agent.id, period: 'day', money_micros: 5_000_000 }, 148, 45_288, 4_310_000, 0],
+    [{ scope: 'key', subject_id: key.id, period: 'month', requests: 2000 }, 2000, 410_022, 0, 0],
+    [{ scope: 'user', subject_id: jonas.id, period: 'day', tokens: 50_000 }, 12, 4210, 0, 781]]) {
+    const { scope, subject_id: id, period } = await must(admin.put('/api/budgets', budget));
+    aerie.database.query(`INSERT OR REPLACE INTO budget_spend (team_id, scope, subject_id, period, period_start, requests, tokens, money_micros, leased_requests, leased_tokens, leased_micros, was_cut)
+      VALUES ('${aerie.team.id}', '${scope}', '${id}', '${period}', ${starts[period] * 1000}, ${requests}, ${tokens}, ${micros}, 0, ${held}, 0, 0)`);
+  }
+}
+
+/** Two receivers, one of which answers with errors now and then. */
+async function addWebhooks(aerie, agent) {
+  const { admin } = aerie;
+  const made = [];
+  for (const [url, events] of [['https://hooks.nordwind.example/aerie', ['message.completed', 'chat.created', 'agent.failing', 'agent.recovered', 'budget.warning', 'budget.spent']], ['https://n8n.nordwind.example/webhook/budgets', ['budget.warning', 'budget.spent']]])
+    made.push(await must(admin.post('/api/webhooks', { url, events })));
+  const at = (minutes) => (TODAY - minutes * 60_000) * 1000;
+  const ids = made[0].id.slice(0, -4);
+  const rows = [['message.completed', 'delivered', 4], ['message.completed', 'delivered', 9], ['agent.failing', 'dead', 190], ['message.completed', 'dead', 214], ['chat.created', 'delivered', 388], ['budget.warning', 'delivered', 402]].map(([type, status, ago], i) => {
+    const [tries, answer, error] = status === 'dead' ? [8, 500, "'The receiver answered with an error.'"] : [1, 204, 'NULL'];
+    const id = `${ids}${String(i).padStart(4, '0')}`;
+    return `('${id}', '${aerie.team.id}', '${made[0].id}', '${id}', '${type}', '{"agent_id":"${agent.id}"}', '${status}', ${tries}, ${at(ago)}, ${answer}, ${error}, ${at(ago)}, ${status === 'dead' ? 'NULL' : at(ago) + 180_000})`;
+  });
+  aerie.database.query(`INSERT INTO webhook_deliveries (id, team_id, webhook_id, event_id, type, payload, status, tries, next_at, last_status, last_error, created_at, delivered_at) VALUES ${rows.join(', ')}`);
+  aerie.database.query(`UPDATE webhooks SET created_at = ${at(60 * 24 * 12)}, last_success_at = ${at(4)}, last_failure_at = ${at(188)}, last_failure = 'The receiver answered with an error.' WHERE id = '${made[0].id}'`);
+  aerie.database.query(`UPDATE webhooks SET created_at = ${at(60 * 24 * 3)}, last_success_at = ${at(402)} WHERE id = '${made[1].id}'`);
+  return made[0];
+}
+
+/** Fills the server's default team: {origin, agent, broken, webhook, setDates(), close()}. aerie: on SQLite, just made. */
 export async function openShop(aerie) {
   const webhook = await startWebhook();
   const n8n = `http://127.0.0.1:${webhook.address().port}/webhook`;
@@ -135,18 +170,21 @@ export async function openShop(aerie) {
   const [echo] = (await admin.get('/api/agents')).json;
   await must(admin.delete(`/api/agents/${echo.id}`));
   await must(admin.put('/api/team', { name: 'Nordwind Outdoor', settings: { default_agent_id: agent.id } }));
+  const made = new Map();
   for (const [name, role] of people)
-    await must(admin.post('/api/users', { email: `${name.split(' ')[0].toLowerCase()}@nordwind.example`, password: 'a long password', full_name: name, role }));
+    made.set(name, await must(admin.post('/api/users', { email: `${name.split(' ')[0].toLowerCase()}@nordwind.example`, password: 'a long password', full_name: name, role })));
   for (const [name, scopes] of [['Website', ['chat']], ['Nightly report', ['admin:read']], ['Warehouse', ['chat', 'documents']]])
-    await must(admin.post(`/api/agents/${agent.id}/api-keys`, { name, scopes }));
+    made.set(name, await must(admin.post(`/api/agents/${agent.id}/api-keys`, { name, scopes })));
   for (const [title, content] of documents) await must(admin.post('/api/v1/documents', { title, content: content.repeat(20) }));
   for (const [question] of [...earlier, widgetTalk]) await admin.ask(await admin.chat(agent, { title: question }), question);
   setDates(aerie);
   addUsage(aerie, [agent, broken]);
+  await addBudgets(aerie, agent, made.get('Website'), made.get('Jonas Weber'));
+  const told = await addWebhooks(aerie, agent);
   for (const [lang, more] of [['en', ''], ['ar', ' data-language="ar" data-title="اسأل نوردويند" data-greeting="أهلًا! اسألني عن **الطلبات والشحن**." data-placeholder="اكتب سؤالك" data-suggestions="[]"']])
     pages.set(`/${lang}`, shopPage(lang, `<script src="${aerie.base}/widget.js" data-chatbot-id="${agent.id}"${more} async></script>`));
   return {
-    origin, agent, broken,
+    origin, agent, broken, webhook: told,
     setDates: () => setDates(aerie),
     close() {
       for (const one of [webhook, server]) {

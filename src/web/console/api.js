@@ -35,6 +35,16 @@ export async function list(path, { limit = 50, offset = 0, ...filters } = {}) {
   return { items, total: Number(response.headers.get('X-Total-Count') ?? items.length) };
 }
 
+/** The whole of a list, page by page. */
+export async function listAll(path, filters) {
+  const all = [];
+  for (;;) {
+    const { items, total } = await list(path, { ...filters, limit: 200, offset: all.length });
+    all.push(...items);
+    if (items.length === 0 || all.length >= total) return all;
+  }
+}
+
 const REMEDIES = {
   0: 'Look whether the server runs and this computer is online, then try again.',
   404: 'Somebody may have deleted it. Go back and look at the list.',

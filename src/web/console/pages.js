@@ -5,6 +5,7 @@ import { AgentNew } from './pages/agent_new.jsx';
 import { Agents } from './pages/agents.jsx';
 import { ApiKeys } from './pages/api_keys.jsx';
 import { Audit } from './pages/audit.jsx';
+import { Budgets } from './pages/budgets.jsx';
 import { Chat } from './pages/chat.jsx';
 import { Chats } from './pages/chats.jsx';
 import { Documents } from './pages/documents.jsx';
@@ -15,6 +16,8 @@ import { Team } from './pages/team.jsx';
 import { Usage } from './pages/usage.jsx';
 import { User } from './pages/user.jsx';
 import { Users } from './pages/users.jsx';
+import { Webhook } from './pages/webhook.jsx';
+import { Webhooks } from './pages/webhooks.jsx';
 import { Widget } from './pages/widget.jsx';
 
 export const pages = [
@@ -28,6 +31,9 @@ export const pages = [
   { path: '/chats', title: 'Your chats', component: Chats, icon: 'chats', group: 'Activity' },
   { path: '/chats/:id', title: 'Chat', component: Chat },
   { path: '/usage', title: 'Usage', component: Usage, icon: 'chart', group: 'Activity' },
+  { path: '/budgets', title: 'Budgets', component: Budgets, icon: 'gauge', group: 'Activity' },
+  { path: '/webhooks', title: 'Webhooks', component: Webhooks, icon: 'bell', group: 'Activity' },
+  { path: '/webhooks/:id', title: 'Webhook', component: Webhook },
   { path: '/api-keys', title: 'API keys', component: ApiKeys, icon: 'key', group: 'Access' },
   { path: '/provider-keys', title: 'Provider keys', component: ProviderKeys, icon: 'plug', group: 'Access' },
   { path: '/users', title: 'Users', component: Users, icon: 'users', group: 'Access' },

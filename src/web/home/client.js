@@ -54,8 +54,8 @@ export async function open(method, path, options = {}) {
 
 /** The same, as JSON; null for an answer without a body. */
 export async function call(method, path, options) {
-  const response = await open(method, path, options);
-  return response.status === 204 || response.status === 202 ? null : response.json();
+  const text = await (await open(method, path, options)).text();
+  return text === '' ? null : JSON.parse(text);
 }
 
 export const register = (email, password) =>

@@ -11,6 +11,8 @@ const DRAWINGS = {
   document: 'M6 3h8l5 5v13H6zM14 3v5h5M9 13h7M9 17h5',
   chats: 'M3 4h13v9H9l-4 3.500V13H3zM10 17h5l4 3.500V17h2V9h-2',
   chart: 'M4 4v16h16M8 16v-4M12 16V8M16 16v-6',
+  gauge: 'M4.500 18.500a9 9 0 1 1 15 0M12 14.500l4-5.500M12 14.500h.01',
+  bell: 'M6 16.500V11a6 6 0 0 1 12 0v5.500l1.500 1.500h-15zM10 21h4',
   clock: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7.500v5l3.500 2',
   menu: 'M4 7h16M4 12h16M4 17h16',
   close: 'M6 6l12 12M18 6 6 18',

@@ -28,7 +28,7 @@ export function Card({ title, lead, actions, children, class: name = '' }) {
   );
 }
 
-/** kind: good | bad | faint | info. */
+/** kind: good | warn | bad | faint | info. */
 export function Badge({ kind = 'faint', children }) {
   return <span class={`badge ${kind}`}>{children}</span>;
 }
