@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAMES_QUEUE 256 /* loops that wait for the thread that looks names up */
+
 /* ---- the blocking connection ---- */
 static PGconn *connect_blocking(const struct pg *p)
 {
@@ -154,6 +156,7 @@ static void pg_close(struct db *db)
     struct pg *p = db->state;
 
     PQfinish(p->blocking);
+    workers_free(p->names);
     pg_params_deinit(&p->params);
     free(p);
     db->state = NULL;
@@ -184,6 +187,13 @@ static struct error pg_open(struct db *db, struct str url)
         return err;
     }
     PQsetNoticeProcessor(p->blocking, ignore_notice, NULL);
+    p->url = arena_copy(&p->params.arena, url);
+    if (db->as == DB_OPEN_SERVER && p->params.has_names)
+        p->names = workers_new("db-names", WORK_WAITS, 1, NAMES_QUEUE);
+    if (!p->url.ptr || (db->as == DB_OPEN_SERVER && p->params.has_names && !p->names)) {
+        pg_close(db);
+        return ERROR(ERR_NO_MEMORY, 0, NULL);
+    }
     return NO_ERROR;
 }
 
@@ -217,10 +227,18 @@ void pg_loop_leave(struct pg_loop *pl)
     if (!pl->is_leaving || pl->n_polls > 0)
         return;
     dl->state = NULL;
+    pg_names_deinit(pl);
     for (size_t i = 0; i < 3; i++)
         fair_deinit(&pl->conns[i].waiting);
     free(pl);
     db_loop_closed(dl);
+}
+
+void pg_loop_move(struct pg_loop *pl)
+{
+    for (size_t i = 0; i < 3; i++)
+        pg_conn_lost(&pl->conns[i], PG_LOST_ROLE);
+    pg_ear_move(pl);
 }
 
 /* The last operation may have ended inside a connection's callback, so the connections are closed

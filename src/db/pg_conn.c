@@ -5,6 +5,9 @@
 #include "base/log.h"
 #include "config/config.h"
 
+/* A server that only reads lets itself be connected to at once: not again and again. */
+#define ROLE_PAUSE_MS 500
+
 static void connect_start(struct pg_conn *c);
 
 static const char *state_name(enum pg_state state)
@@ -57,7 +60,10 @@ static void on_retry(struct timer *timer)
 
 static void on_connect_late(struct timer *timer)
 {
-    pg_conn_lost(container_of(timer, struct pg_conn, timer), PG_LOST_LATE);
+    struct pg_conn *c = container_of(timer, struct pg_conn, timer);
+
+    pg_watch_pass_over(&c->watch, c->pg);
+    pg_conn_lost(c, PG_LOST_LATE);
 }
 
 static void connect_step(struct pg_conn *c)
@@ -114,7 +120,8 @@ static void on_ready(struct pg_watch *w, int status, int events)
     is_alive = status == 0 && (!(events & UV_READABLE) || PQconsumeInput(c->pg) == 1);
     /* What had come before the end counts. */
     pg_pipeline_receive(c);
-    /* cppcheck-suppress knownConditionTrueFalse ; what was received may have ended the connection */
+    /* cppcheck-suppress knownConditionTrueFalse ; what was received may have ended the connection
+     */
     if (w->poll != poll)
         return;
     if (!is_alive || PQstatus(c->pg) == CONNECTION_BAD)
@@ -132,19 +139,37 @@ static void drop(struct pg_conn *c)
     loop_unmark_dirty(&c->flush);
 }
 
+static const char *words_of(const struct pg_conn *c, enum pg_lost why)
+{
+    switch (why) {
+    case PG_LOST_CONNECTION:
+        return c->pg ? PQerrorMessage(c->pg) : "out of memory";
+    case PG_LOST_LATE:
+        return "no answer in time";
+    case PG_LOST_ROLE:
+        return "its server takes no writes any more";
+    }
+    return "";
+}
+
 void pg_conn_lost(struct pg_conn *c, enum pg_lost why)
 {
+    const bool was_made = c->state == PG_READY && why != PG_LOST_ROLE;
+
     if (c->state == PG_CLOSED || c->state == PG_DOWN)
         return;
     if (!c->was_down) {
-        const char *said = c->pg ? PQerrorMessage(c->pg) : "out of memory";
-        struct str words = str_trim(str_from(why == PG_LOST_LATE ? "no answer in time" : said));
+        struct str words = str_trim(str_from(words_of(c, why)));
 
         log_warn("pg: the connection for %s is lost while %s: %.*s", use_name(c->use),
                  state_name(c->state), STR_ARG(words));
         c->was_down = true;
     }
     drop(c);
+    if (why == PG_LOST_ROLE && c->backoff_ms < ROLE_PAUSE_MS)
+        c->backoff_ms = ROLE_PAUSE_MS;
+    if (!was_made)
+        pg_names_look(c->owner);
     pg_conn_set_state(c, PG_DOWN);
     timer_start(&c->timer, pg_pause_ms(&c->backoff_ms), on_retry);
     pg_pipeline_settle(c, why);

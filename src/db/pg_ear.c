@@ -1,5 +1,5 @@
-/* A connection that only listens: LISTEN, and what comes. It is asked something now and then, since one whose other end is gone
- * without a word looks like one that has nothing to say. */
+/* A connection that only listens: LISTEN, and what comes. It is asked something now and then, since
+ * one whose other end is gone without a word looks like one that has nothing to say. */
 #include "db/pg.h"
 
 #include "base/log.h"
@@ -23,7 +23,8 @@ struct pg_ear {
     const char *channel;
     enum ear_state state;
     PGconn *pg;
-    struct timer timer; /* DOWN: the next try; CONNECTING, ASKING: giving up; LISTENING: asking, then giving up */
+    struct timer timer; /* DOWN: the next try; CONNECTING, ASKING: giving up; LISTENING: asking,
+                           then giving up */
     unsigned backoff_ms;
     bool is_asked, was_down;
 };
@@ -62,7 +63,11 @@ static void lose(struct pg_ear *e, const char *why)
 
 static void on_late(struct timer *t)
 {
-    lose(container_of(t, struct pg_ear, timer), "no answer in time");
+    struct pg_ear *e = container_of(t, struct pg_ear, timer);
+
+    if (e->state == EAR_CONNECTING)
+        pg_watch_pass_over(&e->watch, e->pg);
+    lose(e, "no answer in time");
 }
 
 /* ---- asking ---- */
@@ -187,6 +192,12 @@ struct error pg_ear_open(struct db_loop *dl, struct db_ear *ear, const char *cha
     pl->ear = e;
     dial(e);
     return NO_ERROR;
+}
+
+void pg_ear_move(struct pg_loop *pl)
+{
+    if (pl->ear && pl->ear->state != EAR_DOWN)
+        lose(pl->ear, "its server takes no writes any more");
 }
 
 void pg_ear_close(struct pg_loop *pl)

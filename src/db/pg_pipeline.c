@@ -294,13 +294,19 @@ static bool is_complete(const struct db_task *t)
     return true;
 }
 
+/* The server was made another's standby, or is about to be. */
+static bool is_read_only(struct error err)
+{
+    return is_error(err) && err.code == db_sqlstate("25006");
+}
+
 /* A deadlock or the like was nobody's fault: it was undone and may be tried once more. */
 static bool may_run_again(struct db_task *t)
 {
     const int code = t->error.code;
 
     return is_error(t->error) && t->n_tries++ == 0 &&
-           (code == db_sqlstate("40001") || code == db_sqlstate("40P01"));
+           (code == db_sqlstate("40001") || code == db_sqlstate("40P01") || is_read_only(t->error));
 }
 
 /* The batch's transaction has ended. */
@@ -308,6 +314,7 @@ static void end_batch(struct pg_conn *c)
 {
     struct pg_batch *b = oldest(c);
     const bool is_whole = !b->has_failed || b->n_tasks == 1;
+    bool must_move = false;
     struct list ended;
     struct list *link;
 
@@ -315,6 +322,7 @@ static void end_batch(struct pg_conn *c)
     while ((link = list_pop(&b->tasks))) {
         struct db_task *t = db_task_of(link);
 
+        must_move = must_move || is_read_only(t->error);
         /* A failed batch of writes is undone, all of it; of reads, those before the culprit have
          * their rows. */
         if (!may_run_again(t) &&
@@ -333,6 +341,8 @@ static void end_batch(struct pg_conn *c)
     loop_mark_dirty(&c->flush, on_flush);
     while ((link = list_pop(&ended)))
         db_task_end(db_task_of(link));
+    if (must_move)
+        pg_loop_move(c->owner);
 }
 
 void pg_pipeline_receive(struct pg_conn *c)

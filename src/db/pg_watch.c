@@ -92,8 +92,7 @@ static void on_notice(void *state, const char *message)
 
 PGconn *pg_watch_dial(struct pg_watch *w)
 {
-    const struct pg_params *p = &w->owner->pg->params;
-    PGconn *pg = PQconnectStartParams(p->keywords, p->values, 0);
+    PGconn *pg = pg_params_dial(pg_names_now(w->owner), w->first_host);
 
     if (!pg || PQstatus(pg) == CONNECTION_BAD)
         return pg;
@@ -128,6 +127,11 @@ enum pg_step pg_watch_connect(struct pg_watch *w, PGconn *pg)
         break;
     }
     return PG_STEP_FAILED;
+}
+
+void pg_watch_pass_over(struct pg_watch *w, const PGconn *pg)
+{
+    w->first_host = pg_params_behind(pg_names_now(w->owner), pg);
 }
 
 unsigned pg_pause_ms(unsigned *backoff_ms)

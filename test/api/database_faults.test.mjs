@@ -1,7 +1,6 @@
 // PostgreSQL stopped, frozen, restarted, its connections terminated, reset, cut, stalled and slowed, under messages and streams.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startProxy } from '../fault/proxy.mjs';
@@ -53,17 +52,8 @@ after(async () => {
 });
 
 const query = (statement) => sql(postgres.port, 'faulty', statement);
-/** Of PostgreSQL: the postmaster and what it started. */
-const processes = () => [postgres.pid, ...readdirSync('/proc').filter((pid) => /^\d+$/.test(pid)).map(Number).filter((pid) => parentOf(pid) === postgres.pid)];
-function parentOf(pid) {
-  try {
-    return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]);
-  } catch {
-    return 0;
-  }
-}
 const signalAll = (signal) => {
-  for (const pid of processes())
+  for (const pid of postgres.processes())
     try {
       process.kill(pid, signal);
     } catch {

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { childrenOf } from './processes.mjs';
 
 export const ROLE = 'aerie';
 
@@ -64,17 +65,31 @@ function preloadIn(folder, library) {
   return copy;
 }
 
-/** {port, pid, stop(), start()}: a cluster that keeps no promises about power failures, which no test here causes, unless isDurable. With
- * preload: io_faults.c's library, there are fail(line …) and heal() for its disk. isQuiet: what goes wrong is meant to. */
-export async function startPostgres({ isDurable = false, isQuiet = false, preload } = {}) {
+/** What PostgreSQL's first process leaves to the kernel when it is killed. */
+function removeSharedMemory(data) {
+  const id = /^ *\d+ +(\d+)$/m.exec(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[6] ?? '')?.[1];
+  if (id) spawnSync('ipcrm', ['-m', id]);
+}
+
+/** A new data folder: empty, or a copy of a running cluster's, which follows that one under the name of "standby". */
+function makeData(data, standbyOf, { who, env, cwd }) {
+  const [tool, ...args] = standbyOf
+    ? ['pg_basebackup', '-d', `host=127.0.0.1 port=${standbyOf.port} user=${ROLE} application_name=standby`, '-D', data, '-R', '-X', 'stream', '-c', 'fast']
+    : ['initdb', '-D', data, '-U', ROLE, '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N'];
+  const made = spawnSync(findTool(tool), args, { ...who, env, cwd, encoding: 'utf8' });
+  if (made.status !== 0) throw new Error(`${tool} failed: ${made.stderr}`);
+}
+
+/** {port, pid, processes(), stop(), start(), kill()}: a cluster that keeps no promises about power failures, which no test here causes, unless
+ * isDurable. With preload: io_faults.c's library, there are fail(line …) and heal() for its disk. isQuiet: what goes wrong is meant to.
+ * standbyOf: another cluster that this one follows. settings: {name: value}. */
+export async function startPostgres({ isDurable = false, isQuiet = false, preload, standbyOf, settings = {}, port: wanted } = {}) {
   const who = unprivileged();
   const folder = makeFolder(who);
   const data = join(folder, 'data');
   const env = { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' };
-  const made = spawnSync(findTool('initdb'), ['-D', data, '-U', ROLE, '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N'],
-    { ...who, env, cwd: folder, encoding: 'utf8' });
-  if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
-  const port = await freePort();
+  makeData(data, standbyOf, { who, env, cwd: folder });
+  const port = wanted ?? (await freePort());
   const control = join(folder, 'faults');
   let child;
   const cluster = {
@@ -88,7 +103,8 @@ export async function startPostgres({ isDurable = false, isQuiet = false, preloa
       child = spawn(findTool('postgres'),
         ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'max_connections=300', '-c', `log_min_messages=${isQuiet ? 'panic' : 'fatal'}`,
           '-c', `log_min_error_statement=${isQuiet ? 'panic' : 'error'}`,
-          ...(isDurable ? [] : ['-c', 'fsync=off', '-c', 'shared_buffers=64MB', '-c', 'full_page_writes=off'])],
+          ...(isDurable ? [] : ['-c', 'fsync=off', '-c', 'shared_buffers=64MB', '-c', 'full_page_writes=off']),
+          ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
         { ...who, env: preload ? { ...env, LD_PRELOAD: preloadIn(folder, preload), AERIE_IO_FAULTS: control } : env, cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
       await waitForPort(port, child, 'postgres');
       for (let tries = 0; ; tries++) {
@@ -98,9 +114,17 @@ export async function startPostgres({ isDurable = false, isQuiet = false, preloa
         await sleep(20);
       }
     },
+    processes: () => [child.pid, ...childrenOf(child.pid)],
+    /** All of it at once, as when its machine goes. It is not to be started again. */
+    async kill() {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      for (const pid of cluster.processes()) process.kill(pid, 'SIGKILL');
+      await ended;
+      removeSharedMemory(data);
+    },
     /** SIGINT is PostgreSQL's fast shutdown: clients are cut off. */
     async halt() {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGINT');
       await ended;
@@ -115,7 +139,7 @@ export async function startPostgres({ isDurable = false, isQuiet = false, preloa
 }
 
 /** PgBouncer in transaction mode in front of that cluster. */
-export async function startPgbouncer(pgPort) {
+export async function startPgbouncer(pgPort, { poolSize = 8 } = {}) {
   const who = unprivileged();
   const folder = makeFolder(who);
   const port = await freePort();
@@ -130,7 +154,7 @@ auth_type = trust
 auth_file = ${join(folder, 'users.txt')}
 pool_mode = transaction
 max_client_conn = 1000
-default_pool_size = 8
+default_pool_size = ${poolSize}
 server_login_retry = 1
 log_connections = 0
 log_disconnections = 0

@@ -79,7 +79,8 @@ static bool write_hba(const struct pg_server *s)
     file = fopen(path, "w");
     if (!file)
         return false;
-    fputs("local all guarded scram-sha-256\nlocal all all trust\n", file);
+    fputs("local all guarded scram-sha-256\nlocal all all trust\nhost all all 127.0.0.0/8 trust\n",
+          file);
     return fclose(file) == 0;
 }
 
@@ -113,13 +114,14 @@ bool pg_server_new(struct pg_server *s, const char **why)
 
 bool pg_server_start(struct pg_server *s)
 {
+    char listen[96];
     char *argv[] = {NULL,
                     "-D",
                     "data",
                     "-k",
                     s->directory,
                     "-c",
-                    "listen_addresses=",
+                    listen,
                     "-c",
                     "fsync=off",
                     "-c",
@@ -130,6 +132,7 @@ bool pg_server_start(struct pg_server *s)
     const char *url = strchr(s->url, ':');
     char plain[160];
 
+    snprintf(listen, sizeof(listen), "listen_addresses=%s", s->listen);
     snprintf(plain, sizeof(plain), "postgresql%s", url);
     s->pid = spawn(s, "postgres", argv);
     for (int i = 0; s->pid > 0 && i < START_TRIES; i++) {

@@ -11,7 +11,8 @@ struct pg_server {
     char url[160]; /* database.url */
     uid_t uid;
     gid_t gid;
-    pid_t pid; /* 0: not running */
+    char listen[64]; /* an address for TCP, at port 5432; "" (at first): none */
+    pid_t pid;       /* 0: not running */
 };
 
 /* Makes and starts it. False: *why says what is missing. */

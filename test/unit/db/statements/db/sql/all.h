@@ -74,6 +74,9 @@ STATEMENT(BACKENDS_KILL, SQL_WRITE, "test",
           "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'aerie'"
           " AND pid <> pg_backend_pid()",
           "SELECT 0")
+STATEMENT(WRITES_OFF, SQL_WRITE, "test", "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT 0")
+STATEMENT(WRITES_ON, SQL_WRITE, "test", "ALTER SYSTEM RESET default_transaction_read_only", "SELECT 0")
+STATEMENT(SETTINGS_READ, SQL_READ, "test", "SELECT CAST(pg_reload_conf() AS integer)", "SELECT 0")
 STATEMENT(ROLE_ADD, SQL_WRITE, "test", "CREATE ROLE guarded LOGIN PASSWORD 'right-one'", "SELECT 0")
 STATEMENT(ADVISORY_LOCKS, SQL_READ, "test", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", "SELECT 0")
 /* A team's. */
