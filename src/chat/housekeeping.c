@@ -1,6 +1,7 @@
-/* Removes idempotency keys that no longer bind, sessions that nobody uses, old days and periods of what was
- * used and old rows of who changed what: once an hour, on the first loop. A pass is bounded, and followed by another soon while it finds as much as it may
- * take. */
+/* Removes idempotency keys that no longer bind, sessions that nobody uses, old days and periods of
+ * what was used and old rows of who changed what, and makes the months ahead: once an hour, on the
+ * first loop. A pass is bounded, and followed by another soon while it finds as much as it may take.
+ */
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -65,6 +66,32 @@ static void forget_audit(struct flow *f)
                  DB_ARGS(db_time(clock_wall_us() - days * DAY_US)));
 }
 
+static void tend_months(struct flow *f)
+{
+    struct housekeeping *h = f->state;
+    int64_t days = (int64_t)config()->usage.keep_days, now_us = clock_wall_us();
+
+    db_query(&h->months, f, &h->chore.arena, SQL_USAGE_TEND,
+             DB_ARGS(db_time(now_us), days > 0 ? db_time(now_us - days * DAY_US) : db_null()));
+}
+
+static const struct step month_steps[] = {STEP(tend_months), STEP_END};
+
+/* What is in their way, a backup, is to hold up nothing else. */
+static void try_months(struct flow *f)
+{
+    struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
+
+    h->months.result = NULL;
+    flow_try(f, &h->part, month_steps, h);
+}
+
+static bool has_month_left(const struct housekeeping *h)
+{
+    return h->months.result && h->months.result->n_rows > 0 &&
+           db_get_bool(h->months.result, 0, 0);
+}
+
 static void note_rest(struct flow *f)
 {
     struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
@@ -72,7 +99,11 @@ static void note_rest(struct flow *f)
     h->has_more = (h->sessions.result && h->sessions.result->n_changed >= MOST_SESSIONS) ||
                   (h->usage.result && h->usage.result->n_changed >= MOST_DAYS) ||
                   (h->budgets.result && h->budgets.result->n_changed >= MOST_DAYS) ||
-                  (h->audit.result && h->audit.result->n_changed >= MOST_ROWS);
+                  (h->audit.result && h->audit.result->n_changed >= MOST_ROWS) ||
+                  has_month_left(h);
+    if (is_error(h->part.flow.err) && h->part.flow.err.status != ERR_CANCELED)
+        log_warn("chat: the months of usage_days stay as they are for an hour: %s",
+                 status_row(h->part.flow.err.status)->name);
 }
 
 static const struct step steps[] = {
@@ -81,6 +112,7 @@ static const struct step steps[] = {
     STEP(forget_usage),
     STEP(forget_budgets),
     STEP(forget_audit),
+    STEP(try_months),
     STEP(note_rest),
     STEP_END,
 };

@@ -13,7 +13,8 @@
 /* Removes what is old; on the first loop. */
 struct housekeeping {
     struct chore chore;
-    struct db_query forget, sessions, usage, budgets, audit;
+    struct db_query forget, sessions, usage, budgets, audit, months;
+    struct subflow part;
     bool has_more;
 };
 void housekeeping_start(struct housekeeping *h);

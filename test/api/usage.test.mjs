@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie } from '../tools/aerie.mjs';
+import { kind } from '../tools/database.mjs';
 import { openStream } from '../tools/http.mjs';
 import { openSocket } from '../tools/socket.mjs';
 
@@ -196,6 +197,44 @@ test('days_that_are_too_old_are_deleted', async () => {
     while (count() > 2 && Date.now() < deadline) await sleep(100);
     assert.equal(count(), 2, 'in more than one pass');
   } finally {
+    await server.stop();
+  }
+});
+
+/** The months that have a partition, and how many days stand in none. */
+const months = ({ database }) => ({
+  made: database.query("select substr(relname, 12) from pg_class where relkind = 'r' and relname ~ '^usage_days_\\d+$' order by 1").split('\n'),
+  rest: Number(database.query('select count(*) from usage_days_rest')),
+});
+
+test('servers_make_the_months_ahead_and_let_old_ones_go', { skip: kind === 'sqlite' && 'SQLite has no partitions' }, async () => {
+  const month = (ms) => dayOf(ms).slice(0, 7).replace('-', '');
+  const now = new Date();
+  const ahead = [0, 1].map((n) => month(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + n)));
+  const server = await Aerie.start({ env: { USAGE__KEEP_DAYS: 100 } });
+  const others = [];
+  try {
+    assert.deepEqual(months(server), { made: ahead, rest: 0 }, 'there are rows for them at once');
+    await server.halt();
+    const old = ['2020-01-15', '2020-01-16', '2020-02-29'];
+    for (const day of old) while (server.database.query(`select usage_tend('${day}', null)`) === 't');
+    server.database.query(`do $$ begin execute 'drop table usage_days_${ahead[0]}'; execute 'drop table usage_days_${ahead[1]}'; end $$`); // nobody ran for two months
+    const agent_id = randomUUID();
+    addDays(server, server.admin.me.team_id, [...old, dayOf(Date.now()), dayOf(Date.now() - 95 * DAY_MS)].map((day) => ({ day, agent_id })));
+    assert.equal(months(server).rest, 2);
+    await server.listen();
+    others.push(...await Promise.all([server.beside(), server.beside()]));
+    const kept = [...new Set([month(Date.now() - 95 * DAY_MS), ...ahead])];
+    for (let i = 0; i < 200 && (months(server).made.length !== kept.length || months(server).rest > 0); i++) await sleep(50);
+    assert.deepEqual(months(server), { made: kept, rest: 0 });
+    assert.equal(server.database.query('select count(*) from usage_days'), '2');
+    const { admin: boss } = server;
+    assert.equal((await report('', boss)).totals.messages, 1);
+    await boss.ask(await boss.chat(await boss.agent({ provider: 'echo' })), 'hello');
+    assert.equal(server.database.query(`select count(*) from usage_days_${ahead[0]}`), '2');
+    for (const node of others) await node.stop();
+  } finally {
+    for (const node of others) if (node.child) node.drop();
     await server.stop();
   }
 });

@@ -46,10 +46,15 @@ STATEMENT(USAGE_BY_DAY, SQL_SLOW, NULL,
           " FROM usage_days u LEFT JOIN agents a ON a.team_id = u.team_id AND a.id = u.agent_id"
           " WHERE u.team_id = $1 AND u.day BETWEEN $2 AND $3 AND ($4 IS NULL OR u.agent_id = $4)"
           " GROUP BY u.day, u.agent_id ORDER BY u.day, u.agent_id LIMIT $5")
-/* Team by team, as the primary key is. */
+/* On SQLite team by team, as the primary key is. PostgreSQL's months go as a whole (USAGE_TEND): what is deleted is days of months
+ * that have no partition. */
 STATEMENT(USAGE_FORGET, SQL_WRITE, "housekeeping: days of every team that are older than usage.keep_days",
-          "DELETE FROM usage_days WHERE ctid = ANY (ARRAY(SELECT u.ctid FROM teams t"
-          " JOIN usage_days u ON u.team_id = t.id AND u.day < $1 LIMIT 500))",
+          "DELETE FROM usage_days_rest WHERE ctid = ANY (ARRAY(SELECT u.ctid FROM usage_days_rest u WHERE u.day < $1"
+          " LIMIT 500))",
           "DELETE FROM usage_days WHERE (team_id, day, owner_id, agent_id, provider, model) IN"
           " (SELECT u.team_id, u.day, u.owner_id, u.agent_id, u.provider, u.model FROM teams t"
           " CROSS JOIN usage_days u WHERE u.team_id = t.id AND u.day < $1 LIMIT 500)")
+/* One thing of what the partitions need at $1, where those that were over before $2 (NULL: none) go: true where there was one.
+ * See migrations/0020. */
+STATEMENT(USAGE_TEND, SQL_WRITE, "housekeeping: the months of every team's usage",
+          "SELECT usage_tend($1::timestamptz, $2::timestamptz)", "SELECT 0")
