@@ -207,7 +207,8 @@ static void remove_sockets(const struct cluster_roll *roll)
 static struct error mark_unfinished(struct db *db)
 {
     int64_t n_replies = 0, n_documents = 0;
-    struct error err = run(db, SQL_REPLIES_INTERRUPTED, NULL, 0, &n_replies);
+    struct error err =
+        run(db, SQL_REPLIES_INTERRUPTED, DB_ARGS(db_time(clock_wall_us())), &n_replies);
 
     if (!is_error(err))
         err = run(db, SQL_DOCUMENTS_INTERRUPTED, NULL, 0, &n_documents);

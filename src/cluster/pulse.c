@@ -115,11 +115,12 @@ static void sweep(struct flow *f)
     if (has_silent(p))
         db_query(&p->sweep, f, &p->arena, SQL_NODES_SWEEP,
                  DB_ARGS(db_uuid(id_str(cluster_node_id())),
-                         db_int((int64_t)config()->nodes.dead_seconds)));
+                         db_int((int64_t)config()->nodes.dead_seconds), db_time(clock_wall_us())));
     /* Whose node died while its row was not there. */
     if (p->beaten_ms - p->orphans_ms >= ORPHANS_MS) {
         p->orphans_ms = p->beaten_ms;
-        db_query(&p->orphans, f, &p->arena, SQL_REPLIES_INTERRUPTED, NULL, 0);
+        db_query(&p->orphans, f, &p->arena, SQL_REPLIES_INTERRUPTED,
+                 DB_ARGS(db_time(clock_wall_us())));
         db_query(&p->documents, f, &p->arena, SQL_DOCUMENTS_INTERRUPTED, NULL, 0);
     }
 }

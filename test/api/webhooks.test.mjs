@@ -11,6 +11,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { manners, readSignature, Receiver } from '../fake/receiver.mjs';
+import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, binaryPath, inParallel, isTime, isUuid, serverEnv, withinASecond } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
 import { readMetrics } from '../tools/metrics.mjs';
@@ -203,9 +204,9 @@ test('a_kill_in_any_moment_loses_and_doubles_nothing', () => withReceiver(async 
       await server.listen();
     }
     const chats = (await one.admin.get('/api/chats?limit=200&messages=0')).json;
-    const replies = (await Promise.all(chats.map((chat) => one.admin.messages(chat)))).flat().filter(({ role, status }) => role === 'assistant' && status === 'complete');
+    const replies = (await Promise.all(chats.map((chat) => one.admin.messages(chat)))).flat().filter(({ role }) => role === 'assistant');
     const found = await settled(one.admin, webhook, allDelivered(replies.length));
-    assert.deepEqual(found.map(({ data }) => data.message_id).sort(), replies.map(({ id }) => id).sort(), 'each stored reply is told, and no other');
+    assert.deepEqual(found.map(({ data }) => `${data.message_id} ${data.status}`).sort(), replies.map(({ id, status }) => `${id} ${status}`).sort(), 'each stored reply is told as it is, and no other');
     const before = receiver.calls.length;
     await server.halt();
     await server.listen();
@@ -617,6 +618,68 @@ test('two_servers_on_one_database_deliver_each_once_and_one_takes_over_from_the_
   } finally {
     node.drop();
     server.drop();
+  }
+}));
+
+/** A server with a webhook, and an agent whose replies take long enough to be cut. */
+async function withCut(run) {
+  const upstream = await startUpstream();
+  const server = await Aerie.start({ env: { ...env, TURN__CHECKPOINT_MS: 200 } });
+  try {
+    await withReceiver(async (receiver) => {
+      const agent = await server.admin.agent({ webhook_url: upstream.url() });
+      const webhook = await hook(server.admin, receiver, { include_text: true });
+      const begin = async (on = server) => {
+        const chat = await server.admin.chat(agent);
+        const stream = await on.client(server.admin.token).send(chat, '!tokens=2000&delay=20');
+        await stream.until((one) => one.of('message').length > 40);
+        return chat;
+      };
+      const told = async (chat) => (await deliveries(server.admin, webhook, '?limit=200')).filter(({ data }) => data.chat_id === chat.id);
+      await run({ server, agent, receiver, begin, told });
+    });
+    await server.stop();
+  } finally {
+    if (server.child) server.drop();
+    await upstream.close();
+  }
+}
+
+test('a_reply_that_a_kill_has_cut_is_told_once_with_the_text_that_came', () => withCut(async ({ server, agent, receiver, begin, told }) => {
+  const chats = [await begin(), await begin()];
+  await server.kill();
+  await server.listen();
+  for (const chat of chats) {
+    const [call] = await receiver.wait(1, ({ json }) => json.data.chat_id === chat.id);
+    const reply = (await server.admin.messages(chat))[1];
+    const { text, ...data } = call.json.data;
+    assert.equal(reply.status, 'interrupted');
+    assert.deepEqual([call.json.type, call.json.id, data], ['message.completed', reply.id, { chat_id: chat.id, message_id: reply.id, agent_id: agent.id, status: 'interrupted', model: null, usage: null }]);
+    assert.ok(text.startsWith('tok0 tok1') && text === reply.content, text);
+  }
+  await server.kill();
+  await server.listen();
+  await sleep(1500); // three looks of the sender
+  for (const chat of chats) assert.deepEqual((await told(chat)).map(({ status, tries }) => [status, tries]), [['delivered', 1]]);
+  assert.deepEqual([...receiver.taken().values()], [1, 1]);
+}));
+
+test('a_reply_of_a_node_that_died_is_told_once_though_several_nodes_find_it', { skip: kind === 'sqlite' && 'SQLite has one server' }, () => withCut(async ({ server, receiver, begin, told }) => {
+  const [other, watcher] = [await server.beside(), await server.beside()];
+  const late = [];
+  try {
+    await sleep(4000); // a node judges others once it has itself been there for nodes.dead_seconds
+    const chats = [await begin(other), await begin(other)];
+    await other.kill();
+    await sleep(2000);
+    late.push(...await Promise.all([server.beside(), server.beside()])); // these find out by its locks, the others by its silence
+    for (const chat of chats) await receiver.wait(1, ({ json }) => json.data.chat_id === chat.id && json.data.status === 'interrupted');
+    await sleep(2500);
+    for (const chat of chats) assert.equal((await told(chat)).length, 1);
+    assert.deepEqual([...receiver.taken().values()], [1, 1]);
+    for (const node of [watcher, ...late]) await node.stop();
+  } finally {
+    for (const node of [other, watcher, ...late]) if (node.child) node.drop();
   }
 }));
 

@@ -115,9 +115,27 @@ STATEMENT(REPLY_REPLACE, SQL_WRITE, NULL,
 STATEMENT(REPLY_LOOK, SQL_READ, NULL,
           "SELECT content, status, model, usage, metadata FROM messages WHERE team_id = $1 AND id = $2", NULL)
 STATEMENT(REPLY_DROP, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1 AND id = $2", NULL)
-/* At start, and now and then: what no living node writes any more. */
+/* Of the replies cut, which nobody will end, webhooks are told in the statement that marks them; like WEBHOOK_EVENT_ADD, with the
+ * reply's id as the event's: twice is once. Whoever answered in the place of the chat's agent is not known any more. */
+#define REPLIES_TOLD "INSERT INTO webhook_deliveries (id, team_id, webhook_id, event_id, type, payload, status, tries, next_at, created_at)"
+#define REPLIES_WANTED " JOIN chats c ON c.id = m.chat_id JOIN webhooks w ON w.team_id = m.team_id AND w.is_active"        \
+    " AND w.events LIKE '%,message.completed,%'"
+/* PostgreSQL's; which: of messages m, now: an argument. The lock lets one of several nodes have them. */
+#define REPLIES_CUT(which, now)                                                                                            \
+    " cut AS MATERIALIZED (SELECT m.id, m.team_id, m.chat_id FROM messages m WHERE NOT m.is_indexed AND"                   \
+    "  m.status = 'streaming' AND " which " FOR UPDATE OF m),"                                                             \
+    " told AS (" REPLIES_TOLD " SELECT gen_random_uuid(), w.team_id, w.id, m.id, 'message.completed',"                     \
+    "  json_build_object('chat_id', m.chat_id, 'message_id', m.id, 'agent_id', c.agent_id, 'status', 'interrupted',"       \
+    "   'model', NULL, 'usage', NULL), 'pending', 0, " now "::timestamptz, " now "::timestamptz"                           \
+    "  FROM cut m" REPLIES_WANTED " ON CONFLICT (webhook_id, event_id) DO NOTHING)"
+#define REPLIES_CUT_LITE(m)                                                                                                \
+    m ".status = 'streaming' AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = " m ".node_id)"
+/* At start, and now and then: what no living node writes any more. $1 now. */
 STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "what an earlier process left running, in every team",
-          "UPDATE messages SET status = 'interrupted' WHERE NOT is_indexed AND status = 'streaming'"
-          " AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = messages.node_id)",
-          "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'"
-          " AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = messages.node_id)")
+          "WITH" REPLIES_CUT("NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = m.node_id)", "$1")
+          " UPDATE messages m SET status = 'interrupted' FROM cut WHERE m.id = cut.id",
+          REPLIES_TOLD " SELECT " SQLITE_NEW_ID ", w.team_id, w.id, m.id, 'message.completed',"
+          " json_object('chat_id', m.chat_id, 'message_id', m.id, 'agent_id', c.agent_id, 'status', 'interrupted',"
+          "  'model', NULL, 'usage', NULL), 'pending', 0, $1, $1 FROM messages m" REPLIES_WANTED
+          " WHERE " REPLIES_CUT_LITE("m") " ON CONFLICT (webhook_id, event_id) DO NOTHING;"
+          "UPDATE messages SET status = 'interrupted' WHERE " REPLIES_CUT_LITE("messages"))

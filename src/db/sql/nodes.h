@@ -19,16 +19,16 @@ STATEMENT(NODE_BEAT, SQL_WRITE, "a node serves every team",
           " (SELECT count(*) FROM nodes o WHERE o.id <> $1 AND o.seen_at < clock_timestamp() - make_interval(secs => $8::bigint))",
           "UPDATE nodes SET seen_at = $5, is_draining = $6 WHERE id = $1"
           " RETURNING false, (SELECT count(*) FROM nodes o WHERE o.id <> $1), 0")
-/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, what they were writing is interrupted, and what
- * they were reading has failed. Of several nodes that do this at once, one finds the row. */
+/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, what they were writing is interrupted and told
+ * ($3 now), and what they were reading has failed. Of several nodes that do this at once, one finds the row. */
 STATEMENT(NODES_SWEEP, SQL_WRITE, "the replies of a dead node, in every team",
           "WITH gone AS (DELETE FROM nodes WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2::bigint)"
           "  RETURNING id),"
           " failed AS (UPDATE documents SET status = 'failed', error = '" DOCUMENT_BROKEN_OFF "' WHERE status = 'processing'"
           "  AND node_id IN (SELECT id FROM gone)),"
-          " marked AS (UPDATE messages SET status = 'interrupted' WHERE NOT is_indexed AND status = 'streaming'"
-          "  AND node_id IN (SELECT id FROM gone) RETURNING 1)"
-          " SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM marked)",
+          REPLIES_CUT("m.node_id IN (SELECT id FROM gone)", "$3") ","
+          " marked AS (UPDATE messages m SET status = 'interrupted' FROM cut WHERE m.id = cut.id)"
+          " SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM cut)",
           "SELECT 0, 0")
 /* What the locks of a data directory told at start. $1 this node, $2 the dead, $3 the living: JSON arrays of ids. */
 STATEMENT(NODES_BURY, SQL_WRITE, "a node serves every team",
