@@ -20,6 +20,7 @@ struct bulk_table {
     const char *team_column;   /* NULL: rows are nobody's */
     const char *why;           /* of those that are not moved with their team */
     const char *own;           /* a column that is empty in a new place; NULL: none */
+    const char *leased;        /* columns that begin so are 0 where a team comes to; NULL: none */
     const char *order;         /* the column whose order is kept; NULL: none has to be */
     const char *hash_column;   /* of passwords: may be left out */
     const char *sealed[2];     /* columns under the server's secret */

@@ -281,6 +281,8 @@ static struct error settle_cell(struct team_import *m, struct arena *a, struct b
         return complain(m, "a row of another team");
     if (m->as && strcmp(m->table->name, "teams") == 0 && strcmp(name, "slug") == 0)
         cells[i].text = str_from(m->as);
+    if (m->table->leased && str_starts_with(str_from(name), str_from(m->table->leased)))
+        cells[i] = (struct bulk_cell){.kind = BULK_INT}; /* servers of another place have it */
     if (m->table->hash_column && strcmp(name, m->table->hash_column) == 0 && cells[i].is_null)
         cells[i] = (struct bulk_cell){.kind = BULK_TEXT, .text = str_from(m->no_password)};
     if (cells[i].is_null || !team_file_is_sealed(m->table, &m->columns, i))

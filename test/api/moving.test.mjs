@@ -67,6 +67,8 @@ test('a_sqlite_database_moves_to_postgresql_and_answers_as_before', async () => 
     if (MESSAGES > 2000) before.found = now.found; // the words of so many are not in the index yet
     assert.deepEqual(now, before);
     await aerie.admin.ask(before.chats[0], 'and on it goes');
+    await inMonths(target);
+    assert.equal(target.query("select count(*) from usage_days where day < '2025-01-01'"), String(before.usage.days.length));
     refuses(aerie, ['migrate-to', target.url], /not a SQLite file: it is moved already/);
   } finally {
     await aerie.halt();
@@ -115,6 +117,13 @@ test('what_cannot_be_moved_is_named_and_leaves_the_target_empty', () => {
   }
 });
 
+/** Days of years ago come without partitions, which the server that runs makes for them. */
+async function inMonths({ query }) {
+  const places = () => query('select distinct tableoid::regclass::text from usage_days order by 1').split('\n');
+  for (let i = 0; i < 200 && places().includes('usage_days_rest'); i++) await sleep(50);
+  assert.deepEqual(places(), ['usage_days_202311', 'usage_days_202312', `usage_days_${new Date().toISOString().slice(0, 7).replace('-', '')}`]);
+}
+
 /** A team with everything that is sealed, in a server that runs, beside another team. */
 async function team(kind) {
   const source = filled(200);
@@ -125,7 +134,10 @@ async function team(kind) {
   await aerie.listen();
   await aerie.makeAdmin();
   const agent = (await aerie.admin.get('/api/agents')).json.find(({ provider }) => provider === 'echo');
+  const budget = await aerie.admin.put('/api/budgets', { scope: 'team', period: 'month', tokens: 1000000, money_micros: 1000000 });
+  assert.equal(budget.status, 200, budget.text);
   await aerie.admin.ask(await aerie.admin.chat(agent), 'Grüße 👋 \\ "quoted"');
+  aerie.database.query(`update budget_spend set money_micros = 777, warned_at = period_start where team_id = '${aerie.team.id}' and scope = 'team'`);
   await aerie.admin.agent({ webhook_url: 'http://127.0.0.1:9/hook', webhook_token: 'a token that is sealed' });
   const key = await aerie.admin.post('/api/team/provider-keys', { provider: 'openai', key: 'sk-a-key-of-a-provider-0001' });
   assert.equal(key.status, 201, key.text);
@@ -136,6 +148,13 @@ function otherTeam(aerie) {
   aerie.command(['team', 'create', '--name', 'Other', '--slug', 'other']);
   return 'other';
 }
+
+/** What was spent of its budgets; the last column is what servers have leased. */
+const spent = (aerie, id) => {
+  const micros = aerie.database.kind === 'sqlite' ? (column) => column : (column) => `cast(extract(epoch from ${column}) * 1000000 as bigint)`;
+  return aerie.database.query(`select scope, subject_id, period, ${micros('period_start')}, requests, tokens, money_micros, ${micros('warned_at')}, leased_requests + leased_tokens + leased_micros
+    from budget_spend where team_id = '${id}' order by tokens, scope`).split('\n').map((row) => row.split('|'));
+};
 
 const ofTeam = (aerie, id) => Object.fromEntries(TABLES.filter((table) => table !== 'refresh_tokens').map((table) =>
   [table, Number(aerie.database.query(`select count(*) from ${table} where ${table === 'teams' ? 'id' : 'team_id'} = '${id}'`))]));
@@ -162,6 +181,9 @@ for (const [from, to] of [['sqlite', 'postgres'], ['postgres', 'sqlite']]) {
       assert.deepEqual(imported, exported);
       assert.deepEqual(ofTeam(elsewhere, aerie.team.id), ofTeam(aerie, aerie.team.id));
       assert.deepEqual(ofTeam(elsewhere, elsewhere.team.id), had, 'the other team is as it was');
+      const [here, there] = [spent(aerie, aerie.team.id), spent(elsewhere, aerie.team.id)];
+      assert.deepEqual(there, here.map((row) => [...row.slice(0, -1), '0']));
+      assert.ok(here.some((row) => row[6] === '777' && Number(row.at(-1)) > 0), 'there was something to leave behind');
       refuses(elsewhere, ['import', file, '--as', 'again', '--passphrase-file', phrase], /this team is here already/);
 
       await elsewhere.listen();
@@ -170,6 +192,7 @@ for (const [from, to] of [['sqlite', 'postgres'], ['postgres', 'sqlite']]) {
       assert.equal(after.team.slug, 'moved');
       assert.deepEqual({ ...after, team: { ...after.team, slug: before.team.slug } }, before);
       await elsewhere.admin.ask(before.chats[0], 'and on it goes');
+      if (to === 'postgres') await inMonths(elsewhere.database);
       const again = elsewhere.tryCommand(['export', `${file}2`, '--team', 'moved', '--with-secrets', '--passphrase-file', phrase]);
       assert.equal(again.status, 0, again.stderr);
       assert.doesNotMatch(again.stderr, /secrets/, 'each opens with the secret of the new place');

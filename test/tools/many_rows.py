@@ -1,7 +1,7 @@
 """Fills a SQLite database of Aerie, which has a team: many_rows.py FILE TEAM_SLUG MESSAGES [SEED]
 
 Chats of some users and visitors with messages of every kind that could be changed on a way: no text, long text, every plane of
-Unicode, quotes and backslashes, line ends, NULLs, JSON of all types, avatars, documents with vectors, usage, tokens.
+Unicode, quotes and backslashes, line ends, NULLs, JSON of all types, avatars, documents with vectors, usage, budgets, tokens.
 """
 import hashlib
 import json
@@ -81,6 +81,11 @@ for i, agent in enumerate(agents):
 for day in range(20):
     add("usage_days", team_id=team, day=T0 - T0 % 86400000000 + day * 86400000000, owner_id=users[0], agent_id=agents[0], provider="echo", model="", messages=day,
         prompt_tokens=10**12, completion_tokens=1, total_tokens=10**12 + 1, estimated_tokens=0)
+for i, agent in enumerate(agents[:3]):
+    add("budgets", id=ident(), team_id=team, scope="agent", subject_id=agent, period="month", requests=rng.choice([None, 1000]), tokens=10**12, money_micros=None,
+        created_at=when(), updated_at=when())
+    add("budget_spend", team_id=team, scope="agent", subject_id=agent, period="month", period_start=T0 - T0 % 86400000000 + i * 86400000000, requests=i, tokens=10**11 + i,
+        money_micros=10**10 + i, leased_requests=0, leased_tokens=0, leased_micros=0, was_cut=i % 2, warned_at=rng.choice([None, when()]), spent_at=None)
 left = n_messages
 while left > 0:
     chat, user = ident(), rng.choice(owners)

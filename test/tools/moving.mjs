@@ -18,7 +18,7 @@ export async function somePostgres() {
 }
 
 /** What is old is not cleaned away while a test looks. */
-const kept = { USAGE__KEEP_DAYS: '0', SESSIONS__KEEP_DAYS: '0' };
+const kept = { USAGE__KEEP_DAYS: '0', SESSIONS__KEEP_DAYS: '0', BUDGETS__IDLE_SECONDS: '3600' };
 const withKept = (options) => ({ ...options, env: { ...kept, ...options.env } });
 
 /** An installation on SQLite, not serving yet, with so many messages more. */
@@ -61,7 +61,7 @@ print(hashlib.md5("|".join(f"{i}:{value(v)}" for i, v in rows).encode()).hexdige
 }
 
 /** Rows by table. */
-export const TABLES = ['teams', 'users', 'agents', 'api_keys', 'chats', 'messages', 'documents', 'document_chunks', 'usage_days', 'revoked_tokens', 'refresh_tokens'];
+export const TABLES = ['teams', 'users', 'agents', 'api_keys', 'chats', 'messages', 'documents', 'document_chunks', 'usage_days', 'budgets', 'budget_spend', 'revoked_tokens', 'refresh_tokens'];
 export function counts(database) {
   const rows = database.query(TABLES.map((table) => `select '${table}', count(*) from ${table}`).join(' union all '));
   return Object.fromEntries(rows.split('\n').map((row) => row.split('|')).map(([table, n]) => [table, Number(n)]));
@@ -74,7 +74,8 @@ export async function answers(aerie) {
     assert.equal(answer.status, 200, `${path}: ${answer.text}`);
     return answer.json;
   };
-  const all = { agents: await get('/api/agents'), team: await get('/api/team'), documents: await get('/api/v1/documents?limit=100'), usage: await get('/api/usage?from=2023-11-01&to=2024-01-31') };
+  const all = { agents: await get('/api/agents'), team: await get('/api/team'), documents: await get('/api/v1/documents?limit=100'), usage: await get('/api/usage?from=2023-11-01&to=2024-01-31'), budgets: await get('/api/budgets') };
+  for (const budget of all.budgets) delete budget.reserved; // what servers have at hand
   all.chats = await get('/api/chats?limit=100');
   all.histories = [];
   for (const chat of all.chats.slice(0, 40)) all.histories.push(await get(`/api/chats/${chat.id}/messages?limit=200`));
