@@ -50,7 +50,7 @@ struct log_access {
     int status;
     uint64_t bytes; /* of the answer's body */
     unsigned ms;
-    struct str request_id, address, team_id, user_id;
+    struct str request_id, trace_id, address, team_id, user_id;
     const char *ended; /* how a stream did */
 };
 /* Is there a line for each request? At LOG_INFO when it was switched on, else at LOG_DEBUG. Any

@@ -21,11 +21,13 @@ struct turn_place {
  * asked for are the caller's to fill. */
 bool turn_place_read(const struct db_result *rows, struct turn_place *out) MUST_CHECK;
 
-/* The mirror of the turn there, made if need be, counted for the caller; NULL: no memory. May be
- * PENDING: follow_begin() waits until it has what its turn had when it was asked for, at most
- * nodes.dead_seconds and a few more. It then is OPEN, or CLOSED with an outcome. Where the node
- * that runs it is gone, it ends with what is stored, or is known here. */
-struct turn_log *mirror_join(const struct turn_place *place);
+struct span;
+/* The mirror of the turn there, made if need be, as a part of parent's (NULL: nobody's), counted
+ * for the caller; NULL: no memory. May be PENDING: follow_begin() waits until it has what its turn
+ * had when it was asked for, at most nodes.dead_seconds and a few more. It then is OPEN, or CLOSED
+ * with an outcome. Where the node that runs it is gone, it ends with what is stored, or is known
+ * here. */
+struct turn_log *mirror_join(const struct turn_place *place, const struct span *parent);
 
 /* The log's own, on its loop: someone asked to stop (stop: why), or nobody reads any more. */
 void mirror_obey(struct turn_log *log, const char *stop);

@@ -25,6 +25,7 @@ struct turn_request {
     /* "" : the chat's own agent, or for a new chat the team's default one. The chat has another:
      * ERR_CONFLICT. */
     struct id agent_id;
+    const struct span *span; /* whose part the turn is; NULL: nobody's. Until turn_start() returns */
     bool is_new_chat;   /* the chat is made together with the message, under chat_id */
     bool names_session; /* the first event tells the chat's id, as session_id */
 };

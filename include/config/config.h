@@ -128,6 +128,18 @@ struct config_metrics {
     struct str token;         /* who has it may read it, too; "" : nobody */
 };
 
+/* Spans, and the collector that they are sent to: the operator's own choice, so it may be inside. */
+#define TRACING_HEADERS_MAX 4
+struct config_tracing {
+    struct str endpoint;        /* "" : none are made */
+    struct config_list headers; /* "Name: value", at most TRACING_HEADERS_MAX */
+    struct str service;
+    struct str sample;        /* a share, in decimals */
+    struct str follow_parent; /* never | proxies | always */
+    uint64_t queue, batch, flush_ms;
+    uint64_t timeout_seconds, retry_seconds, drain_ms;
+};
+
 /* What nodes that share one PostgreSQL know of each other. */
 struct config_nodes {
     struct str listen, address; /* "" : a socket in data_dir; listen */
@@ -230,6 +242,12 @@ struct config_sources {
     char **environ;        /* NULL: none */
 };
 
+/* What follows from the keys of tracing. */
+struct config_trace_rules {
+    uint64_t sampled_below; /* tracing.sample, of 2^56 */
+    bool follows_proxies, follows_all;
+};
+
 /* The blocks of a list, read. */
 struct config_networks {
     struct cidr *blocks;
@@ -256,6 +274,7 @@ struct config {
     struct config_budgets budgets;
     struct config_sessions sessions;
     struct config_tls tls;
+    struct config_tracing tracing;
     struct config_turn turn;
     struct config_usage usage;
     struct config_audit audit;
@@ -268,7 +287,8 @@ struct config {
     struct arena arena;                      /* what the texts and lists live in */
     struct config_networks trusted_networks; /* trusted_proxies */
     struct config_networks egress_networks;  /* what in egress.allow is no host name */
-    struct config_sources sources;           /* where it was read */
+    struct config_trace_rules trace_rules;
+    struct config_sources sources; /* where it was read */
 };
 
 /* What a text, or an item of a list, must look like. */

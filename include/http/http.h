@@ -84,6 +84,7 @@ struct request {
     struct id
         id; /* X-Request-Id: the client's when it is a sane token of ≤ 36 characters, else ours */
     struct str id_text;
+    struct span *span;                 /* it is told of (trace/span.h); NULL: it is not */
     struct str address;                /* the client's, by trusted_proxies; IPv6 in full */
     struct str address_group;          /* for limits: IPv4, or the IPv6 /64 */
     const struct header_line *headers; /* in the order they came */
@@ -135,6 +136,9 @@ struct multipart_part {
 };
 struct error multipart_find(struct request *req, const char *name,
                             struct multipart_part *out) MUST_CHECK;
+
+/* A line of the log, at the error's level, that names the request. room: "api". */
+void request_log_failure(const struct request *req, const char *room, struct error err);
 
 /* ---- answering: exactly once a request ---- */
 /* Before the answer. value is copied. A name given twice is sent twice (Set-Cookie). */

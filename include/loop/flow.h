@@ -8,6 +8,7 @@
 #include "base/list.h"
 
 struct flow;
+struct span;
 
 struct step {
     const char *name;
@@ -40,6 +41,8 @@ struct flow {
     void (*on_end)(struct flow *f); /* once, when all operations have ended; may free f */
     struct list ops;                /* in flight */
     struct error err;               /* the first one */
+    const struct span *span; /* what the flow asks of others is told as a part of it (trace/span.h);
+                                NULL: of nothing */
     enum flow_phase phase;
     bool repeat, finished;
 };
@@ -54,6 +57,9 @@ struct op {
 /* May run every step, and on_end, before it returns. */
 void flow_start(struct flow *f, const struct step *steps, void *state,
                 void (*on_end)(struct flow *f));
+/* The same, of a flow that is told of: span is the caller's, until on_end. */
+void flow_start_traced(struct flow *f, const struct span *span, const struct step *steps,
+                       void *state, void (*on_end)(struct flow *f));
 /* The flow fails unless it already has. From a step: takes effect when the step returns. From
  * outside (the client left, stop): at once, unless an always step is running. May free f. */
 void flow_fail(struct flow *f, struct error why);
@@ -72,7 +78,7 @@ static inline bool op_is_running(const struct op *op)
     return op->flow != NULL;
 }
 
-/* Runs another table as one operation of the parent. */
+/* Runs another table as one operation of the parent, and as a part of the same span. */
 struct subflow {
     struct op op;
     struct flow flow;

@@ -11,7 +11,16 @@
 #include <uv.h>
 
 /* Rooms above keep their state of each loop here, so that no one needs a global. */
-enum loop_room { ROOM_DB, ROOM_HTTP, ROOM_UPSTREAM, ROOM_ACCOUNT, ROOM_CHAT, ROOM_WEBHOOK, N_LOOP_ROOMS };
+enum loop_room {
+    ROOM_TRACE,
+    ROOM_DB,
+    ROOM_HTTP,
+    ROOM_UPSTREAM,
+    ROOM_ACCOUNT,
+    ROOM_CHAT,
+    ROOM_WEBHOOK,
+    N_LOOP_ROOMS
+};
 
 /* ---- timers: a wheel with a tick of 8 ms; never early, at most two ticks late ---- */
 struct timer {

@@ -15,6 +15,7 @@ struct fetch_header {
 struct fetch_request {
     struct str url;
     struct str peer;     /* the address of an own node (upstream/feed.h), and url is a path then */
+    bool is_inside;      /* the URL is the operator's choice: it may lead inside */
     struct str body;     /* JSON, sent by POST; ptr NULL: GET */
     struct fetch_header headers[4];
     unsigned n_headers;

@@ -173,6 +173,7 @@ void ask_follow_turn(struct flow *f)
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
         return;
     }
+    s->turn.span = f->span;
     err = turn_start(&s->turn, &s->log);
     if (is_error(err)) {
         flow_fail(f, err);

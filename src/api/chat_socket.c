@@ -5,7 +5,6 @@
 #include "account/revocation.h"
 #include "ask.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "chat/event.h"
 #include "chat/hub.h"
 #include "doc.h"
@@ -264,15 +263,6 @@ static const struct step frame_steps[] = {
     STEP(resume),      STEP(ask_take_rate), STEP(read_message), ASK_STEPS,
 };
 
-static void log_failure(const struct frame *fr, struct error err)
-{
-    const struct status_row *row = status_row(err.status);
-
-    if (row->http_status >= 500)
-        log_write((enum log_level)row->log_level, "api: %s (%d): %s request=%s", row->name,
-                  err.code, err.detail ? err.detail : "", fr->req.id.text);
-}
-
 /* May free the socket's state. */
 static void on_frame_end(struct flow *f)
 {
@@ -281,7 +271,8 @@ static void on_frame_end(struct flow *f)
     struct error err = f->err;
 
     if (err.status != OK && err.status != ERR_GONE) {
-        log_failure(fr, err);
+        if (status_row(err.status)->http_status >= 500)
+            request_log_failure(&fr->req, "api", err);
         tell_error(fr, err);
     } else if (fr->kind == FRAME_RESUME && err.status == OK &&
                (fr->is_idle || !fr->talk.ask.log->is_begun)) {
@@ -316,7 +307,7 @@ static void on_text(void *state, struct str text)
     fr->talk.ask.mode = ASK_SOCKET;
     fr->talk.ask.socket = s->req;
     s->n_frames++;
-    flow_start(&fr->req.flow, frame_steps, &fr->req, on_frame_end);
+    flow_start_traced(&fr->req.flow, fr->req.span, frame_steps, &fr->req, on_frame_end);
 }
 
 static void open_socket(struct flow *f)

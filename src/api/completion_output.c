@@ -2,7 +2,6 @@
 #include "completion_output.h"
 
 #include "answer.h"
-#include "base/log.h"
 #include "chat/follow.h"
 #include "chat/turn.h"
 #include "chat/usage.h"
@@ -209,9 +208,7 @@ static void send_error(struct completion *s, struct error err)
     struct buf *out = chat_scratch();
     struct json j = {.buf = out};
 
-    log_write((enum log_level)status_row(err.status)->log_level, "api: %s (%d): %s request=%s",
-              status_row(err.status)->name, err.code, err.detail ? err.detail : "",
-              s->req->id.text);
+    request_log_failure(s->req, "api", err);
     buf_append_str(out, STR("data: "));
     v1_write_error(&j, err, NULL);
     send_event(s, out);

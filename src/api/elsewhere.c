@@ -47,7 +47,7 @@ static void join_mirror(struct flow *f)
     /* Its end came here before the row's did. */
     if (!is_wanted || (*e->log && str_eq(id_str(&(*e->log)->reply_id), id_str(&e->place.reply_id))))
         return;
-    log = mirror_join(&e->place);
+    log = mirror_join(&e->place, f->span);
     if (log && arena_defer(&e->req->arena, unref_log, log))
         *e->log = log;
     else

@@ -15,6 +15,7 @@
 #include "db/db.h"
 #include "doc.h"
 #include "loop/workers.h"
+#include "trace/span.h"
 #include "upstream/upstream.h"
 #include "webhook/webhook.h"
 
@@ -156,6 +157,7 @@ static void answer(struct flow *f)
     db_metrics(&out);
     workers_metrics(&out);
     loop_metrics(&out);
+    trace_metrics(&out);
     arena_metrics(&out);
     process_metrics(&out);
     if (out.failed) {

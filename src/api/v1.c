@@ -2,7 +2,6 @@
 #include "v1.h"
 
 #include "api/auth.h"
-#include "base/log.h"
 
 #define NO_MODEL "The model does not exist, or this API key may not use it"
 
@@ -131,9 +130,7 @@ void v1_answer_error(struct flow *f)
     if (!is_error(f->err) || f->err.status == ERR_GONE || response_is_started(req))
         return;
     if (shape.http_status >= 500)
-        log_write((enum log_level)status_row(f->err.status)->log_level,
-                  "api: %s (%d): %s request=%s", status_row(f->err.status)->name, f->err.code,
-                  f->err.detail ? f->err.detail : "", req->id.text);
+        request_log_failure(req, "api", f->err);
     if (shape.http_status == 401)
         response_set_header(req, "WWW-Authenticate", STR("Bearer"));
     set_retry_headers(req, f->err, shape.http_status);

@@ -314,6 +314,7 @@ void log_access(const struct log_access *a)
         put_words(&line, a);
     }
     put_pair(&line, line_format == LOG_JSON ? "request_id" : "request", a->request_id);
+    put_pair(&line, line_format == LOG_JSON ? "trace_id" : "trace", a->trace_id);
     put_pair(&line, "address", a->address);
     put_pair(&line, line_format == LOG_JSON ? "team_id" : "team", a->team_id);
     put_pair(&line, line_format == LOG_JSON ? "user_id" : "user", a->user_id);

@@ -13,6 +13,7 @@
 #include "loop/wait.h"
 #include "mirror_read.h"
 #include "room.h"
+#include "trace/span.h"
 #include "upstream/feed.h"
 #include "upstream/fetch.h"
 
@@ -35,6 +36,7 @@ enum { LOOK_CONTENT, LOOK_STATUS, LOOK_MODEL, LOOK_USAGE, LOOK_METADATA };
 
 struct mirror {
     struct flow flow;
+    struct span *span;    /* NULL: it is not told of */
     struct list link;     /* in its room */
     struct turn_log *log; /* counted */
     struct turn_place place;
@@ -296,6 +298,12 @@ static const struct step mirror_steps[] = {
 
 /* ---- life ---- */
 
+/* That nobody reads it any more, or that its node went, is no failure of its. */
+static void end_span(struct mirror *m)
+{
+    span_end(m->span, &(struct span_record){.kind = SPAN_INTERNAL, .name = STR("mirror")});
+}
+
 static void check_end(struct mirror *m)
 {
     struct chat_room *room = room_here();
@@ -308,6 +316,7 @@ static void check_end(struct mirror *m)
     list_remove(&m->link);
     counter_add(&chat_count()->mirrors, (uint64_t)-1);
     mirror_reading_deinit(&m->reading);
+    end_span(m);
     arena_free(&m->arena);
     arena_free(&m->stop_arena);
     free(m);
@@ -391,7 +400,7 @@ static void give_way(struct turn_log *other)
     turn_log_unref(other);
 }
 
-struct turn_log *mirror_join(const struct turn_place *place)
+struct turn_log *mirror_join(const struct turn_place *place, const struct span *parent)
 {
     struct turn_log *log = log_new(place), *there;
     struct mirror *m;
@@ -414,7 +423,8 @@ struct turn_log *mirror_join(const struct turn_place *place)
         return NULL;
     }
     wait_for_readers(m);
-    flow_start(&m->flow, mirror_steps, m, on_end);
+    m->span = span_begin(parent);
+    flow_start_traced(&m->flow, m->span, mirror_steps, m, on_end);
     return log;
 }
 
@@ -465,5 +475,5 @@ void mirror_obey(struct turn_log *log, const char *stop)
         return;
     m->is_stopping = true;
     m->is_deleted = stop == turn_chat_deleted;
-    flow_start(&m->stop_flow, stop_steps, m, on_stop_told);
+    flow_start_traced(&m->stop_flow, m->span, stop_steps, m, on_stop_told);
 }

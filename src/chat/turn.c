@@ -9,6 +9,7 @@
 #include "chat/metrics.h"
 #include "config/config.h"
 #include "room.h"
+#include "trace/span.h"
 #include "turn_state.h"
 
 #include <stdlib.h>
@@ -254,19 +255,20 @@ static const struct step turn_steps[] = {
     STEP_END,
 };
 
-static void count_message(const struct turn_log *log)
+enum message_outcome turn_outcome(const struct turn_log *log)
 {
-    enum message_outcome outcome = MESSAGE_ERROR;
-
     if (!log->is_begun)
-        outcome = MESSAGE_REFUSED;
-    else if (log->reply_outcome == OK)
-        outcome = MESSAGE_COMPLETE;
-    else if (log->reply_outcome == ERR_STOPPED)
-        outcome = MESSAGE_STOPPED;
-    else if (log->reply_outcome == ERR_INTERRUPTED)
-        outcome = MESSAGE_INTERRUPTED;
-    counter_add(&chat_count()->messages[outcome], 1);
+        return MESSAGE_REFUSED;
+    switch ((int)log->reply_outcome) {
+    case OK:
+        return MESSAGE_COMPLETE;
+    case ERR_STOPPED:
+        return MESSAGE_STOPPED;
+    case ERR_INTERRUPTED:
+        return MESSAGE_INTERRUPTED;
+    default:
+        return MESSAGE_ERROR;
+    }
 }
 
 static void on_turn_end(struct flow *f)
@@ -279,7 +281,9 @@ static void on_turn_end(struct flow *f)
     list_remove(&t->link);
     room->n_turns--;
     journal_leave(&t->journal, t->is_stored);
-    count_message(log);
+    counter_add(&chat_count()->messages[turn_outcome(log)], 1);
+    if (t->span)
+        turn_end_span(t);
     streams_leave(&t->place, &log->team_id);
     budget_free(t->budget);
     budget_gate_deinit(&t->gate);
@@ -336,6 +340,7 @@ static struct turn *turn_new(const struct turn_request *r, struct turn_log *log)
         return NULL;
     }
     copy->idempotency_key = copy->body_hash = STR_NONE; /* the log has them */
+    copy->span = NULL;
     t->request = copy;
     t->kind = r->kind;
     t->begun_us = clock_mono_us();
@@ -386,7 +391,8 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out)
     list_push(&room->turns, &t->link);
     room->n_turns++;
     *out = log;
-    flow_start(&t->flow, turn_steps, t, on_turn_end);
+    t->span = span_begin(r->span);
+    flow_start_traced(&t->flow, t->span, turn_steps, t, on_turn_end);
     return NO_ERROR;
 }
 

@@ -25,6 +25,7 @@ struct turn_load {
 
 struct turn {
     struct flow flow;
+    struct span *span;    /* NULL: it is not told of */
     struct list link;     /* in its room */
     struct arena arena;   /* of what it takes to ask: empty once an answer comes */
     struct turn_log *log; /* counted */
@@ -92,6 +93,9 @@ static inline struct db_arg turn_reply_arg(const struct turn *t)
     return db_uuid(id_str(&t->log->reply_id));
 }
 
+/* Of a turn that has ended: turn.c. */
+enum message_outcome turn_outcome(const struct turn_log *log);
+
 /* A piece of the reply, into the log: turn.c. May fail the flow. */
 void turn_append(struct turn *t, struct str text);
 
@@ -125,6 +129,9 @@ void turn_keep_facts(struct turn *t);
 void turn_save_reply(struct flow *f);
 void turn_close_log(struct flow *f);
 void turn_settle_late(struct flow *f);
+
+/* What is told of it, at its end: turn_trace.c. */
+void turn_end_span(struct turn *t);
 
 /* Nobody reads any more: turn_stop.c. May end the turn. */
 void turn_apply_policy(struct turn *t);

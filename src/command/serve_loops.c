@@ -11,6 +11,7 @@
 #include "http/http.h"
 #include "loop/loop.h"
 #include "serve_rooms.h"
+#include "trace/span.h"
 #include "upstream/upstream.h"
 #include "webhook/webhook.h"
 
@@ -29,6 +30,11 @@ struct serve_loop {
 };
 
 /* ---- one loop: what opens, in order ---- */
+
+static struct error attach_trace(struct serve_loop *sl)
+{
+    return trace_attach(&sl->loop) ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, NULL);
+}
 
 static struct error attach_db(struct serve_loop *sl)
 {
@@ -105,15 +111,21 @@ static void detach_db(struct serve_loop *sl)
     db_detach(&sl->loop, close_next);
 }
 
+static void detach_trace(struct serve_loop *sl)
+{
+    trace_detach(&sl->loop);
+    close_next(&sl->loop);
+}
+
 /* Closed from the last that was attached to the first. */
 static const struct part {
     struct error (*attach)(struct serve_loop *sl);
     void (*detach)(struct serve_loop *sl);
 } parts[] = {
-    {attach_db, detach_db},           {attach_upstream, detach_upstream},
-    {attach_cluster, detach_cluster}, {attach_webhook, detach_webhook},
-    {attach_account, detach_account}, {attach_chat, detach_chat},
-    {attach_http, detach_http},
+    {attach_trace, detach_trace},       {attach_db, detach_db},
+    {attach_upstream, detach_upstream}, {attach_cluster, detach_cluster},
+    {attach_webhook, detach_webhook},   {attach_account, detach_account},
+    {attach_chat, detach_chat},         {attach_http, detach_http},
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
 

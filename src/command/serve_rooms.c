@@ -9,6 +9,7 @@
 #include "command.h"
 #include "document/document.h"
 #include "http/http.h"
+#include "trace/span.h"
 #include "upstream/upstream.h"
 #include "webhook/webhook.h"
 
@@ -31,7 +32,11 @@ static void close_db(struct serve_rooms *r)
 
 static struct error open_cluster(struct serve_rooms *r)
 {
-    return cluster_open(r->db);
+    struct error err = cluster_open(r->db);
+
+    if (!is_error(err))
+        trace_open(id_str(cluster_node_id()));
+    return err;
 }
 
 static void close_cluster(struct serve_rooms *r)

@@ -344,6 +344,46 @@ static bool accept_database_url(struct arena *a, struct str value, struct str *o
     return false;
 }
 
+static bool accept_follow_parent(struct arena *a, struct str value, struct str *out)
+{
+    return accept_word(a, value, "always|never|proxies", out);
+}
+
+/* "Name: value", of what RFC 9110 section 5.6.2 calls a token, and without control characters. */
+static bool accept_header(struct arena *a, struct str value, struct str *out)
+{
+    size_t colon = str_find(value, ':');
+
+    (void)a;
+    *out = value;
+    for (size_t i = 0; i < colon; i++) {
+        char ch = value.ptr[i];
+        bool is_alnum =
+            (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z');
+
+        if (!is_alnum && str_find(STR("!#$%&'*+-.^_`|~"), ch) == sizeof("!#$%&'*+-.^_`|~") - 1)
+            return false;
+    }
+    return colon > 0 && str_trim(str_skip(value, colon + 1)).len > 0 && !str_has_control(value);
+}
+
+/* 0 to 1, with at most nine decimals. */
+static bool accept_share(struct arena *a, struct str value, struct str *out)
+{
+    struct str decimals = str_skip(value, 2);
+
+    (void)a;
+    *out = value;
+    if (value.len == 0 || value.len > 11 || (value.ptr[0] != '0' && value.ptr[0] != '1'))
+        return false;
+    if (value.len == 1)
+        return true;
+    for (size_t i = 0; i < decimals.len; i++)
+        if (decimals.ptr[i] < '0' || decimals.ptr[i] > (value.ptr[0] == '1' ? '0' : '9'))
+            return false;
+    return value.ptr[1] == '.' && decimals.len > 0;
+}
+
 /* Without the slash at its end: paths are put behind it. */
 static bool accept_base_url(struct arena *a, struct str value, struct str *out)
 {
@@ -375,6 +415,10 @@ const struct config_format format_listen = {
     accept_listen};
 const struct config_format format_listen_plain = {
     "an address with a port like 127.0.0.1:9090 or [::1]:9090, or unix:/path", accept_listen_plain};
+const struct config_format format_follow_parent = {"always, never or proxies",
+                                                   accept_follow_parent};
+const struct config_format format_header = {"a header like Authorization: Bearer 1234",
+                                            accept_header};
 const struct config_format format_log = {"auto, json, plain or seed", accept_log_format};
 const struct config_format format_switch = {"auto, on or off", accept_switch};
 const struct config_format format_origin = {"an origin like https://example.com or "
@@ -385,6 +429,7 @@ const struct config_format format_origin_or_none = {"an address like https://cha
 const struct config_format format_path = {"a path", accept_not_empty};
 const struct config_format format_proxy = {"an address or network like 10.0.0.0/8, or unix",
                                            accept_proxy};
+const struct config_format format_share = {"a share from 0 to 1, like 0.05", accept_share};
 const struct config_format format_smtp_url = {"smtp://host or smtps://host, with a port or without",
                                               accept_smtp_url};
 const struct config_format format_starttls = {"required or optional", accept_starttls};

@@ -420,6 +420,8 @@ struct error config_load(const struct config_sources *sources, struct config *ou
         err = config_settle_email(out);
     if (!is_error(err))
         err = config_settle_networks(out);
+    if (!is_error(err))
+        err = config_settle_tracing(out);
     return err;
 }
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "db/internal.h"
+#include "trace/span.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -259,7 +260,7 @@ void db_task_end(struct db_task *t)
 {
     struct db_loop *dl = t->owner;
     struct db_query *q = t->query;
-    struct error err = NO_ERROR;
+    struct error err = ERROR(t->was_given_up ? ERR_DB_TIMEOUT : ERR_CANCELED, 0, NULL);
 
     timer_stop(&t->timer);
     if (q) {
@@ -268,6 +269,8 @@ void db_task_end(struct db_task *t)
         db_count_error(err);
     }
     db_count_ended(t);
+    if (t->span)
+        db_end_span(t, err);
     db_task_free(t, dl->db);
     dl->n_tasks--;
     if (q)
@@ -349,8 +352,10 @@ static void on_waited(struct timer *timer)
     if (!q)
         return;
     t->query = NULL;
+    t->was_given_up = true;
     if (!dl->db->driver->take_back(t)) {
         t->query = q;
+        t->was_given_up = false;
         return;
     }
     q->task = NULL;
@@ -417,6 +422,7 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
     q->result = results;
     q->n_results = n_calls;
     q->task = t;
+    t->span = span_begin_recorded(f->span);
     if (t->use != SQL_WRITE)
         q->op.cancel = on_cancel;
     dl->n_tasks++;

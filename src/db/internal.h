@@ -35,6 +35,8 @@ struct db_task {
     struct timer timer;        /* the longest wait to be picked up */
     uint64_t begun_us;
     enum sql_use use;
+    struct span *span;        /* NULL: it is not told of */
+    bool was_given_up;        /* it waited too long */
     _Atomic int state;        /* enum db_task_state */
     _Atomic bool is_unwanted; /* a read whose flow has gone on: hurry */
     unsigned n_tries;         /* connections lost under it */
@@ -149,6 +151,10 @@ size_t sql_n_params(const char *text); /* the highest $n */
 /* ---- the migrations, made by embed_migrations.py ---- */
 extern const struct db_migration db_migrations[];
 extern const size_t n_db_migrations;
+
+/* ---- trace.c ---- */
+/* Loop's thread: t, which has a span, has ended. */
+void db_end_span(struct db_task *t, struct error err);
 
 /* ---- metrics.c ---- */
 struct db_numbers {

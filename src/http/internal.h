@@ -350,6 +350,11 @@ void cors_write(struct request *req, struct buf *out);
 /* Adds what a preflight asks for (Fetch standard, section 3.2). */
 void cors_preflight(struct request *req, unsigned methods);
 
+/* ---- trace.c ---- */
+/* The address is known. Sets req->span. */
+void request_begin_span(struct request *req);
+void request_end_span(struct request *req);
+
 /* ---- address.c ---- */
 /* Fills address, address_group and is_secure. peer NULL: a client at a file, on this machine. */
 struct error address_fill(struct request *req, const struct ip *peer) MUST_CHECK;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "trace/span.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,7 @@ void request_init_within(struct request *inner, const struct request *outer, str
         .body = body,
         .id = outer->id,
         .id_text = outer->id_text,
+        .span = outer->span,
         .address = outer->address,
         .address_group = outer->address_group,
         .is_secure = outer->is_secure,
@@ -119,6 +121,8 @@ void request_free(struct request *req)
 {
     struct exchange *e = container_of(req, struct exchange, req);
 
+    if (req->span)
+        request_end_span(req);
     buf_deinit(&e->response.headers);
     buf_deinit(&e->response.body_in);
     free(e->response.head);
@@ -333,6 +337,7 @@ bool request_judge_head(struct request *req, const struct parser *p, size_t *max
         response_error(req, err);
         return false;
     }
+    request_begin_span(req);
     if (expect.ptr && !str_eq_nocase(expect, STR("100-continue"))) {
         response_detail(req, 417, "The only expectation that is met is 100-continue");
         return false;
@@ -364,6 +369,18 @@ bool request_judge_head(struct request *req, const struct parser *p, size_t *max
 
 /* ---- the flow ---- */
 
+void request_log_failure(const struct request *req, const char *room, struct error err)
+{
+    const struct status_row *row = status_row(err.status);
+    char trace_id[TRACE_ID_TEXT_BYTES] = "";
+
+    if (req->span)
+        trace_id_write(&req->span->context, trace_id);
+    log_write((enum log_level)row->log_level, "%s: %s (%d): %s request=%s%s%s", room, row->name,
+              err.code, err.detail ? err.detail : "", req->id.text, req->span ? " trace=" : "",
+              trace_id);
+}
+
 /* Of what was answered bit by bit. NULL: it was answered at once. */
 static const char *how_it_ended(const struct request *req)
 {
@@ -376,6 +393,7 @@ static void log_end(const struct request *req)
 {
     const struct http_hooks *hooks = &req->conn->http->server->hooks;
     const struct response *res = req->response;
+    char trace_id[TRACE_ID_TEXT_BYTES];
     struct log_access a = {
         .method = req->is_head ? "HEAD" : http_method_name(req->method),
         .path = utf8_prefix(req->path, LOG_PATH_BYTES),
@@ -383,6 +401,7 @@ static void log_end(const struct request *req)
         .bytes = res->n_bytes,
         .ms = (unsigned)(loop_now_ms(req->loop) - res->started_ms),
         .request_id = req->id_text,
+        .trace_id = req->span ? trace_id_write(&req->span->context, trace_id) : STR_NONE,
         .address = req->address,
         .ended = how_it_ended(req),
     };
@@ -439,7 +458,7 @@ void request_run(struct request *req)
 {
     req->body = buf_str(&req->response->body_in);
     req->response->is_flow_open = true;
-    flow_start(&req->flow, req->route->steps, req, on_flow_end);
+    flow_start_traced(&req->flow, req->span, req->route->steps, req, on_flow_end);
 }
 
 void request_lose_client(struct request *req)

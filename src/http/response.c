@@ -272,8 +272,7 @@ void response_error(struct request *req, struct error err)
         return;
     }
     if (status >= 500)
-        log_write((enum log_level)row->log_level, "http: %s (%d): %s request=%s", row->name,
-                  err.code, err.detail ? err.detail : "", req->id.text);
+        request_log_failure(req, "http", err);
     if (status == 401)
         response_set_header(req, "WWW-Authenticate", STR("Bearer"));
     if (status == 429 || status == 503) {

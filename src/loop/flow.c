@@ -69,12 +69,19 @@ static void flow_wake(struct flow *f, struct error news)
         f->phase = FLOW_WAITING;
 }
 
+void flow_start_traced(struct flow *f, const struct span *span, const struct step *steps,
+                       void *state, void (*on_end)(struct flow *f))
+{
+    *f = (struct flow){
+        .step = steps, .state = state, .on_end = on_end, .span = span, .repeat = true};
+    list_init(&f->ops);
+    flow_run(f);
+}
+
 void flow_start(struct flow *f, const struct step *steps, void *state,
                 void (*on_end)(struct flow *f))
 {
-    *f = (struct flow){.step = steps, .state = state, .on_end = on_end, .repeat = true};
-    list_init(&f->ops);
-    flow_run(f);
+    flow_start_traced(f, NULL, steps, state, on_end);
 }
 
 void flow_fail(struct flow *f, struct error why)
@@ -129,12 +136,12 @@ void flow_call(struct flow *parent, struct subflow *sub, const struct step *step
 {
     sub->is_try = false;
     op_begin(&sub->op, parent, subflow_cancel);
-    flow_start(&sub->flow, steps, state, subflow_ended);
+    flow_start_traced(&sub->flow, parent->span, steps, state, subflow_ended);
 }
 
 void flow_try(struct flow *parent, struct subflow *sub, const struct step *steps, void *state)
 {
     sub->is_try = true;
     op_begin(&sub->op, parent, subflow_cancel);
-    flow_start(&sub->flow, steps, state, subflow_ended);
+    flow_start_traced(&sub->flow, parent->span, steps, state, subflow_ended);
 }

@@ -105,7 +105,8 @@ static void on_progress(struct post *p)
 static struct error send_request(struct feed_transfer *t, const struct feed_request *rq)
 {
     struct buf url = {0};
-    struct post_request post = {.headers = &rq->header, .n_headers = 1};
+    struct post_request post = {
+        .headers = &rq->header, .n_headers = 1, .parent = t->feed->op.flow->span};
     struct error err = ERROR(ERR_NO_MEMORY, 0, NULL);
 
     if (peer_url(&url, rq->address, rq->target, &post))

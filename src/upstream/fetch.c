@@ -109,7 +109,9 @@ static struct error send_request(struct fetch_transfer *t, const struct fetch_re
                                 .headers = rq->headers,
                                 .n_headers = rq->n_headers,
                                 .wants_all = true,
-                                .max_idle_s = IDLE_S};
+                                .max_idle_s = IDLE_S,
+                                .is_inside = rq->is_inside,
+                                .parent = t->fetch->op.flow->span};
     struct error err;
 
     buf_append_str(&body, rq->body);

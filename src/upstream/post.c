@@ -5,8 +5,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "trace/span.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +16,7 @@
 
 #define HEAD_MAX_BYTES    (64 * 1024)
 #define RETRY_AFTER_MAX_S (24 * 60 * 60)
+#define HEADERS_MAX       8 /* of the asker's */
 
 /* What it takes to ask. A stream lives long, so this does not stay while an answer comes. */
 struct post_asking {
@@ -491,16 +494,16 @@ static void on_resolved(struct resolve *waiter, const struct addresses *found)
 }
 
 /* One piece of memory: the links of the list, then their lines. */
-static struct error set_headers(struct post *p, const struct post_request *rq)
+static struct error put_headers(struct post *p, const struct fetch_header *headers, size_t n)
 {
     struct curl_slist *list;
-    size_t links = rq->n_headers * sizeof(struct curl_slist), size = links;
+    size_t links = n * sizeof(struct curl_slist), size = links;
     char *line;
 
-    if (rq->n_headers == 0)
+    if (n == 0)
         return NO_ERROR;
-    for (size_t i = 0; i < rq->n_headers; i++) {
-        const struct fetch_header *h = &rq->headers[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct fetch_header *h = &headers[i];
 
         if (str_has_control(h->name) || str_has_control(h->value) ||
             str_find(h->name, ':') < h->name.len || h->name.len == 0)
@@ -511,8 +514,8 @@ static struct error set_headers(struct post *p, const struct post_request *rq)
     if (!list)
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     line = (char *)list + links;
-    for (size_t i = 0; i < rq->n_headers; i++) {
-        const struct fetch_header *h = &rq->headers[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct fetch_header *h = &headers[i];
 
         list[i].data = line;
         list[i].next = &list[i + 1];
@@ -520,8 +523,27 @@ static struct error set_headers(struct post *p, const struct post_request *rq)
         line += 1 + sprintf(line, h->value.len > 0 ? "%.*s: %.*s" : "%.*s;%.*s", STR_ARG(h->name),
                             STR_ARG(h->value));
     }
-    list[rq->n_headers - 1].next = client_headers(p->client, p->has_body);
+    list[n - 1].next = client_headers(p->client, p->has_body);
     return NO_ERROR;
+}
+
+/* Those that tell the other side of the trace come last (W3C Trace Context, section 4.2). */
+static struct error set_headers(struct post *p, const struct post_request *rq)
+{
+    struct fetch_header all[HEADERS_MAX + 2];
+    char traceparent[TRACEPARENT_BYTES];
+    size_t n = rq->n_headers;
+
+    if (!p->span)
+        return put_headers(p, rq->headers, n);
+    assert(n <= HEADERS_MAX);
+    if (n > 0)
+        memcpy(all, rq->headers, n * sizeof(*all));
+    all[n++] = (struct fetch_header){STR("traceparent"),
+                                     trace_context_write(&p->span->context, traceparent)};
+    if (p->span->state_len > 0)
+        all[n++] = (struct fetch_header){STR("tracestate"), {p->span->state, p->span->state_len}};
+    return put_headers(p, all, n);
 }
 
 static struct error find_address(struct post *p)
@@ -568,8 +590,10 @@ static struct error begin_asking(struct post *p, const struct post_request *rq)
             return ERROR(ERR_NO_MEMORY, 0, NULL);
     }
     err = urls_take(client_urls(p->client), rq->url, &p->url);
-    if (!is_error(err))
+    if (!is_error(err)) {
+        p->span = span_begin(rq->parent);
         err = set_headers(p, rq);
+    }
     return err;
 }
 
@@ -588,6 +612,7 @@ struct error post_start(struct client *c, struct post *p, const struct post_requ
                        .is_inside = rq->is_inside};
     p->retry_after_s = -1;
     p->max_idle_s = rq->max_idle_s;
+    p->n_before = rq->n_before;
     err = begin_asking(p, rq);
     if (!is_error(err))
         err = find_address(p);
@@ -600,6 +625,8 @@ void post_end(struct post *p)
 {
     if (!p->client)
         return;
+    if (p->span)
+        post_end_span(p);
     timer_stop(&p->deadline);
     loop_unmark_dirty(&p->flush);
     close_exchange(p);

@@ -45,6 +45,8 @@ struct post {
     struct exchange exchange;
     struct post_asking *asking; /* until the first byte of the answer's body */
     struct url *url;
+    struct span *span; /* NULL: it is not told of */
+    unsigned n_before; /* tries of the same request before this one */
     size_t head_bytes;
     struct timer deadline;
     struct flush flush;
@@ -65,7 +67,9 @@ struct post_request {
     unsigned max_idle_s;
     /* To an own node, whose address the operator chose: without the egress guard. */
     bool is_inside;
-    struct str unix_path; /* of its socket; "" : by the URL's host */
+    struct str unix_path;      /* of its socket; "" : by the URL's host */
+    const struct span *parent; /* whose part it is: the other side is told, too; NULL: nobody's */
+    unsigned n_before;         /* tries of the same request before this one */
 };
 
 /* Ends by is_done. An error means that nothing was started, and on_progress does not come:
@@ -78,5 +82,7 @@ struct error post_start(struct client *c, struct post *p, const struct post_requ
 /* Gives everything back, in each phase; a transfer that runs is closed at once. Not inside on_body.
  */
 void post_end(struct post *p);
+/* trace.c: of a post that ends, and has a span. */
+void post_end_span(struct post *p);
 
 #endif

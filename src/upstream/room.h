@@ -12,6 +12,7 @@ struct room {
     struct list calls, fetches, feeds; /* that run */
     struct buf spare[SPARE_TEXTS]; /* memory for text between its arrival and the end of the turn */
     unsigned n_spare;
+    struct span_sender *spans; /* NULL: nobody gathers spans on this loop */
     void (*on_detached)(struct loop *l);
 };
 

@@ -11,6 +11,8 @@
 #include "metrics.h"
 #include "post.h"
 #include "room.h"
+#include "span_sender.h"
+#include "trace/span.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +37,7 @@ struct upstream_transfer {
     struct timer whole;     /* the longest a call may take */
     struct timer pause; /* to the next try, the next piece, or the end of a body that should end */
     struct flush flush;
+    unsigned n_requests;
     uint32_t tried;  /* keys that failed since the last wait, a bit each */
     signed char key; /* the one in use; -1: they all rest */
     unsigned char n_waits;
@@ -449,8 +452,11 @@ static struct error send_request(struct upstream_transfer *t)
     const struct upstream_prompt *prompt = t->prompt;
     struct str base = auth_base_url(prompt);
     struct buf url = {.max_bytes = URL_MAX_BYTES}, body = {.max_bytes = BODY_MAX_BYTES};
-    struct post_request rq = {
-        .body = &body, .wants_all = t->provider->hides_auth, .max_idle_s = t->provider->max_idle_s};
+    struct post_request rq = {.body = &body,
+                              .wants_all = t->provider->hides_auth,
+                              .max_idle_s = t->provider->max_idle_s,
+                              .parent = t->call->op.flow->span,
+                              .n_before = t->n_requests++};
     struct key_ring ring = auth_ring(prompt);
     struct auth_headers headers = {0};
     struct error err;
@@ -626,6 +632,7 @@ struct error upstream_attach(struct loop *l)
         free(room);
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     }
+    room->spans = span_queue_of(l) ? span_sender_new(l) : NULL;
     l->rooms[ROOM_UPSTREAM] = room;
     return NO_ERROR;
 }
@@ -642,6 +649,14 @@ static void on_client_closed(struct loop *l)
     on_detached(l);
 }
 
+static void on_spans_sent(struct loop *l)
+{
+    struct room *room = l->rooms[ROOM_UPSTREAM];
+
+    fetch_end_all(room);
+    client_close(room->client, on_client_closed);
+}
+
 void upstream_detach(struct loop *l, void (*on_detached)(struct loop *l))
 {
     struct room *room = l->rooms[ROOM_UPSTREAM];
@@ -652,7 +667,6 @@ void upstream_detach(struct loop *l, void (*on_detached)(struct loop *l))
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed has left the list
         finish(container_of(room->calls.next, struct upstream_transfer, link),
                ERROR(ERR_CANCELED, 0, NULL));
-    fetch_end_all(room);
     feed_end_all(room);
-    client_close(room->client, on_client_closed);
+    span_sender_end(room->spans, l, on_spans_sent); /* last: may free room */
 }

@@ -6,6 +6,7 @@
 #include "metrics.h"
 #include "outcome.h"
 #include "sender.h"
+#include "trace/span.h"
 
 #include <stdlib.h>
 
@@ -173,6 +174,22 @@ static const struct step steps[] = {
 
 /* ---- its life ---- */
 
+/* A trace of its own: the fact that it tells may be days old. */
+static void end_span(struct delivery *d)
+{
+    bool was_taken = webhook_was_taken(d->fetch.http_status);
+    const struct span_fact facts[] = {
+        {"aerie.webhook.event", d->message.type, 0},
+        {"aerie.webhook.try", STR_NONE, d->n_tries},
+    };
+
+    span_end(d->span, &(struct span_record){.kind = SPAN_INTERNAL,
+                                            .name = STR("webhook delivery"),
+                                            .facts = facts,
+                                            .n_facts = sizeof(facts) / sizeof(facts[0]),
+                                            .has_failed = !was_taken});
+}
+
 static void on_end(struct flow *f)
 {
     struct delivery *d = f->state;
@@ -180,6 +197,8 @@ static void on_end(struct flow *f)
 
     list_remove(&d->link);
     s->n_deliveries--;
+    if (d->span)
+        end_span(d);
     arena_free(&d->settle_arena);
     arena_free(&d->arena);
     free(d);
@@ -239,5 +258,6 @@ void delivery_start(struct sender *s, const struct db_result *rows, size_t row)
     s->n_failing += d->is_to_failing;
     s->n_deliveries++;
     list_push(&s->deliveries, &d->link);
-    flow_start(&d->flow, steps, d, on_end);
+    d->span = span_enter(NULL, STR(""));
+    flow_start_traced(&d->flow, d->span, steps, d, on_end);
 }

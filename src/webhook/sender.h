@@ -46,6 +46,7 @@ struct delivery {
     struct sender *sender;
     struct receiver *receiver;
     struct flow flow;
+    struct span *span; /* NULL: it is not told of */
     struct arena arena, settle_arena;
     struct webhook_message message; /* in the arena */
     int64_t n_tries;                /* with this one */
