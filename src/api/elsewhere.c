@@ -11,7 +11,7 @@ struct elsewhere {
     struct turn_place place;   /* of whose turn; and when it is found, where */
     const struct id *reply_id; /* NULL: whichever */
     struct turn_log **log;
-    struct db_query where;
+    struct db_query where, chat;
     struct follow ready;
 };
 
@@ -20,14 +20,20 @@ static bool is_pending_mirror(const struct turn_log *log)
     return log && log->is_mirror && turn_log_phase(log) == TURN_LOG_PENDING;
 }
 
+/* A turn that has ended is followed from its log as long as that is kept; another node may have deleted
+ * the chat meanwhile. */
 static void ask_where(struct flow *f)
 {
     struct elsewhere *e = f->state;
+    const struct db_arg chat[] = {db_uuid(id_str(&e->place.team_id)),
+                                  db_uuid(id_str(&e->place.owner_id)),
+                                  db_uuid(id_str(&e->place.chat_id))};
 
-    if (!is_pending_mirror(*e->log))
-        db_query(&e->where, f, &e->req->arena, SQL_TURN_WHERE,
-                 DB_ARGS(db_uuid(id_str(&e->place.team_id)), db_uuid(id_str(&e->place.owner_id)),
-                         db_uuid(id_str(&e->place.chat_id))));
+    if (is_pending_mirror(*e->log))
+        return;
+    db_query(&e->where, f, &e->req->arena, SQL_TURN_WHERE, chat, 3);
+    if (*e->log && !e->reply_id)
+        db_query(&e->chat, f, &e->req->arena, SQL_CHAT_IS_THERE, chat, 3);
 }
 
 static void unref_log(void *log)
@@ -41,6 +47,8 @@ static void join_mirror(struct flow *f)
     struct turn_log *log;
     bool is_wanted;
 
+    if (e->chat.result && e->chat.result->n_rows == 0)
+        *e->log = NULL;
     if (!e->where.result || !turn_place_read(e->where.result, &e->place))
         return;
     is_wanted = !e->reply_id || str_eq(id_str(e->reply_id), id_str(&e->place.reply_id));

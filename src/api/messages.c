@@ -223,7 +223,7 @@ static void check_chat(struct flow *f)
 {
     const struct watch_turn *s = request_of(f)->state;
 
-    if (!s->log && s->chat.result->n_rows == 0)
+    if (!s->log && (!s->chat.result || s->chat.result->n_rows == 0))
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "Chat not found"));
 }
 

@@ -142,6 +142,23 @@ test('a_turn_is_stopped_from_the_other_node_at_once', { skip }, async () => {
   }
 });
 
+test('an_ended_reply_of_a_chat_deleted_on_another_node_is_not_told_again', { skip }, async () => {
+  const { chat, stream } = await running(a.admin, { delay: 1 });
+  const follower = await at(b, a.admin).follow(chat);
+  await Promise.all([stream.whole(), follower.whole()]);
+  for (const node of [a, b]) assert.equal((await (await at(node, a.admin).follow(chat)).whole()).text, words, 'it is kept');
+  assert.equal((await at(b, a.admin).delete(`/api/chats/${chat.id}`)).status, 204);
+  for (const node of [a, b]) {
+    assert.equal((await at(node, a.admin).follow(chat)).status, 404);
+    assert.equal((await at(node, a.admin).post(`/api/chats/${chat.id}/stop`)).status, 404);
+  }
+  const socket = await openSocket(a.port, { token: a.admin.token });
+  socket.send({ type: 'resume', session_id: chat.id });
+  await socket.until((s) => s.of('status').length > 0);
+  assert.equal(socket.text, '');
+  await socket.close();
+});
+
 test('a_socket_stops_the_reply_that_it_follows_from_the_other_node', { skip }, async () => {
   const { chat, stream } = await running(a.admin);
   const socket = await openSocket(b.port, { token: a.admin.token });

@@ -13,6 +13,7 @@ STATEMENT(CHAT_GET, SQL_READ, NULL,
           " (SELECT count(*) FROM messages m WHERE m.chat_id = c.id)"
           " FROM chats c WHERE c.team_id = $1 AND c.owner_id = $2 AND c.id = $3",
           NULL)
+STATEMENT(CHAT_IS_THERE, SQL_READ, NULL, "SELECT 1 FROM chats WHERE team_id = $1 AND owner_id = $2 AND id = $3", NULL)
 STATEMENT(CHAT_COUNT, SQL_READ, NULL,
           "SELECT count(*) FROM chats WHERE team_id = $1 AND owner_id = $2 AND (NOT is_archived OR $3)", NULL)
 /* PostgreSQL would count the messages of the chats before the page, too: there it is cut first. */
