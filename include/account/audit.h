@@ -10,6 +10,7 @@
 
 enum audit_actor {
     AUDIT_ANYONE,   /* who is not known: a wrong password, a site that registers itself */
+    AUDIT_ERASED,   /* a user who was erased (account/erasure.h) */
     AUDIT_KEY,      /* a program with an API key */
     AUDIT_OPERATOR, /* the command line */
     AUDIT_USER,

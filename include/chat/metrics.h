@@ -19,6 +19,7 @@ struct chat_numbers {
     struct counter messages[N_MESSAGE_OUTCOMES];
     struct counter slots_refused;
     struct counter budget_refused, budget_cut;
+    struct counter swept_chats, swept_messages;
     struct counter journal_bytes, journal_failures, journal_segments;
     struct histogram until_call, first_text, first_event, slot_wait;
 };

@@ -40,6 +40,8 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out) MUS
  */
 void turn_stop(struct turn_log *log, const char *why);
 extern const char turn_stopped_by_owner[], turn_chat_deleted[];
+/* All of an owner's, a user or a session, on this node; what ended lately cannot be followed any more. Any loop. */
+void turn_end_all_of(const struct id *owner_id);
 /* The log's own: the number of its readers changed. Any loop. */
 void turn_readers_changed(struct turn_log *log);
 

@@ -183,6 +183,12 @@ struct config_sessions {
     uint64_t keep_days; /* idle ones go after it; 0: they stay */
 };
 
+/* Chats that are past their time; and what is deleted at once, of these or of a user. */
+struct config_retention {
+    uint64_t days; /* the most that a team keeps them, and what it keeps that does not say; 0: as it says, or for ever */
+    uint64_t rows; /* of a transaction */
+};
+
 /* Who changed what. */
 struct config_audit {
     uint64_t keep_days; /* rows go after it; 0: they stay */
@@ -272,6 +278,7 @@ struct config {
     struct config_documents documents;
     struct config_embeddings embeddings;
     struct config_budgets budgets;
+    struct config_retention retention;
     struct config_sessions sessions;
     struct config_tls tls;
     struct config_tracing tracing;

@@ -1,6 +1,8 @@
-/* Opens the room, and keeps the first loop's watch over what other processes revoke. */
+/* Opens the room, and keeps the first loop's watch over what other processes revoke. It also goes on with
+ * the erasures that were broken off. */
 #include "account/account.h"
 
+#include "account/erasure.h"
 #include "account/key_cache.h"
 #include "account/outbox.h"
 #include "account/password.h"
@@ -22,6 +24,9 @@
  * poll starts again from the last number that was seen this long ago, longer than any statement may
  * run. */
 #define SETTLE_MS 15000
+/* Whoever erases touches the erasure's row with each transaction. */
+#define ERASURE_LOOK_MS  (60 * 1000)
+#define ERASURE_QUIET_US (30ll * 1000000)
 #define PAGE_ROWS 1000
 
 /* The first loop's. */
@@ -31,6 +36,11 @@ struct watch {
     struct flow flow;
     struct arena arena;
     struct db_query query, clean, clean_mails, clean_mail_tokens, clean_rates;
+    struct subflow part;
+    struct db_query claim, erase;
+    struct erasure erasure; /* that was broken off, and goes on: a transaction each time */
+    bool is_erasing;
+    uint64_t erasures_ms; /* when they were last looked for; 0: not yet */
     struct outbox *outbox; /* NULL: no mail */
     struct news_reader news;
     int64_t pos;           /* of the last row seen */
@@ -80,11 +90,84 @@ static void clean_up(struct flow *f)
         db_query(&w->clean_rates, f, &w->arena, SQL_RATES_FORGET, NULL, 0);
 }
 
-static const struct step watch_steps[] = {
-    STEP(load_more),
-    STEP(take_rows),
-    STEP(clean_up),
+static void claim_erasure(struct flow *f)
+{
+    struct watch *w = f->state;
+    uint64_t now_ms = loop_now_ms(w->loop);
+    int64_t now_us = clock_wall_us();
+
+    w->claim.result = NULL;
+    if (w->is_erasing || (w->erasures_ms != 0 && now_ms - w->erasures_ms < ERASURE_LOOK_MS))
+        return;
+    w->erasures_ms = now_ms;
+    db_query(&w->claim, f, &w->arena, SQL_ERASURE_CLAIM,
+             DB_ARGS(db_time(now_us), db_time(now_us - ERASURE_QUIET_US)));
+}
+
+static void go_on_erasing(struct flow *f)
+{
+    struct watch *w = f->state;
+    struct db_call calls[DB_BATCH_MAX];
+    size_t n;
+
+    if (!w->is_erasing && w->claim.result && w->claim.result->n_rows > 0) {
+        w->erasure = (struct erasure){.is_sqlite = db_is_sqlite_here()};
+        w->is_erasing = erasure_take(&w->erasure, w->claim.result);
+        if (w->is_erasing)
+            log_info("account: erasure %s goes on", w->erasure.id.text);
+    }
+    if (!w->is_erasing)
+        return;
+    n = erasure_next(&w->erasure, &w->arena, calls);
+    if (n > 0)
+        db_batch(&w->erase, f, &w->arena, calls, n);
+}
+
+static void note_erasing(struct flow *f)
+{
+    struct watch *w = f->state;
+    int64_t n_changed[DB_BATCH_MAX];
+
+    if (!w->is_erasing)
+        return;
+    for (size_t i = 0; i < DB_BATCH_MAX; i++)
+        n_changed[i] = db_result_at(&w->erase, i)->n_changed;
+    erasure_note(&w->erasure, n_changed);
+    if (w->erasure.stage != ERASE_DONE)
+        return;
+    w->is_erasing = false;
+    w->erasures_ms = 0; /* there may be another */
+    log_info("account: erasure %s has ended", w->erasure.id.text);
+}
+
+static const struct step erase_steps[] = {
+    STEP(claim_erasure),
+    STEP(go_on_erasing),
+    STEP(note_erasing),
     STEP_END,
+};
+
+/* What is revoked does not wait for it to be well. */
+static void erase(struct flow *f)
+{
+    struct watch *w = f->state;
+
+    flow_try(f, &w->part, erase_steps, w);
+}
+
+static void note_erase(struct flow *f)
+{
+    struct watch *w = f->state;
+
+    if (!is_error(w->part.flow.err))
+        return;
+    if (w->is_erasing)
+        log_warn("account: an erasure waits: %s", status_row(w->part.flow.err.status)->name);
+    w->is_erasing = false; /* it is claimed again */
+}
+
+static const struct step watch_steps[] = {
+    STEP(load_more), STEP(take_rows), STEP(clean_up), STEP(erase), STEP(note_erase), STEP_END,
 };
 
 static void watch_start(struct timer *t);
@@ -119,7 +202,7 @@ static void on_watch_end(struct flow *f)
     }
     w->pos = w->settled;
     timer_start(&w->timer,
-                w->is_told                                ? PAUSE_MS
+                w->is_told || w->is_erasing ? PAUSE_MS
                 : w->was_failing || !news_are_told(NEWS_REVOKED_TOKENS) ? POLL_MS
                                                                         : POLL_TOLD_MS,
                 watch_start);

@@ -5,7 +5,7 @@
 
 const char *audit_actor_name(enum audit_actor actor)
 {
-    static const char *const names[N_AUDIT_ACTORS] = {"anyone", "key", "operator", "user"};
+    static const char *const names[N_AUDIT_ACTORS] = {"anyone", "erased", "key", "operator", "user"};
 
     return names[actor];
 }

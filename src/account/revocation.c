@@ -36,7 +36,15 @@ static const struct str names[N_REVOKED] = {
     [REVOKED_FAMILY] = STR("family"),
     [REVOKED_USER] = STR("user"),
     [REVOKED_TEAM] = STR("team"),
+    [REVOKED_ERASED] = STR("erased"),
 };
+
+static void (*tell_erased)(const struct id *owner_id);
+
+void revocation_on_erased(void (*on_erased)(const struct id *owner_id))
+{
+    tell_erased = on_erased;
+}
 
 struct str revoked_kind_name(enum revoked_kind kind)
 {
@@ -185,6 +193,20 @@ static bool kind_from(struct str name, enum revoked_kind *out)
     return false;
 }
 
+static bool add_row(const struct db_result *rows, size_t i, enum revoked_kind kind)
+{
+    struct str subject = db_get_text(rows, i, 2);
+    int64_t before_us = db_get_int(rows, i, 3);
+    bool is_news = kind == REVOKED_ERASED && !revocation_has(kind, subject, before_us - 1);
+    struct id owner_id;
+
+    if (!revocation_add(kind, subject, before_us, db_get_int(rows, i, 4)))
+        return false;
+    if (is_news && tell_erased && id_parse(subject, &owner_id))
+        tell_erased(&owner_id);
+    return true;
+}
+
 bool revocation_add_rows(const struct db_result *rows, int64_t *pos)
 {
     for (size_t i = 0; i < rows->n_rows; i++) {
@@ -193,7 +215,7 @@ bool revocation_add_rows(const struct db_result *rows, int64_t *pos)
 
         if (!kind_from(db_get_text(rows, i, 1), &kind) || subject.len != ID_LEN)
             log_warn("account: a row of revoked_tokens has an unknown kind");
-        else if (!revocation_add(kind, subject, db_get_int(rows, i, 3), db_get_int(rows, i, 4)))
+        else if (!add_row(rows, i, kind))
             return false;
         *pos = db_get_int(rows, i, 0);
     }

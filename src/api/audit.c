@@ -72,7 +72,7 @@ static void read_question(struct flow *f)
         !read_word_or_id(req, "subject", &s->subject_kind, &s->subject_id))
         return;
     if (s->actor.ptr && !audit_actor_from(s->actor))
-        (void)refuse(req, "actor", "must be a user's id, or anyone, key, operator or user");
+        (void)refuse(req, "actor", "must be a user's id, or anyone, erased, key, operator or user");
     else if (s->subject_kind.ptr && !is_kind(s->subject_kind))
         (void)refuse(req, "subject", "must be an id, or a kind such as agent");
     else
@@ -125,7 +125,7 @@ static const struct schema row_schema = {
     "AuditRow",
     .members = MEMBERS(
         {"id", DOC_ID}, {"created_at", DOC_TIME},
-        {"actor", DOC_TEXT, .values = "anyone|key|operator|user"},
+        {"actor", DOC_TEXT, .values = "anyone|erased|key|operator|user"},
         {"actor_id", DOC_ID | DOC_NULL, .about = "Of a user"},
         {"actor_email", DOC_EMAIL | DOC_NULL, .about = "As it is now; null: the user is gone"},
         {"action", DOC_TEXT, .about = "Such as `agent.update`"}, {"subject_kind", DOC_TEXT},
@@ -143,10 +143,10 @@ const struct route_doc audit_list_doc = {
                 {"to", DOC_TEXT | DOC_OPTIONAL, .about = "The last day, or the time until which",
                  .example = "2026-01-31"},
                 {"actor", DOC_TEXT | DOC_OPTIONAL,
-                 .about = "A user's id, or `anyone`, `key`, `operator`, `user`", .example = "user"},
+                 .about = "A user's id, or `anyone`, `erased`, `key`, `operator`, `user`", .example = "user"},
                 {"subject", DOC_TEXT | DOC_OPTIONAL,
                  .about = "The id of what was changed, or its kind: `agent`, `api_key`, "
-                          "`budget`, `provider_key`, `site`, `team`, `user`, `webhook`",
+                          "`budget`, `erasure`, `provider_key`, `site`, `team`, `user`, `webhook`",
                  .example = "agent"}),
     .is_paged = true,
     .about = "Newest first. Rows are kept for `audit.keep_days`.",

@@ -16,6 +16,7 @@
 #include "db_status.h"
 #include "docs.h"
 #include "documents.h"
+#include "erasures.h"
 #include "export.h"
 #include "health.h"
 #include "health_stream.h"
@@ -87,6 +88,8 @@ static const struct route routes[] = {
      "Change one's own account", &account_put_me_doc},
     {HTTP_POST, "/api/auth/me/avatar", WHO_USER, BODY_UPLOAD, sizeof(struct avatar),
      avatar_me_steps, "Upload one's own picture", &avatar_me_doc},
+    {HTTP_POST, "/api/auth/me/erase", WHO_USER, BODY_JSON, sizeof(struct erase_call),
+     erase_me_steps, "Erase one's own account, with a report of what went", &erase_me_doc},
     {HTTP_POST, "/api/auth/password/forgot", WHO_ANYONE, BODY_JSON, sizeof(struct ask_mail),
      mailed_forgot_steps, "Ask for a mail that resets the password", &mailed_forgot_doc},
     {HTTP_POST, "/api/auth/password/reset", WHO_ANYONE, BODY_JSON, sizeof(struct mailed),
@@ -188,8 +191,10 @@ static const struct route routes[] = {
      users_get_steps, "Read a user", &users_get_doc},
     {HTTP_PUT, "/api/users/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct users), users_update_steps,
      "Change a user's role, name or access", &users_update_doc},
-    {HTTP_DELETE, "/api/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_delete_steps,
-     "Delete a user", &users_delete_doc},
+    {HTTP_DELETE, "/api/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct erase_call),
+     erase_delete_user_steps, "Delete a user", &erase_delete_user_doc},
+    {HTTP_POST, "/api/users/{id}/erase", WHO_ADMIN, BODY_NONE, sizeof(struct erase_call),
+     erase_user_steps, "Erase a user, with a report of what went", &erase_user_doc},
 
     {HTTP_GET, "/api/v1/documents", WHO_ADMIN_OR_KEY, BODY_NONE, sizeof(struct documents),
      documents_list_steps, "List the team's documents", &documents_list_doc},
@@ -211,6 +216,10 @@ static const struct route routes[] = {
      sites_register_steps, "Register a WordPress site, which is called back", &sites_register_doc},
     {HTTP_POST, "/api/v1/validate", WHO_ANYONE, BODY_JSON, sizeof(struct site_validation),
      sites_validate_steps, "Are a site's credentials valid?", &sites_validate_doc},
+
+    {HTTP_POST, "/api/visitors/erase", WHO_ADMIN, BODY_JSON, sizeof(struct erase_call),
+     erase_visitor_steps, "Erase a visitor's session, with a report of what went",
+     &erase_visitor_doc},
 
     {HTTP_GET, "/api/webhooks", WHO_ADMIN, BODY_NONE, sizeof(struct webhooks), webhooks_list_steps,
      "List the team's webhooks", &webhooks_list_doc},
@@ -296,8 +305,8 @@ static const struct route routes[] = {
      "Read a user", &users_get_doc},
     {HTTP_PUT, "/users/{id}", WHO_ADMIN, BODY_JSON, sizeof(struct users), users_update_steps,
      "Change a user's role, name or access", &users_update_doc},
-    {HTTP_DELETE, "/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct users), users_delete_steps,
-     "Delete a user", &users_delete_doc},
+    {HTTP_DELETE, "/users/{id}", WHO_ADMIN, BODY_NONE, sizeof(struct erase_call),
+     erase_delete_user_steps, "Delete a user", &erase_delete_user_doc},
     {HTTP_GET, "/users/{id}/chatbots", WHO_ADMIN, BODY_NONE, sizeof(struct agents),
      users_chatbots_steps, "List the agents that a user made, as chatbots", &users_chatbots_doc},
 

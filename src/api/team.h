@@ -6,7 +6,7 @@
 #include "db/db.h"
 
 struct team {
-    struct input name, slug, settings, is_active;
+    struct input name, slug, settings, is_active, retention_days;
     struct id default_agent; /* of the settings that are given; "" : none */
     struct db_query query, agent, old;
 };

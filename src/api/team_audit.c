@@ -13,6 +13,23 @@ static void note_text(struct audit *a, const char *field, const struct input *in
         audit_values(a, field, old, in->text);
 }
 
+static struct str days(struct arena *arena, bool is_set, int64_t n)
+{
+    return is_set ? arena_printf(arena, "%lld", (long long)n) : STR_NONE;
+}
+
+/* Without a value: as long as the server says. */
+static void note_days(struct audit *a, struct arena *arena, const struct input *in,
+                      const struct db_result *old)
+{
+    bool was_set = !db_is_null(old, 0, TEAM_RETENTION_DAYS);
+    int64_t was = db_get_int(old, 0, TEAM_RETENTION_DAYS);
+
+    if (in->is_given && (was_set == in->is_null || (was_set && was != in->number)))
+        audit_values(a, "retention_days", days(arena, was_set, was),
+                     days(arena, !in->is_null, in->number));
+}
+
 /* ptr NULL: it is not shown. */
 static struct str shown(struct arena *arena, yyjson_val *value)
 {
@@ -59,6 +76,7 @@ struct audit team_audit(struct request *req, const struct team *s, const struct 
         return a;
     note_text(&a, "name", &s->name, db_get_text(old, 0, TEAM_NAME));
     note_text(&a, "slug", &s->slug, db_get_text(old, 0, TEAM_SLUG));
+    note_days(&a, &req->arena, &s->retention_days, old);
     if (!s->settings.is_given)
         return a;
     if (is_error(json_read(&req->arena, db_get_text(old, 0, TEAM_SETTINGS), MAX_DEPTH, &was)) ||

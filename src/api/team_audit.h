@@ -15,6 +15,7 @@ enum team_column {
     TEAM_IS_ACTIVE,
     TEAM_CREATED_AT,
     TEAM_UPDATED_AT,
+    TEAM_RETENTION_DAYS,
 };
 
 /* Of the fields and settings that are given, those that differ from the team as it is. old: no row

@@ -15,7 +15,6 @@ struct users {
 extern const struct step users_list_steps[];
 extern const struct step users_get_steps[];
 extern const struct step users_update_steps[];
-extern const struct step users_delete_steps[];
-extern const struct route_doc users_list_doc, users_get_doc, users_update_doc, users_delete_doc;
+extern const struct route_doc users_list_doc, users_get_doc, users_update_doc;
 
 #endif

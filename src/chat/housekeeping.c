@@ -1,19 +1,17 @@
-/* Removes idempotency keys that no longer bind, sessions that nobody uses, old days and periods of
- * what was used and old rows of who changed what, and makes the months ahead: once an hour, on the
- * first loop. A pass is bounded, and followed by another soon while it finds as much as it may take.
- */
+/* Removes idempotency keys that no longer bind, old days and periods of what was used and old rows of
+ * who changed what, and makes the months ahead: once an hour, on the first loop. A pass is bounded, and
+ * followed by another soon while it finds as much as it may take. Chats are retention.c's. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "room.h"
 
-#define PERIOD_MS     (3600u * 1000)
-#define SOON_MS       1000
-#define DAY_US        (24LL * 3600 * 1000000)
-#define KEY_AGE_US    DAY_US
-#define MOST_SESSIONS 200 /* of a pass, as SESSIONS_FORGET says */
-#define MOST_DAYS     500 /* as USAGE_FORGET says */
-#define MOST_ROWS     500 /* as AUDIT_FORGET says */
+#define PERIOD_MS  (3600u * 1000)
+#define SOON_MS    1000
+#define DAY_US     (24LL * 3600 * 1000000)
+#define KEY_AGE_US DAY_US
+#define MOST_DAYS  500 /* of a pass, as USAGE_FORGET says */
+#define MOST_ROWS  500 /* as AUDIT_FORGET says */
 
 static void forget_keys(struct flow *f)
 {
@@ -23,22 +21,12 @@ static void forget_keys(struct flow *f)
              DB_ARGS(db_time(clock_wall_us() - KEY_AGE_US)));
 }
 
-static void forget_sessions(struct flow *f)
-{
-    struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
-    int64_t days = (int64_t)config()->sessions.keep_days;
-
-    h->sessions.result = h->usage.result = h->audit.result = NULL;
-    if (days > 0)
-        db_query(&h->sessions, f, &h->chore.arena, SQL_SESSIONS_FORGET,
-                 DB_ARGS(db_time(clock_wall_us() - days * DAY_US)));
-}
-
 static void forget_usage(struct flow *f)
 {
     struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
     int64_t days = (int64_t)config()->usage.keep_days;
 
+    h->usage.result = h->audit.result = NULL;
     if (days > 0)
         db_query(&h->usage, f, &h->chore.arena, SQL_USAGE_FORGET,
                  DB_ARGS(db_time(clock_wall_us() - days * DAY_US)));
@@ -96,8 +84,7 @@ static void note_rest(struct flow *f)
 {
     struct housekeeping *h = container_of(f->state, struct housekeeping, chore);
 
-    h->has_more = (h->sessions.result && h->sessions.result->n_changed >= MOST_SESSIONS) ||
-                  (h->usage.result && h->usage.result->n_changed >= MOST_DAYS) ||
+    h->has_more = (h->usage.result && h->usage.result->n_changed >= MOST_DAYS) ||
                   (h->budgets.result && h->budgets.result->n_changed >= MOST_DAYS) ||
                   (h->audit.result && h->audit.result->n_changed >= MOST_ROWS) ||
                   has_month_left(h);
@@ -108,7 +95,6 @@ static void note_rest(struct flow *f)
 
 static const struct step steps[] = {
     STEP(forget_keys),
-    STEP(forget_sessions),
     STEP(forget_usage),
     STEP(forget_budgets),
     STEP(forget_audit),
@@ -122,7 +108,7 @@ static uint64_t on_pass(struct chore *c)
     const struct error err = c->flow.err;
 
     if (is_error(err) && err.status != ERR_CANCELED)
-        log_warn("chat: old idempotency keys, sessions and days stay for now: %s",
+        log_warn("chat: old idempotency keys and days stay for now: %s",
                  status_row(err.status)->name);
     return !is_error(err) && container_of(c, struct housekeeping, chore)->has_more ? SOON_MS : 0;
 }

@@ -129,6 +129,39 @@ void hub_remove(struct turn_log *log)
         turn_log_unref(log);
 }
 
+struct removal {
+    struct str owner_id;
+    struct map *map;
+    struct turn_log **out;
+    size_t n, max;
+};
+
+static void remove_if_of_owner(struct map_node *node, void *state)
+{
+    struct removal *r = state;
+    struct turn_log *log = container_of(node, struct turn_log, node);
+
+    if (r->n == r->max || !str_eq(id_str(&log->owner_id), r->owner_id))
+        return;
+    map_remove(r->map, node);
+    r->out[r->n++] = log;
+}
+
+size_t hub_remove_owner(const struct id *owner_id, struct turn_log **out, size_t max)
+{
+    struct removal r = {.owner_id = id_str(owner_id), .out = out, .max = max};
+
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        uv_mutex_lock(&shards[i].lock);
+        r.map = &shards[i].turns;
+        map_each(r.map, remove_if_of_owner, &r);
+        r.map = &shards[i].mirrors;
+        map_each(r.map, remove_if_of_owner, &r);
+        uv_mutex_unlock(&shards[i].lock);
+    }
+    return r.n;
+}
+
 bool hub_is_running(const struct id *chat_id, const struct id *owner_id, struct str reply_id)
 {
     struct turn_log *log = hub_find(chat_id, owner_id);

@@ -53,6 +53,10 @@ static const struct metric metrics[] = {
      "Time that calls waited for one of upstream.slots, of those that had to."},
     {"aerie_slots_refused_total", NULL, METRIC_COUNTER, METRIC_COUNT, NUMBER(slots_refused),
      "Messages answered 429 because of a full queue or too long a wait for a slot."},
+    {"aerie_swept_chats_total", NULL, METRIC_COUNTER, METRIC_COUNT, NUMBER(swept_chats),
+     "Chats that were deleted because their team's time for them, or that of sessions, was over."},
+    {"aerie_swept_messages_total", NULL, METRIC_COUNTER, METRIC_COUNT, NUMBER(swept_messages),
+     "Messages of those chats."},
 };
 
 void chat_metrics(struct buf *out)

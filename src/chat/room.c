@@ -94,7 +94,7 @@ void room_check_drained(struct chat_room *room)
     void (*on_drained)(struct loop * l) = room->on_drained;
 
     if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
-        !list_is_empty(&room->mirrors) || room->housekeeping.chore.is_running ||
+        !list_is_empty(&room->mirrors) || room->housekeeping.chore.is_running || room->retention.chore.is_running ||
         room->search_feed.chore.is_running || room->checkpoint.chore.is_running ||
         room->budgets.chore.is_running || room->journal.is_writing)
         return;
@@ -170,6 +170,7 @@ struct error chat_attach(struct loop *l)
     checkpoint_start(&room->checkpoint);
     if (l->index == 0) {
         housekeeping_start(&room->housekeeping);
+        retention_start(&room->retention);
         budget_chore_start(&room->budgets);
         if (!db_is_sqlite_here())
             search_feed_start(&room->search_feed);
@@ -182,6 +183,7 @@ static void stop_chores(struct chat_room *room)
     chore_stop(&room->checkpoint.chore);
     chore_stop(&room->housekeeping.chore);
     budget_chore_stop(&room->budgets);
+    chore_stop(&room->retention.chore);
     chore_stop(&room->search_feed.chore);
 }
 

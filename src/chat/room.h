@@ -13,11 +13,18 @@
 /* Removes what is old; on the first loop. */
 struct housekeeping {
     struct chore chore;
-    struct db_query forget, sessions, usage, budgets, audit, months;
+    struct db_query forget, usage, budgets, audit, months;
     struct subflow part;
     bool has_more;
 };
 void housekeeping_start(struct housekeeping *h);
+
+/* Removes chats that are past their time; on the first loop. */
+struct retention {
+    struct chore chore;
+    struct db_query sweep;
+};
+void retention_start(struct retention *r);
 
 /* Turns whose first text came during this turn of the loop, until it is written. */
 #define FIRST_EVENTS_MAX 64
@@ -45,6 +52,7 @@ struct chat_room {
     struct timer sweep;
     struct buf scratch;
     struct housekeeping housekeeping;
+    struct retention retention;
     struct search_feed search_feed;
     struct budget_chore budgets;
     struct journal journal;

@@ -1,7 +1,10 @@
 /* What ends a turn from outside: its owner's word, or that nobody reads any more. Both come by
  * letter to the loop that runs it. */
+#include "chat/hub.h"
 #include "chat/mirror.h"
 #include "turn_state.h"
+
+#define AT_ONCE 32 /* turns that are told to end */
 
 const char turn_stopped_by_owner[] = "stopped by its owner";
 const char turn_chat_deleted[] = "The chat was deleted";
@@ -93,6 +96,20 @@ static void send_letter(struct turn_log *log, const char *stop)
 void turn_stop(struct turn_log *log, const char *why)
 {
     send_letter(log, why);
+}
+
+void turn_end_all_of(const struct id *owner_id)
+{
+    struct turn_log *logs[AT_ONCE];
+    size_t n;
+
+    do {
+        n = hub_remove_owner(owner_id, logs, AT_ONCE);
+        for (size_t i = 0; i < n; i++) {
+            turn_stop(logs[i], turn_chat_deleted);
+            turn_log_unref(logs[i]);
+        }
+    } while (n == AT_ONCE);
 }
 
 void turn_readers_changed(struct turn_log *log)

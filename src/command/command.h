@@ -55,6 +55,7 @@ int command_budget(int argc, char **argv);
 int command_chat(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_erase(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_init(int argc, char **argv);

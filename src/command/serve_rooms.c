@@ -2,6 +2,7 @@
 #include "serve_rooms.h"
 
 #include "account/account.h"
+#include "account/revocation.h"
 #include "api/api.h"
 #include "base/log.h"
 #include "chat/turn.h"
@@ -92,6 +93,7 @@ static void close_account(struct serve_rooms *r)
 
 static struct error open_chat(struct serve_rooms *r)
 {
+    revocation_on_erased(turn_end_all_of); /* the two rooms do not know each other */
     return chat_open(r->db);
 }
 

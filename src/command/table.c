@@ -139,6 +139,23 @@ static const struct command table[] = {
         command_doctor,
     },
     {
+        "erase",
+        GROUP_DATA,
+        NEEDS_SECRET,
+        "erase a user or a visitor, with a report of what went",
+        "erase --team SLUG --user EMAIL [--json]\n"
+        "erase --team SLUG --visitor SESSION [--json]",
+        "The account with its chats, logins, budgets and mails, and its name in the audit trail; of a "
+        "visitor, the session. Running replies of theirs end within a second, on every server. It works in "
+        "portions: broken off, it is gone on with by a running server, or by the same command. The last "
+        "active admin of a team stays. What is kept, and why, is in the report.",
+        COMMAND_WORDS({"--team SLUG", "in which team"}, {"--user EMAIL", "whose account, by address or id"},
+                      {"--visitor SESSION", "the session's id, which the visitor's browser has"}, JSON_OPTION),
+        COMMAND_WORDS({"aerie erase --team default --user mia@example.com --json", "and keep the report"}),
+        COMMAND_WORDS(DONE_OR_NOT),
+        command_erase,
+    },
+    {
         "export",
         GROUP_MOVE,
         NEEDS_SECRET,
@@ -320,10 +337,14 @@ static const struct command table[] = {
         "make, list and switch teams",
         "team create --name NAME --slug SLUG [--json]\n"
         "team list [--json]\n"
-        "team enable|disable --slug SLUG",
-        "`create` prints the new team's id. A running server obeys `disable` within a second.",
+        "team enable|disable --slug SLUG\n"
+        "team retention --slug SLUG --days N|server",
+        "`create` prints the new team's id. A running server obeys `disable` within a second. Chats of a "
+        "team in which nothing happened for its `retention` are deleted within the hour; it is at most "
+        "retention.days.",
         COMMAND_WORDS({"--name NAME", "for people"},
                       {"--slug SLUG", "small letters, digits and single hyphens; no other team's"},
+                      {"--days N|server", "how long chats are kept; server: as retention.days says"},
                       JSON_OPTION),
         COMMAND_WORDS({"aerie team create --name 'The Shop' --slug shop", "a team"}),
         COMMAND_WORDS(DONE_OR_NOT),

@@ -8,10 +8,21 @@
 #include <stdio.h>
 #include <string.h>
 
-enum team_column { TEAM_ID, TEAM_NAME, TEAM_SLUG, TEAM_SETTINGS, TEAM_IS_ACTIVE, TEAM_CREATED_AT };
+#define MOST_DAYS 36500
+
+enum team_column {
+    TEAM_ID,
+    TEAM_NAME,
+    TEAM_SLUG,
+    TEAM_SETTINGS,
+    TEAM_IS_ACTIVE,
+    TEAM_CREATED_AT,
+    TEAM_UPDATED_AT,
+    TEAM_RETENTION_DAYS
+};
 
 struct team_options {
-    const char *name, *slug;
+    const char *name, *slug, *days;
     bool as_json;
 };
 
@@ -59,6 +70,11 @@ static int print_team(const struct db_result *r, size_t row, bool as_json)
         json_pair_raw(&j, "settings", db_get_text(r, row, TEAM_SETTINGS));
         json_pair_bool(&j, "is_active", db_get_bool(r, row, TEAM_IS_ACTIVE));
         json_pair_time(&j, "created_at", db_get_int(r, row, TEAM_CREATED_AT));
+        json_key(&j, "retention_days");
+        if (db_is_null(r, row, TEAM_RETENTION_DAYS))
+            json_null(&j);
+        else
+            json_int(&j, db_get_int(r, row, TEAM_RETENTION_DAYS));
         json_end_object(&j);
     } else {
         buf_printf(&line, "%.*s  %-8s  %-20.*s  %.*s", STR_ARG(db_get_text(r, row, TEAM_ID)),
@@ -109,21 +125,51 @@ static int team_switch(struct db *db, const struct team_options *o, bool is_acti
     return is_error(err) ? command_fail(err) : COMMAND_OK;
 }
 
+/* What the operator says for one team; retention.days holds for all. */
+static int team_retention(struct db *db, const struct team_options *o)
+{
+    bool is_server = strcmp(o->days, "server") == 0;
+    int64_t now_us = clock_wall_us(), days = 0;
+    struct arena arena = {0};
+    struct db_result r;
+    struct id id;
+    struct audit audit;
+    struct error err = provision_find_team(db, str_from(o->slug), &id);
+
+    if (!is_server && (!str_to_i64(str_from(o->days), &days) || days < 1 || days > MOST_DAYS))
+        err = ERROR(ERR_INVALID, 0, "--days must be between 1 and 36500, or the word server");
+    if (!is_error(err)) {
+        audit = provision_audit("team.update", &id, &id, now_us);
+        audit_values(&audit, "retention_days", STR_NONE, is_server ? STR_NONE : str_from(o->days));
+        err = provision_change(db, &arena, &audit, SQL_TEAM_SET_RETENTION,
+                               DB_ARGS(db_uuid(id_str(&id)), is_server ? db_null() : db_int(days),
+                                       db_time(now_us)),
+                               &r);
+    }
+    arena_free(&arena);
+    return is_error(err) ? command_fail(err) : COMMAND_OK;
+}
+
 int command_team(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
     struct team_options o = {0};
     const struct command_option options[] = {
-        {"--name", &o.name, NULL}, {"--slug", &o.slug, NULL}, {"--json", NULL, &o.as_json}};
+        {"--name", &o.name, NULL},
+        {"--slug", &o.slug, NULL},
+        {"--days", &o.days, NULL},
+        {"--json", NULL, &o.as_json}};
     bool creates = strcmp(verb, "create") == 0, lists = strcmp(verb, "list") == 0;
     bool enables = strcmp(verb, "enable") == 0, disables = strcmp(verb, "disable") == 0;
+    bool retains = strcmp(verb, "retention") == 0;
     struct error err;
     struct db *db;
     int exit;
 
-    if ((!creates && !lists && !enables && !disables) ||
+    if ((!creates && !lists && !enables && !disables && !retains) ||
         !command_read_options(argc, argv, 2, options, sizeof(options) / sizeof(options[0])) ||
         (creates && !command_require("--name", o.name)) ||
+        (retains && !command_require("--days", o.days)) ||
         (!lists && !command_require("--slug", o.slug)))
         return command_usage(argv[0]);
     err = command_open_db(&db);
@@ -131,6 +177,8 @@ int command_team(int argc, char **argv)
         return command_fail(err);
     if (creates)
         exit = team_create(db, &o);
+    else if (retains)
+        exit = team_retention(db, &o);
     else
         exit = lists ? team_list(db, &o) : team_switch(db, &o, enables);
     db_close(db);

@@ -26,6 +26,7 @@ static const struct bulk_table table[] = {
     {"agent_failures", WHOLE, .why = "counted anew"},
     {"budget_leases", WHOLE, .why = "of nodes of the old place; they run out"},
     {"revoked_tokens", TEAM, .order = "pos"},
+    {"erasures", WHOLE, .why = "gone on with where they were begun"},
     {"idempotency", WHOLE, .why = "answers to repeated requests, for a day"},
     {"refresh_tokens", WHOLE, .why = "logins: people sign in again elsewhere"},
     {"mail_tokens", WHOLE, .why = "links in mails lead to the server that sent them"},

@@ -130,7 +130,8 @@ struct error sqlite_conn_open(struct sqlite_conn *c, const char *path, enum sqli
     }
     if (!sqlite_conn_exec(c,
                           is_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL") ||
-        !sqlite_conn_exec(c, "PRAGMA foreign_keys = ON"))
+        !sqlite_conn_exec(c, "PRAGMA foreign_keys = ON") ||
+        !sqlite_conn_exec(c, "PRAGMA secure_delete = ON")) /* what was erased is not in the file either */
         goto fail;
     switch (role) {
     case SQLITE_READER:

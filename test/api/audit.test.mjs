@@ -262,6 +262,7 @@ test('every_route_that_an_admin_may_write_with_puts_a_row_or_says_why_not', asyn
     const { id } = await agent();
     return [id, good(await theirs.post(`/api/agents/${id}/api-keys`, {}), 201).id];
   };
+  const session = good(await aerie.request('POST', '/api/chat/widget/session', { json: { chatbot_id: (await agent()).id } }), 200);
   const hook = { url: 'http://127.0.0.1:1/hook', events: ['chat.created'] };
   const webhook = async () => [good(await theirs.post('/api/webhooks', hook), 201).id];
   /** How each is called well: what it needs, then what is sent. */
@@ -284,6 +285,8 @@ test('every_route_that_an_admin_may_write_with_puts_a_row_or_says_why_not', asyn
     'POST /api/users': [() => [], { email: `${unique('u')}@aerie.test`, password: PASSWORD }],
     'PUT /api/users/{id}': [async () => [(await user()).id], { full_name: 'x' }],
     'DELETE /api/users/{id}': [async () => [(await user()).id]],
+    'POST /api/users/{id}/erase': [async () => [(await user()).id]],
+    'POST /api/visitors/erase': [() => [], { visitor: session.session_id }],
     'POST /chatbots': [() => [], { name: 'a', llm_endpoint_url: 'http://127.0.0.1:1/v1' }],
     'PUT /chatbots/{id}': [async () => [(await agent()).id], { name: 'b' }],
     'DELETE /chatbots/{id}': [async () => [(await agent()).id]],

@@ -173,7 +173,7 @@ const told = () => [...aerie.command(['--help', '--color=never']).matchAll(/^ {2
 
 test('every_command_tells_its_usage_options_and_exit_status', () => {
   const names = told();
-  assert.deepEqual(names.toSorted(), ['audit', 'backup', 'budget', 'chat', 'config', 'doctor', 'export', 'import', 'init', 'key', 'migrate', 'migrate-to', 'node', 'openapi', 'restore', 'seed', 'serve', 'team', 'upgrade', 'user', 'version', 'webhook']);
+  assert.deepEqual(names.toSorted(), ['audit', 'backup', 'budget', 'chat', 'config', 'doctor', 'erase', 'export', 'import', 'init', 'key', 'migrate', 'migrate-to', 'node', 'openapi', 'restore', 'seed', 'serve', 'team', 'upgrade', 'user', 'version', 'webhook']);
   for (const name of names) {
     const help = aerie.command([name, '--help']);
     assert.match(help, new RegExp(`^usage: aerie ${name}\\b`));

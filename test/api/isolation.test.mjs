@@ -324,6 +324,7 @@ test('nothing_was_changed_by_all_that', async () => {
 test('the_same_requests_are_taken_from_the_owner', async () => {
   const fresh = {
     user: async () => ({ id: (await aerie.user()).me.id }),
+    visitor: async () => ({ id: (await aerie.request('POST', '/api/chat/widget/session', { json: { chatbot_id: mine.agent.id } })).json.session_id }),
     agent: () => aerie.admin.agent({ provider: 'echo' }),
     chat: async () => aerie.admin.chat(mine.agent),
     key: async () => (await aerie.admin.post(`/api/agents/${mine.agent.id}/api-keys`, {})).json,
@@ -338,7 +339,8 @@ test('the_same_requests_are_taken_from_the_owner', async () => {
     const own = { ...mine };
     if (slot.method === 'DELETE' && slot.path.includes('{key_id}')) own.key = await fresh.key();
     if (slot.place === 'body' && slot.path.includes('{id}')) own.agent = mine.otherAgent; // not its own fallback
-    const id = slot.method !== 'DELETE' || isFirst ? mine[slot.kind].id : (await fresh[slot.kind]()).id;
+    const takesAway = (slot.method === 'DELETE' && !isFirst) || slot.path.endsWith('/erase');
+    const id = takesAway ? (await fresh[slot.kind]()).id : mine[slot.kind].id;
     const [method, url, options] = requestOf(slot, id, own);
     const as = slot.kind === 'session' || slot.name === 'before' && slot.path.includes('widget') ? mine.session.visitor_token : slot.path.startsWith('/v1/') || slot.name === 'assistant_id' ? mine.key.api_key : aerie.admin.token;
     const answer = await openStream(aerie.port, method, url, { ...options, token: as });

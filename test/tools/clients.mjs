@@ -5,7 +5,7 @@ const PICTURE = 'dot.png';
 /** Whose ids a path holds, where its words do not say it. */
 const KIND_OF = { '/v1/models/{id}': ['agent_id'], '/chatbots/{id}/api-keys/{key_id}': ['chatbot_id', 'chatbot_key_id'] };
 /** Members of bodies that go by other names than what they are. */
-const OTHER_NAMES = { chatbot_id: 'agent_id', assistant_id: 'agent_id' };
+const OTHER_NAMES = { chatbot_id: 'agent_id', assistant_id: 'agent_id', visitor: 'visitor_session_id' };
 /** What a call leaves for later ones, beside the id of what it made. */
 const SAVED = {
   'POST /api/auth/login': { access_token: 'access_token' },
@@ -41,7 +41,7 @@ function callsOf(document) {
     const name = `${method.toUpperCase()} ${path}`;
     const item_ = Object.keys(document.paths).find((other) => other.startsWith(`${path}/{`) && !other.slice(path.length + 2).includes('/'));
     const saves = { ...(method === 'post' && item_ ? { [variablesOf(item_).at(-1)]: 'id' } : {}), ...SAVED[name] };
-    const isLast = method === 'delete' || path.endsWith('/logout');
+    const isLast = method === 'delete' || /\/(erase|logout)$/.test(path);
     return { path, method: method.toUpperCase(), operation, saves, variables: variablesOf(path), folder: isLast ? TIDY : operation.tags[0], id: path === '/api/auth/login' ? 'login' : operation.operationId };
   }));
   const folders = [...document.tags.map(({ name }) => name), TIDY];

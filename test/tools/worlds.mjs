@@ -76,6 +76,7 @@ export function callersOf({ mine, others }) {
 /** The ids of a kind that are not the caller's. */
 export function foreignIds(kind, { foreign: teams, chats, agents = teams, sessions = chats, keySessions = chats }) {
   const ids = (of, worlds) => worlds.map((world) => world[of].id);
+  if (kind === 'visitor') return [...ids('session', teams), ...ids('keySession', teams)]; // what admins have a say in
   if (kind === 'chat' || kind === 'session') return [...ids('chat', chats), ...ids('session', sessions), ...ids('keySession', keySessions)];
   return ids(kind, kind === 'message' || kind === 'turn' ? chats : kind === 'agent' ? agents : teams);
 }
@@ -92,6 +93,7 @@ const more = [
   ['PUT', '/chatbots/{id}', 'config.fallback_agent_id', 'agent', (id) => ({ config: { fallback_agent_id: id } })],
   ...['agent', 'key', 'user'].map((scope) => ['PUT', '/api/budgets', 'subject_id', scope, (id) => ({ scope, subject_id: id })]),
   ['PUT', '/api/team', 'settings.default_agent_id', 'agent', (id) => ({ settings: { default_agent_id: id } })],
+  ['POST', '/api/visitors/erase', 'visitor', 'visitor', (id) => ({ visitor: id })],
 ];
 /** Says the same to everyone, whatever there is; before a message that is none, one's own chat has an empty page; and an agent of nobody here did nothing. */
 export const isSilent = (slot, answer) =>

@@ -5,6 +5,7 @@
 #include "db/sql/budgets.h"
 #include "db/sql/chats.h"
 #include "db/sql/documents.h"
+#include "db/sql/erasures.h"
 #include "db/sql/idempotency.h"
 #include "db/sql/mail_tokens.h"
 #include "db/sql/mails.h"

@@ -2,7 +2,7 @@
 
 /* $1 team, $2 id, $3 time, $4 actor's user id or NULL, $5 actor, $6 action, $7 subject's kind, $8 subject's id, $9 address
  * or NULL, $10 details. Of the kinds named here a row is put only when the change of its batch happened: it goes behind the
- * change's statement, but before one that deletes an agent, a budget, a provider's key or a webhook (the lock lets one of two that delete at
+ * change's statement, but before one that deletes an agent, a budget, an erasure, a provider's key or a webhook (the lock lets one of two that delete at
  * once see that it came too late). By the row's time it knows the change of a user or a team (updated_at), of a key
  * (revoked_at) and a login (created_at of its refresh token): they must be the same. A budget that is put is known by whose
  * it is and the time, one that is deleted by its id. */
@@ -16,6 +16,7 @@ STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
           " WHEN 'budget' THEN EXISTS (SELECT 1 FROM budgets b WHERE b.team_id = t.id AND CASE $6::text"
           " WHEN 'budget.set' THEN b.subject_id = $8::uuid AND b.updated_at = $3::timestamptz ELSE b.id = $8::uuid END"
           " FOR NO KEY UPDATE)"
+          " WHEN 'erasure' THEN EXISTS (SELECT 1 FROM erasures e WHERE e.team_id = t.id AND e.id = $8::uuid FOR NO KEY UPDATE)"
           " WHEN 'provider_key' THEN EXISTS (SELECT 1 FROM provider_keys p WHERE p.team_id = t.id AND p.id = $8::uuid"
           " FOR NO KEY UPDATE)"
           " WHEN 'team' THEN t.updated_at = $3::timestamptz"
@@ -23,6 +24,7 @@ STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
           " FOR NO KEY UPDATE)"
           " WHEN 'user' THEN CASE $6::text WHEN 'user.delete' THEN NOT EXISTS (SELECT 1 FROM users u"
           " WHERE u.team_id = t.id AND u.id = $8::uuid)"
+          " AND EXISTS (SELECT 1 FROM erasures e WHERE e.team_id = t.id AND e.subject_id = $8::uuid FOR NO KEY UPDATE)"
           " WHEN 'user.login' THEN EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.team_id = t.id AND r.user_id = $8::uuid"
           " AND r.created_at = $3::timestamptz) WHEN 'user.login_failed' THEN true ELSE EXISTS (SELECT 1 FROM users u"
           " WHERE u.team_id = t.id AND u.id = $8::uuid AND u.updated_at = $3::timestamptz) END ELSE true END",
@@ -33,11 +35,13 @@ STATEMENT(AUDIT_ADD, SQL_WRITE, NULL,
           " AND CASE $6 WHEN 'api_key.revoke' THEN k.revoked_at = $3 ELSE k.revoked_at IS NULL END)"
           " WHEN 'budget' THEN EXISTS (SELECT 1 FROM budgets b WHERE b.team_id = t.id AND CASE $6"
           " WHEN 'budget.set' THEN b.subject_id = $8 AND b.updated_at = $3 ELSE b.id = $8 END)"
+          " WHEN 'erasure' THEN EXISTS (SELECT 1 FROM erasures e WHERE e.team_id = t.id AND e.id = $8)"
           " WHEN 'provider_key' THEN EXISTS (SELECT 1 FROM provider_keys p WHERE p.team_id = t.id AND p.id = $8)"
           " WHEN 'team' THEN t.updated_at = $3"
           " WHEN 'webhook' THEN EXISTS (SELECT 1 FROM webhooks w WHERE w.team_id = t.id AND w.id = $8)"
           " WHEN 'user' THEN CASE $6 WHEN 'user.delete' THEN NOT EXISTS (SELECT 1 FROM users u"
           " WHERE u.team_id = t.id AND u.id = $8)"
+          " AND EXISTS (SELECT 1 FROM erasures e WHERE e.team_id = t.id AND e.subject_id = $8)"
           " WHEN 'user.login' THEN EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.team_id = t.id AND r.user_id = $8"
           " AND r.created_at = $3) WHEN 'user.login_failed' THEN true ELSE EXISTS (SELECT 1 FROM users u"
           " WHERE u.team_id = t.id AND u.id = $8 AND u.updated_at = $3) END ELSE true END")

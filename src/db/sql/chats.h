@@ -96,6 +96,45 @@ STATEMENT(CHAT_SEARCH_MESSAGES, SQL_SLOW, NULL,
           " AND m.seq > coalesce((SELECT n.seq FROM messages n WHERE n.chat_id = c.id"
           "  ORDER BY n.seq DESC LIMIT 1 OFFSET $4), 0)"
           " ORDER BY m.chat_id, m.seq")
+/* Retention: chats that are past their time, with when that was. Those of a team in which nothing happened for its days, and no
+ * more than $2 days where that is not 0; sessions of people without an account that were idle since $3. $1 now, $4 at most so
+ * many. By indexes alone: a look that finds nothing is one probe a team. */
+#define CHATS_PAST                                                                                                         \
+    "(SELECT p.id, p.since FROM teams t CROSS JOIN LATERAL (SELECT c.id, r.since FROM (SELECT $1::timestamptz"             \
+    " - least(t.retention_days, nullif($2::bigint, 0)) * interval '24 hours' AS since) r JOIN chats c ON c.team_id = t.id"    \
+    " AND c.updated_at < r.since ORDER BY c.updated_at LIMIT $4::bigint) p"                                                \
+    " WHERE t.retention_days IS NOT NULL OR $2::bigint > 0 LIMIT $4::bigint)"                                              \
+    " UNION ALL (SELECT c.id, $3::timestamptz FROM chats c WHERE c.user_id IS NULL AND c.updated_at < $3::timestamptz"     \
+    " ORDER BY c.updated_at LIMIT $4::bigint)"
+#define CHATS_PAST_LITE                                                                                                    \
+    " SELECT * FROM (SELECT c.id FROM teams t CROSS JOIN chats c INDEXED BY chats_age WHERE c.team_id = t.id AND c.updated_at <"  \
+    " $1 - min(coalesce(t.retention_days, $2), CASE WHEN $2 > 0 THEN $2 ELSE t.retention_days END) * 86400000000 LIMIT $4)" \
+    " UNION ALL SELECT * FROM (SELECT c.id FROM chats c INDEXED BY chats_sessions WHERE c.user_id IS NULL"                \
+    " AND c.updated_at < $3 ORDER BY c.updated_at LIMIT $4)"
+#define CHATS_IS_STILL(c) "EXISTS (SELECT 1 FROM messages s WHERE s.chat_id = " c ".id AND s.status = 'streaming')"
+/* Of their messages the first $4, then those of them that have none left; in one batch. Of several nodes one at a time finds
+ * any. The lock keeps a message that comes just now waiting until its chat has gone. */
+#define CHATS_SWEEP_LOCK "8241904471034419532"
+STATEMENT(CHATS_FORGET_MESSAGES, SQL_WRITE, "housekeeping: chats of every team that are past their time",
+          "WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(" CHATS_SWEEP_LOCK ") AS is_mine),"
+          " past AS MATERIALIZED (SELECT p.id, p.since FROM mine CROSS JOIN LATERAL (" CHATS_PAST ") p WHERE mine.is_mine),"
+          " held AS MATERIALIZED (SELECT c.id FROM past p JOIN chats c ON c.id = p.id AND c.updated_at < p.since"
+          "  WHERE NOT " CHATS_IS_STILL("c") " FOR UPDATE OF c SKIP LOCKED)"
+          " DELETE FROM messages WHERE id IN (SELECT n.id FROM held h CROSS JOIN LATERAL (SELECT m.id FROM messages m"
+          "  WHERE m.chat_id = h.id ORDER BY m.seq LIMIT $4::bigint) n LIMIT $4::bigint)",
+          "DELETE FROM messages WHERE pos IN (SELECT m.pos FROM (" CHATS_PAST_LITE ") p CROSS JOIN messages m"
+          " ON m.chat_id = p.id WHERE NOT " CHATS_IS_STILL("p") " LIMIT $4)")
+STATEMENT(CHATS_FORGET, SQL_WRITE, "housekeeping: chats of every team that are past their time",
+          "WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(" CHATS_SWEEP_LOCK ") AS is_mine),"
+          " past AS MATERIALIZED (SELECT p.id, p.since FROM mine CROSS JOIN LATERAL (" CHATS_PAST ") p WHERE mine.is_mine)"
+          " DELETE FROM chats c USING past p WHERE c.id = p.id AND c.updated_at < p.since"
+          " AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat_id = c.id)",
+          "DELETE FROM chats WHERE id IN (SELECT p.id FROM (" CHATS_PAST_LITE ") p"
+          " WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat_id = p.id))")
+#undef CHATS_PAST
+#undef CHATS_PAST_LITE
+#undef CHATS_IS_STILL
+#undef CHATS_SWEEP_LOCK
 /* What a turn needs of its chat: whom to ask, and whom instead (config.fallback_agent_id). */
 STATEMENT(TURN_LOAD_CHAT, SQL_READ, NULL,
           "SELECT a.id, a.is_active, a.provider, a.webhook_url, a.webhook_token, a.model, a.system_prompt, a.config,"

@@ -23,14 +23,13 @@ STATEMENT(REVOKED_ADD_USER_CHANGED, SQL_WRITE, NULL,
           "INSERT INTO revoked_tokens (team_id, kind, subject, before, expires_at) "
           "SELECT team_id, 'user', id, $3, $4 FROM users "
           "WHERE team_id = $1 AND id = $2 AND updated_at = $3")
-/* a user that this batch has deleted */
-STATEMENT(REVOKED_ADD_USER_GONE, SQL_WRITE, NULL,
+/* whom this batch erases: the turns of that owner end on every node */
+STATEMENT(REVOKED_ADD_ERASED, SQL_WRITE, NULL,
           "INSERT INTO revoked_tokens (team_id, kind, subject, before, expires_at) "
-          "SELECT $1::uuid, 'user', $2::uuid, $3::timestamptz, $4::timestamptz "
-          "WHERE NOT EXISTS (SELECT 1 FROM users WHERE team_id = $1 AND id = $2)",
+          "SELECT team_id, 'erased', subject_id, $3::timestamptz, $4::timestamptz FROM erasures "
+          "WHERE team_id = $1 AND subject_id = $2",
           "INSERT INTO revoked_tokens (team_id, kind, subject, before, expires_at) "
-          "SELECT $1, 'user', $2, $3, $4 "
-          "WHERE NOT EXISTS (SELECT 1 FROM users WHERE team_id = $1 AND id = $2)")
+          "SELECT team_id, 'erased', subject_id, $3, $4 FROM erasures WHERE team_id = $1 AND subject_id = $2")
 STATEMENT(REVOKED_SINCE, SQL_READ, "the set in memory holds what is revoked in every team",
           "SELECT pos, kind, subject, before, expires_at FROM revoked_tokens "
           "WHERE pos > $1 AND expires_at > $2 ORDER BY pos LIMIT 1000",

@@ -22,10 +22,6 @@ STATEMENT(SESSION_AGENT, SQL_READ, "a widget knows its agent by the id alone",
           "SELECT a.team_id, a.id, a.is_active AND t.is_active, a.allowed_origins FROM agents a"
           " JOIN teams t ON t.id = a.team_id WHERE a.id = $1",
           NULL)
-STATEMENT(SESSIONS_FORGET, SQL_WRITE, "housekeeping: sessions of every team that are idle for sessions.keep_days",
-          "DELETE FROM chats WHERE id IN (SELECT id FROM chats WHERE user_id IS NULL AND updated_at < $1"
-          " ORDER BY updated_at LIMIT 200)",
-          NULL)
 /* $1 agent: the columns of SESSION_AGENT, then what its widget shows. */
 STATEMENT(SESSION_WIDGET, SQL_READ, "a widget knows its agent by the id alone",
           "SELECT a.team_id, a.id, a.is_active AND t.is_active, a.allowed_origins, a.name, a.config FROM agents a"

@@ -30,12 +30,6 @@ STATEMENT(USER_BY_TEAM_EMAIL, SQL_READ, NULL,
           "FROM users AS u JOIN teams AS t ON t.id = u.team_id WHERE u.team_id = $1 AND u.email = $2 "
           "AND u.is_active AND t.is_active")
 STATEMENT(USER_COUNT, SQL_READ, NULL, "SELECT count(*) FROM users WHERE team_id = $1", NULL)
-/* not the last active admin */
-STATEMENT(USER_DELETE, SQL_WRITE, NULL,
-          "DELETE FROM users WHERE team_id = $1 AND id = $2 AND (role <> 'admin' OR NOT is_active "
-          "OR EXISTS (SELECT 1 FROM users AS other WHERE other.team_id = $1 AND other.id <> $2 "
-          "AND other.role = 'admin' AND other.is_active))",
-          NULL)
 STATEMENT(USER_FIND_ADMIN, SQL_READ, NULL,
           "SELECT id FROM users WHERE team_id = $1 AND role = 'admin' AND is_active "
           "ORDER BY created_at, id LIMIT 1",
