@@ -89,6 +89,7 @@ static void take_slot(struct flow *f)
         return;
     }
     req->fails_at_eof = true;
+    streams_await(&s->place, f, &req->arena, team_id);
     slot_take(&s->slot, &s->wait, f, team_id);
 }
 

@@ -215,6 +215,7 @@ static void take_slot(struct flow *f)
         return;
     }
     req->fails_at_eof = true; /* one who waits for the whole may leave as well */
+    streams_await(&s->place, f, &req->arena, team_id);
     slot_take(&s->slot, &s->wait, f, team_id);
 }
 

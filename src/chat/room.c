@@ -96,8 +96,10 @@ void room_check_drained(struct chat_room *room)
     if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
         !list_is_empty(&room->mirrors) || room->housekeeping.chore.is_running || room->retention.chore.is_running ||
         room->search_feed.chore.is_running || room->checkpoint.chore.is_running ||
-        room->budgets.chore.is_running || room->journal.is_writing)
+        room->budgets.chore.is_running || room->streams.chore.is_running ||
+        room->journal.is_writing)
         return;
+    chore_stop(&room->streams.chore); /* what its turns leave, others may have */
     journal_stop(&room->journal); /* nothing is to be written any more */
     room->on_drained = NULL;
     on_drained(loop_current());
@@ -172,8 +174,10 @@ struct error chat_attach(struct loop *l)
         housekeeping_start(&room->housekeeping);
         retention_start(&room->retention);
         budget_chore_start(&room->budgets);
-        if (!db_is_sqlite_here())
+        if (!db_is_sqlite_here()) {
             search_feed_start(&room->search_feed);
+            streams_chore_start(&room->streams);
+        }
     }
     return NO_ERROR;
 }
@@ -219,6 +223,7 @@ void chat_detach(struct loop *l)
     struct chat_room *room = l->rooms[ROOM_CHAT];
 
     stop_chores(room); /* a start that failed did not drain */
+    chore_stop(&room->streams.chore);
     timer_stop(&room->sweep);
     loop_unmark_dirty(&room->first_events.flush);
     while (!list_is_empty(&room->kept))

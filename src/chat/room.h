@@ -9,6 +9,7 @@
 #include "chore.h"
 #include "db/db.h"
 #include "journal.h"
+#include "streams_chore.h"
 
 /* Removes what is old; on the first loop. */
 struct housekeeping {
@@ -55,6 +56,7 @@ struct chat_room {
     struct retention retention;
     struct search_feed search_feed;
     struct budget_chore budgets;
+    struct streams_chore streams;
     struct journal journal;
     struct checkpoint checkpoint;
     bool is_draining;

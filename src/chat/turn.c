@@ -33,6 +33,16 @@ static void foresee_slot(struct flow *f)
         flow_fail(f, err);
 }
 
+/* In one round trip's time: what it takes to ask, and, where other nodes have streams of the team,
+ * whether there may be one more. */
+static void load(struct flow *f)
+{
+    struct turn *t = turn_of(f);
+
+    streams_await(&t->place, f, &t->arena, &t->log->team_id);
+    turn_load(f);
+}
+
 /* Before the message is stored: a client that is told to come again has not sent it. */
 static void take_slot(struct flow *f)
 {
@@ -229,7 +239,7 @@ static void settle(struct flow *f)
 
 static const struct step turn_steps[] = {
     STEP(foresee_slot), /* 429, at once */
-    STEP(turn_load),    /* chat, agent, messages and key in one round trip */
+    STEP(load),         /* chat, agent, messages and key in one round trip; 429 */
     STEP(turn_check_key),
     STEP(turn_build_prompt),
     STEP(turn_reserve), /* 429 */

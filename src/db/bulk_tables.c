@@ -33,6 +33,7 @@ static const struct bulk_table table[] = {
     {"mails", .way = TABLE_OF_WHOLE, .why = "mails that wait are sent once"},
     {"document_vectors", .way = TABLE_LEFT, .why = "made from document_chunks by a server that starts", .is_optional = true},
     {"nodes", .way = TABLE_LEFT, .why = "the servers of this database"},
+    {"team_streams", .way = TABLE_LEFT, .why = "what the servers of this database make just now", .is_optional = true},
     {"rates", .way = TABLE_LEFT, .why = "of the last minutes", .is_optional = true},
     {"schema_migrations", .way = TABLE_LEFT, .why = "each database counts its own"},
 };

@@ -18,6 +18,7 @@
 #include "db/sql/sessions.h"
 #include "db/sql/sites.h"
 #include "db/sql/system.h"
+#include "db/sql/team_streams.h"
 #include "db/sql/teams.h"
 #include "db/sql/usage.h"
 #include "db/sql/users.h"

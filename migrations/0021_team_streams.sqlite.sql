@@ -1,0 +1,3 @@
+-- Nothing: no two nodes serve one SQLite file for long.
+
+-- down
