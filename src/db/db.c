@@ -422,7 +422,7 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
     q->result = results;
     q->n_results = n_calls;
     q->task = t;
-    t->span = span_begin_recorded(f->span);
+    t->span = f->span ? span_begin_recorded(f->span) : NULL;
     if (t->use != SQL_WRITE)
         q->op.cancel = on_cancel;
     dl->n_tasks++;

@@ -74,7 +74,8 @@ static const char *failure_of(const struct request *req, char status[16])
         snprintf(status, 16, "%d", res->status);
         return status;
     }
-    if (res->is_stream && is_error(req->flow.err) && req->flow.err.status != ERR_GONE)
+    if (res->is_stream && is_error(req->flow.err) && req->flow.err.status != ERR_GONE &&
+        req->flow.err.status != ERR_STOPPED)
         return status_row(req->flow.err.status)->name;
     return NULL;
 }

@@ -1,6 +1,8 @@
 /* The headers of W3C Trace Context, read strictly and written as version 00. */
 #include "trace/context.h"
 
+#include "base/crypto.h"
+
 #include <string.h>
 
 #define VERSION_AT    0
@@ -65,28 +67,20 @@ bool trace_context_parse(struct str value, struct trace_context *out)
     return !is_zero(out->trace_id, TRACE_ID_BYTES) && !is_zero(out->span_id, SPAN_ID_BYTES);
 }
 
-static void write_hex(char *out, const unsigned char *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-}
-
 struct str trace_context_write(const struct trace_context *c, char out[TRACEPARENT_BYTES])
 {
     memset(out, '-', LEN);
     memcpy(out, "00", 2);
-    write_hex(out + TRACE_AT, c->trace_id, TRACE_ID_BYTES);
-    write_hex(out + SPAN_AT, c->span_id, SPAN_ID_BYTES);
-    write_hex(out + FLAGS_AT, &c->flags, 1);
+    crypto_write_hex(c->trace_id, TRACE_ID_BYTES, out + TRACE_AT);
+    crypto_write_hex(c->span_id, SPAN_ID_BYTES, out + SPAN_AT);
+    crypto_write_hex(&c->flags, 1, out + FLAGS_AT);
     out[LEN] = '\0';
     return (struct str){out, LEN};
 }
 
 struct str trace_id_write(const struct trace_context *c, char out[TRACE_ID_TEXT_BYTES])
 {
-    write_hex(out, c->trace_id, TRACE_ID_BYTES);
+    crypto_write_hex(c->trace_id, TRACE_ID_BYTES, out);
     out[TRACE_ID_TEXT_BYTES - 1] = '\0';
     return (struct str){out, TRACE_ID_TEXT_BYTES - 1};
 }

@@ -1,6 +1,7 @@
 /* Spans as OTLP has them in JSON (OpenTelemetry Protocol 1.x, "JSON Protobuf Encoding"): ids are
  * hexadecimal, numbers of 64 bits are strings, enums are numbers. */
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/json.h"
 #include "config/config.h"
 #include "internal.h"
@@ -14,10 +15,9 @@
 
 static void put_hex(struct json *j, const char *name, const unsigned char *bytes, size_t n)
 {
-    char text[2 * TRACE_ID_BYTES + 1];
+    char text[2 * TRACE_ID_BYTES];
 
-    for (size_t i = 0; i < n; i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    crypto_write_hex(bytes, n, text);
     json_pair_str(j, name, (struct str){text, 2 * n});
 }
 

@@ -447,6 +447,69 @@ static void list_items_are_checked(void **state)
     config_free(&c);
 }
 
+static uint64_t sampled_below(const char *variable)
+{
+    struct config c;
+    uint64_t below;
+
+    assert_false(is_error(load(NULL, NULL, variable, &c)));
+    below = c.trace_rules.sampled_below;
+    config_free(&c);
+    return below;
+}
+
+static void tracing_is_told_in_shares_headers_and_whom_to_follow(void **state)
+{
+    static const uint64_t whole = UINT64_C(1) << 56;
+    static const char *const bad[] = {
+        "TRACING__SAMPLE=",
+        "TRACING__SAMPLE=2",
+        "TRACING__SAMPLE=1.1",
+        "TRACING__SAMPLE=.5",
+        "TRACING__SAMPLE=0.",
+        "TRACING__SAMPLE=0,5",
+        "TRACING__SAMPLE=-0.5",
+        "TRACING__SAMPLE=50%",
+        "TRACING__SAMPLE=0.0000000001",
+        "TRACING__HEADERS=Authorization",
+        "TRACING__HEADERS=: value",
+        "TRACING__HEADERS=a b: value",
+        "TRACING__HEADERS=name: ",
+        "TRACING__HEADERS=a: 1,b: 2,c: 3,d: 4,e: 5",
+        "TRACING__FOLLOW_PARENT=clients",
+        "TRACING__ENDPOINT=collector:4318",
+    };
+    struct config c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (load(NULL, NULL, bad[i], &c).status != ERR_INVALID)
+            fail_msg("%s was accepted", bad[i]);
+        config_free(&c);
+    }
+    assert_int_equal(sampled_below("TRACING__SAMPLE=0"), 0);
+    assert_int_equal(sampled_below("TRACING__SAMPLE=0.000"), 0);
+    assert_int_equal(sampled_below("TRACING__SAMPLE=1"), whole);
+    assert_int_equal(sampled_below("TRACING__SAMPLE=1.0"), whole);
+    assert_in_range(sampled_below("TRACING__SAMPLE=0.5"), whole / 2 - 10, whole / 2);
+    assert_in_range(sampled_below("TRACING__SAMPLE=0.000000001"), whole / 1000000000 - 10,
+                    whole / 1000000000);
+    assert_false(is_error(load(NULL, NULL, NULL, &c)));
+    assert_true(c.trace_rules.follows_proxies && !c.trace_rules.follows_all);
+    config_free(&c);
+    assert_false(is_error(load(NULL, NULL, "TRACING__FOLLOW_PARENT=always", &c)));
+    assert_true(c.trace_rules.follows_proxies && c.trace_rules.follows_all);
+    config_free(&c);
+    assert_false(is_error(load(NULL, NULL, "TRACING__FOLLOW_PARENT=never", &c)));
+    assert_false(c.trace_rules.follows_proxies || c.trace_rules.follows_all);
+    config_free(&c);
+    assert_false(
+        is_error(load(NULL, "TRACING__HEADERS=Authorization: Bearer a=b, X-Org: 1\n", NULL, &c)));
+    assert_str(c.tracing.headers.items[0], "Authorization: Bearer a=b");
+    assert_str(c.tracing.headers.items[1], "X-Org: 1");
+    config_free(&c);
+}
+
 static void an_unknown_key_stops_the_start_with_a_hint(void **state)
 {
     struct config c;
@@ -548,6 +611,7 @@ int main(void)
         IN_DIRECTORY(a_bad_value_is_told_with_its_place),
         IN_DIRECTORY(secrets_do_not_stand_in_errors),
         IN_DIRECTORY(list_items_are_checked),
+        IN_DIRECTORY(tracing_is_told_in_shares_headers_and_whom_to_follow),
         IN_DIRECTORY(an_unknown_key_stops_the_start_with_a_hint),
         IN_DIRECTORY(lines_stay_right_behind_foreign_values),
         IN_DIRECTORY(broken_files_are_told_with_their_line),

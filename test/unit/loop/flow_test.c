@@ -266,6 +266,39 @@ static void a_call_fails_its_parent_and_a_try_does_not(void **state)
     assert_int_equal(sub.flow.err.status, ERR_CONFLICT);
 }
 
+/* Only its address says anything here. */
+struct span {
+    int nothing;
+};
+static const struct span *seen;
+
+static void look_at_span(struct flow *f)
+{
+    seen = f->span;
+}
+
+static void call_looking(struct flow *f)
+{
+    static const struct step steps[] = {STEP(look_at_span), STEP_END};
+
+    flow_call(f, &sub, steps, NULL);
+}
+
+static void a_flow_within_is_a_part_of_the_same_span(void **state)
+{
+    static const struct step steps[] = {STEP(call_looking), STEP_END};
+    static const struct span span = {0};
+    struct flow f;
+
+    (void)state;
+    memset(&sub, 0, sizeof(sub));
+    flow_start_traced(&f, &span, steps, NULL, on_end);
+    assert_ptr_equal(seen, &span);
+    memset(&sub, 0, sizeof(sub));
+    flow_start(&f, steps, NULL, on_end);
+    assert_null(seen);
+}
+
 /* ---- sweeps ---- */
 
 /* A handler as they come: a check, two queries at once, two rounds of a stream as a nested table, a
@@ -413,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup(finish_skips_without_an_error, reset),
         cmocka_unit_test_setup(repeat_runs_the_same_step_again, reset),
         cmocka_unit_test_setup(a_call_fails_its_parent_and_a_try_does_not, reset),
+        cmocka_unit_test_setup(a_flow_within_is_a_part_of_the_same_span, reset),
         cmocka_unit_test_setup(every_disconnect_and_every_failure_ends_once, reset),
     };
     int failed;
