@@ -48,10 +48,12 @@ function Limits({ form, currency, prices }) {
     <fieldset class="choices">
       <legend>How much it may use</legend>
       <p class="hint">What is left empty is not limited.</p>
-      <Field label={`Money (${currency})`} isOptional inputMode="decimal" autocomplete="off" hint={prices.length > 0 ? `${asRead} Counted by the operator’s prices.` : `${asRead} The operator has set no prices yet: until then nothing costs money.`} {...form.bind('money_micros')} />
-      <div class="pair">
-        <Field label="Tokens" isOptional inputMode="numeric" autocomplete="off" hint="Of prompts and replies." {...form.bind('tokens')} />
-        <Field label="Requests" isOptional inputMode="numeric" autocomplete="off" hint="Messages to agents." {...form.bind('requests')} />
+      <div class="stack">
+        <Field label={`Money (${currency})`} isOptional inputMode="decimal" autocomplete="off" hint={prices.length > 0 ? `${asRead} Counted by the operator’s prices.` : `${asRead} The operator has set no prices yet: until then nothing costs money.`} {...form.bind('money_micros')} />
+        <div class="pair">
+          <Field label="Tokens" isOptional inputMode="numeric" autocomplete="off" hint="Of prompts and replies." {...form.bind('tokens')} />
+          <Field label="Requests" isOptional inputMode="numeric" autocomplete="off" hint="Messages to agents." {...form.bind('requests')} />
+        </div>
       </div>
     </fieldset>
   );

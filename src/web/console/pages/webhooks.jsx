@@ -19,7 +19,7 @@ export function WebhookSecret({ webhook, title, onClose }) {
   return (
     <Dialog title={title} onClose={onClose} actions={<Button onClick={onClose}>Done</Button>}>
       <p>The receiver checks the header <code>X-Aerie-Signature</code> of each call with this secret.</p>
-      <Secret what="the secret" value={webhook.secret} />
+      <Secret what="the secret" value={webhook.secret} afterwards="only the server knows it, and your receiver" />
     </Dialog>
   );
 }
