@@ -7,7 +7,12 @@
 #include "db/db.h"
 
 /* What a command's process ends with. */
-enum command_exit { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
+enum command_exit {
+    COMMAND_OK = 0,
+    COMMAND_FAILED = 1,
+    COMMAND_USAGE = 2,
+    COMMAND_NO_SERVER = 3 /* that it could be done to */
+};
 
 /* What is there before run() is called. */
 enum command_needs {

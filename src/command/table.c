@@ -365,8 +365,8 @@ static const struct command table[] = {
         COMMAND_WORDS({"cd /etc/aerie && runuser -u aerie -- aerie upgrade",
                        "after the program, or a key that needs a restart, was changed"}),
         COMMAND_WORDS({"0", "the new process serves"},
-                      {"1", "the old one goes on, or none runs; stderr says why"},
-                      {"2", "wrong usage"}),
+                      {"1", "the old one goes on; stderr says why"},
+                      {"2", "wrong usage"}, {"3", "no server runs on this data_dir"}),
         command_upgrade,
     },
     {

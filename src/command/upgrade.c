@@ -78,8 +78,11 @@ int command_upgrade(int argc, char **argv)
     if (!command_read_options(argc, argv, 1, NULL, 0))
         return command_usage(argv[0]);
     pid = pid_file_read();
-    if (pid == 0)
-        return fail("no server runs on this data_dir: there is no aerie.pid of a living one");
+    if (pid == 0) {
+        fputs("aerie: no server runs on this data_dir: there is no aerie.pid of a living one\n",
+              stderr);
+        return COMMAND_NO_SERVER;
+    }
     if (upgrade_word_read(&before) && before.old_pid == pid && before.state == UPGRADE_STARTING)
         return fail("an upgrade is under way already");
     if (kill(pid, SIGUSR2) != 0) {

@@ -152,9 +152,9 @@ test('without_a_living_server_it_says_so', () =>
     assert.equal(Number(readFileSync(path, 'utf8').split(' ')[0]), aerie.child.pid);
     await aerie.kill();
     const killed = await tryUpgrade(aerie);
-    assert.deepEqual([killed.status, killed.stderr], [1, 'aerie: no server runs on this data_dir: there is no aerie.pid of a living one\n']);
+    assert.deepEqual([killed.status, killed.stderr], [3, 'aerie: no server runs on this data_dir: there is no aerie.pid of a living one\n']);
     writeFileSync(path, `${process.pid} 1\n`);
-    assert.equal((await tryUpgrade(aerie)).status, 1, 'the number is used again');
+    assert.equal((await tryUpgrade(aerie)).status, 3, 'the number is used again');
     await aerie.listen();
     await aerie.halt();
     assert.throws(() => readFileSync(path), 'it goes with the server');

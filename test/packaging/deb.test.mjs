@@ -1,11 +1,16 @@
 // The Debian package: built from this checkout, looked at by lintian, installed, used, upgraded, removed and purged in a copy of this machine's root.
 // etc/test --all runs it.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { makeFolder } from '../tools/aerie.mjs';
+import { startUpstream } from '../fake/upstream.mjs';
+import { Client, makeFolder, PASSWORD } from '../tools/aerie.mjs';
+import { request } from '../tools/http.mjs';
+import { freePort } from '../tools/postgres.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const run = (program, args, options = {}) => spawnSync(program, args, { encoding: 'utf8', cwd: root, ...options });
@@ -66,4 +71,105 @@ ls -d /etc/aerie /var/lib/aerie /usr/share/doc/aerie 2>/dev/null || echo nothing
     'not started', '750 root:aerie /etc/aerie', '640 root:aerie /etc/aerie/config.json', '640 root:aerie /etc/aerie/.env', '700 aerie:aerie /var/lib/aerie', '1',
     '/var/lib/aerie/aerie.db', '"status":"healthy"', '1', 'secret kept', 'removed', 'data in /var/lib/aerie', '.env', 'nothing left',
   ]);
+});
+
+/** The system that systemd-root boots: runs a line there, and hears what it says. */
+class Booted {
+  constructor(folder) {
+    this.folder = folder;
+    writeFileSync(join(folder, 'script'), `cd /given
+while [ ! -e over ]; do
+    for line in line-*; do
+        [ -e "$line" ] || continue
+        sh -euc "$(cat "$line")" </dev/null >said 2>&1 && echo 0 >code || echo 1 >code
+        rm "$line"
+        mv said "said-$line" && mv code "code-$line"
+    done
+    sleep 0.05
+done
+`);
+    const child = spawn(join(root, 'test/tools/systemd-root'), [folder], { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.exit = new Promise((resolve) => child.once('exit', resolve)).then((code) => (this.code = code));
+  }
+
+  #n = 0;
+  /** {code, said}; null where no such system can be. */
+  async try(line) {
+    const name = `line-${this.#n++}`;
+    writeFileSync(join(this.folder, 'new'), line);
+    renameSync(join(this.folder, 'new'), join(this.folder, name));
+    while (!existsSync(join(this.folder, `code-${name}`))) {
+      if (this.code === 77) return null;
+      assert.equal(this.code, undefined, `systemd ended while it did: ${line}`);
+      await sleep(20);
+    }
+    const read = (what) => readFileSync(join(this.folder, `${what}-${name}`), 'utf8').trim();
+    return { code: Number(read('code')), said: read('said') };
+  }
+
+  async run(line) {
+    const { code, said } = await this.try(line);
+    assert.equal(code, 0, `${line}\n${said}`);
+    return said;
+  }
+
+  async end() {
+    writeFileSync(join(this.folder, 'over'), '');
+    await this.exit;
+  }
+}
+
+test('under_systemd_an_upgrade_of_the_package_cuts_no_stream', async (t) => {
+  const given = makeFolder();
+  const port = await freePort();
+  const upstream = await startUpstream();
+  copyFileSync(deb, join(given, 'aerie.deb'));
+  const system = new Booted(given);
+  try {
+    if (!(await system.try('true'))) return t.skip('systemd cannot be booted here');
+    await system.run('dpkg --no-triggers -i aerie.deb');
+    const config = (more = {}) => writeFileSync(join(given, 'config.json'), JSON.stringify({ environment: 'production', data_dir: '/var/lib/aerie', server: { port, ...more }, egress: { allow: ['127.0.0.0/8'] } }));
+    config();
+    await system.run(`cp config.json /etc/aerie/
+      cd /etc/aerie && runuser -u aerie -- aerie init
+      echo '${PASSWORD}' | runuser -u aerie -- aerie user create --email a@aerie.test --team default --role admin --password-stdin
+      systemctl enable --now aerie`);
+    const call = (method, path, options) => request(port, method, path, options);
+    const { access_token: token } = (await call('POST', '/api/auth/login', { json: { email: 'a@aerie.test', password: PASSWORD } })).json;
+    const admin = new Client({ port, request: call }, token);
+    const agent = await admin.agent({ webhook_url: upstream.url() });
+    const mainPid = () => system.run('systemctl show -P MainPID aerie');
+    const upgrade = () => system.run('dpkg --no-triggers -i aerie.deb');
+
+    const first = await mainPid();
+    const stream = await admin.send(await admin.chat(agent), '!tokens=200&delay=150');
+    await stream.until((s) => s.text.length > 0);
+    await upgrade();
+    const second = await mainPid();
+    assert.notEqual(second, first, 'systemd follows the new process');
+    assert.equal(await system.run(`ps -o comm= -p ${first}`), 'aerie', 'and the old one stays for its stream');
+    assert.equal((await call('GET', '/health')).status, 200);
+    await system.run('systemctl reload aerie');
+    assert.equal((await stream.whole()).text, Array.from({ length: 200 }, (_, i) => `tok${i}`).join(' '));
+    assert.ok(stream.done);
+    await system.run(`while [ -e /proc/${first} ]; do sleep 0.1; done`);
+    assert.equal(await system.run('for name in ActiveState NRestarts ExecMainPID; do systemctl show -P $name aerie; done'), `active\n0\n${second}`);
+
+    config({ prot: 1 });
+    assert.match(await system.run('cp config.json /etc/aerie/ && dpkg --no-triggers -i aerie.deb'), /unknown key server\.prot[^]*still that of the old package/);
+    assert.equal(await mainPid(), second, 'what cannot start takes nothing over');
+    config();
+    assert.match(await system.run(`cp config.json /etc/aerie/ && printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d && dpkg --no-triggers -i aerie.deb`), /policy-rc\.d forbids a restart/);
+    assert.equal(await mainPid(), second);
+    await system.run('rm /usr/sbin/policy-rc.d /var/lib/aerie/aerie.pid && dpkg --no-triggers -i aerie.deb');
+    const third = await mainPid();
+    assert.notEqual(third, second, 'one that cannot be asked is restarted');
+    await system.run('systemctl stop aerie');
+    await upgrade();
+    assert.equal(await mainPid(), '0', 'one that was stopped stays stopped');
+  } finally {
+    await system.end();
+    await upstream.close();
+    rmSync(given, { recursive: true });
+  }
 });
