@@ -29,6 +29,9 @@ bool inherit_take_systemds(struct inherited_socket *out);
 size_t inherit_n_systemds(void); /* not taken */
 /* The lock on this file, held together with the old server; -1: none. */
 int inherit_take_lock(const char *path);
+/* A pipe with the keys of TLS session tickets, whose writer has gone; -1: none. Who takes it closes
+ * it. */
+int inherit_take_ticket_keys(void);
 /* To the old server, once: it may leave, or why it has to stay. */
 void inherit_say_ready(void);
 void inherit_say_failed(const char *why);
@@ -42,5 +45,6 @@ void inherit_close(void);
 #define INHERIT_LOCK    "lock=%d:"
 #define INHERIT_SOCKET  "socket=%d:"
 #define INHERIT_SYSTEMD "systemd=%d,%s:"
+#define INHERIT_TICKETS "tickets=%d:"
 
 #endif

@@ -207,6 +207,10 @@ void http_drain_peers(struct loop *l, void (*on_drained)(struct loop *l));
  * systemd_name: NULL when it is none of systemd's. */
 void http_each_socket(struct http_server *s,
                       void (*visit)(void *state, int fd, const char *systemd_name), void *state);
+/* The keys of TLS session tickets, for a server that takes over: secrets, in a pipe that it is to
+ * read, with their writer gone. Returns its descriptor, which is the caller's; -1: there are none,
+ * or no pipe for them. Any thread. */
+int http_leave_ticket_keys(struct http_server *s);
 /* Another server accepts at these sockets from now on: draining refuses nobody who waits there, and
  * removes no file. Any thread, before the loops drain. */
 void http_hand_over(struct http_server *s);

@@ -12,10 +12,10 @@
 
 static struct {
     bool is_upgrade;
-    int ready_fd, lock_fd;
+    int ready_fd, lock_fd, ticket_keys_fd;
     struct inherited_socket *sockets;
     size_t n;
-} inherited = {.ready_fd = -1, .lock_fd = -1};
+} inherited = {.ready_fd = -1, .lock_fd = -1, .ticket_keys_fd = -1};
 
 /* ---- reading ---- */
 
@@ -73,6 +73,8 @@ static void read_word(struct str word)
         inherited.lock_fd = fd;
     else if (str_eq(what, STR("ready")) && is_open(fd))
         inherited.ready_fd = fd;
+    else if (str_eq(what, STR("tickets")) && is_open(fd))
+        inherited.ticket_keys_fd = fd;
 }
 
 static struct str variable(const char *name)
@@ -188,6 +190,14 @@ int inherit_take_lock(const char *path)
     return fd;
 }
 
+int inherit_take_ticket_keys(void)
+{
+    int fd = inherited.ticket_keys_fd;
+
+    inherited.ticket_keys_fd = -1;
+    return fd;
+}
+
 /* ---- answering ---- */
 
 static void close_ready(void)
@@ -221,4 +231,7 @@ void inherit_close(void)
     if (inherited.lock_fd >= 0)
         close(inherited.lock_fd);
     inherited.lock_fd = -1;
+    if (inherited.ticket_keys_fd >= 0)
+        close(inherited.ticket_keys_fd);
+    inherited.ticket_keys_fd = -1;
 }

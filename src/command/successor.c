@@ -46,6 +46,18 @@ static void leave_socket(void *state, int fd, const char *systemd_name)
     keep_open(l, fd);
 }
 
+/* Returns the descriptor, to be closed when the child has its own; -1: none. */
+static int leave_ticket_keys(struct legacy *l, struct http_server *http)
+{
+    int fd = http_leave_ticket_keys(http);
+
+    if (fd >= 0) {
+        buf_printf(&l->words, INHERIT_TICKETS, fd);
+        keep_open(l, fd);
+    }
+    return fd;
+}
+
 /* Ours, and one more. The array is the caller's to free; its texts are not. */
 static char **environment_with(char *variable)
 {
@@ -108,7 +120,7 @@ static void fail(struct successor *s, const char *why)
 bool successor_start(struct successor *s, struct http_server *http, int lock_fd, unsigned timeout_s)
 {
     struct legacy legacy = {.failed = false};
-    int ends[2], error = ENOMEM;
+    int ends[2], ticket_keys = -1, error = ENOMEM;
     char why[128];
 
     *s = (struct successor){.fd = -1, .until_ms = clock_mono_ms() + timeout_s * 1000ULL};
@@ -126,11 +138,14 @@ bool successor_start(struct successor *s, struct http_server *http, int lock_fd,
             keep_open(&legacy, lock_fd);
         }
         http_each_socket(http, leave_socket, &legacy);
+        ticket_keys = leave_ticket_keys(&legacy, http);
         error = spawn(s, &legacy);
         posix_spawn_file_actions_destroy(&legacy.actions);
     }
     buf_deinit(&legacy.words);
     close(ends[1]);
+    if (ticket_keys >= 0)
+        close(ticket_keys);
     if (error != 0) {
         snprintf(why, sizeof(why), "%.80s cannot be started: %s", command_arguments[0],
                  errno_text(error));

@@ -107,6 +107,8 @@ struct error http_open(const struct http_hooks *hooks, unsigned n_loops, struct 
                     "name systemd");
     if (!is_error(err) && has_tls(s))
         err = tls_server_open(&s->tls);
+    if (!is_error(err) && s->tls)
+        tls_server_take_keys(s->tls, inherit_take_ticket_keys());
     if (!is_error(err))
         err = router_init(&s->router, hooks->routes, hooks->n_routes);
     if (!is_error(err) && !map_init(&s->addresses, 256))
@@ -268,6 +270,11 @@ void http_each_socket(struct http_server *s,
 
 void http_hand_over(struct http_server *s)
 {
+int http_leave_ticket_keys(struct http_server *s)
+{
+    return s->tls ? tls_server_leave_keys(s->tls) : -1;
+}
+
     atomic_store(&s->is_handed_over, true);
 }
 

@@ -27,6 +27,12 @@ int64_t tls_server_ends_us(struct tls_server *s);
 uint64_t tls_server_days_left(struct tls_server *s);
 /* A line in the log when that is soon. Any thread. */
 void tls_server_warn(struct tls_server *s);
+/* The keys of tickets, from a server to the one that takes it over, so that clients resume there.
+ * They go through a pipe, from memory to memory: the descriptor of its end to read is the caller's;
+ * -1: there is none. Any thread. */
+int tls_server_leave_keys(struct tls_server *s);
+/* Closes it. Of another program's keys, or none, nothing is taken; -1 is fine. Before connections. */
+void tls_server_take_keys(struct tls_server *s, int fd);
 void tls_server_close(struct tls_server *s); /* NULL is fine; after all connections */
 
 /* ---- tls.c: one connection ---- */

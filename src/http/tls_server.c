@@ -9,6 +9,8 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -29,10 +31,12 @@
 /* A record of ours: the buffer that a client costs whose socket is full. */
 #define RECORD_BYTES 4096
 
+/* Another process may be handed it: what changes here needs another KEYS_FORM. */
 struct ticket_key {
     unsigned char name[16], cipher[32], mac[32];
-    uint64_t made_ms; /* 0: there is none */
+    uint64_t made_ms; /* by the machine's clock; 0: there is none */
 };
+#define KEYS_FORM "aerie tickets 1"
 
 struct tls_server {
     uv_mutex_t lock;           /* ctx and keys */
@@ -96,6 +100,47 @@ static struct ticket_key *opening_key(struct tls_server *s, const unsigned char 
             return key;
     }
     return NULL;
+}
+
+struct left_keys {
+    char form[sizeof(KEYS_FORM)];
+    struct ticket_key keys[2];
+};
+_Static_assert(sizeof(struct left_keys) <= PIPE_BUF, "a pipe takes it whole");
+
+int tls_server_leave_keys(struct tls_server *s)
+{
+    struct left_keys left = {.form = KEYS_FORM};
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return -1;
+    uv_mutex_lock(&s->lock);
+    memcpy(left.keys, s->keys, sizeof(left.keys));
+    uv_mutex_unlock(&s->lock);
+    if (write(ends[1], &left, sizeof(left)) != (ssize_t)sizeof(left)) {
+        close(ends[0]);
+        ends[0] = -1;
+    }
+    close(ends[1]);
+    OPENSSL_cleanse(&left, sizeof(left));
+    return ends[0];
+}
+
+void tls_server_take_keys(struct tls_server *s, int fd)
+{
+    struct left_keys left;
+
+    if (fd < 0)
+        return;
+    if (read(fd, &left, sizeof(left)) == (ssize_t)sizeof(left) &&
+        memcmp(left.form, KEYS_FORM, sizeof(left.form)) == 0) {
+        uv_mutex_lock(&s->lock);
+        memcpy(s->keys, left.keys, sizeof(s->keys));
+        uv_mutex_unlock(&s->lock);
+    }
+    close(fd);
+    OPENSSL_cleanse(&left, sizeof(left));
 }
 
 /* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 1 it is done; 2 opened, and a new one is to be made; 0

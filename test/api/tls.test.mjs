@@ -15,6 +15,7 @@ import { Aerie, Client, PASSWORD, inParallel, makeFolder, runCommand } from '../
 import { multipart, openStream, raw, request } from '../tools/http.mjs';
 import { openSocket } from '../tools/socket.mjs';
 import { makeCertificate } from '../tools/tls.mjs';
+import { isRunning, upgrade } from '../tools/upgrade.mjs';
 
 const GET = (path, lines = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${lines}\r\n`;
 
@@ -234,6 +235,41 @@ test('new_certificates_are_read_at_sighup_while_streams_go_on_with_the_old_one',
     for (const end = Date.now() + 5000; (await shown()) !== nameOf(next); await sleep(20)) assert.ok(Date.now() < end);
     await stream.whole();
     assert.equal(stream.text, (await own.admin.messages(chat)).at(-1).content);
+    await own.stop();
+  } finally {
+    own.drop();
+  }
+});
+
+test('an_upgrade_cuts_no_stream_over_tls_and_sessions_go_on_in_the_new_process', async () => {
+  const own = await Aerie.start({ tls: true });
+  const visit = async (maxVersion, session) => {
+    const socket = await connect({ port: own.tlsPort, ca: own.certificate.cert, maxVersion, session });
+    const isResumed = socket.isSessionReused();
+    socket.end(GET('/health', 'Connection: close\r\n'));
+    socket.resume();
+    await once(socket, 'close');
+    return { isResumed, session: socket.lastSession ?? session };
+  };
+  try {
+    const agent = await own.admin.agent({ webhook_url: upstream.url({ tokens: 60, delay: 50 }) });
+    const chats = await Promise.all(Array.from({ length: 6 }, () => own.admin.chat(agent)));
+    const streams = await Promise.all(chats.map((chat) => overTls(own.admin, own).send(chat, 'on and on')));
+    await Promise.all(streams.map((stream) => stream.until((s) => s.text.length > 0)));
+    const versions = ['TLSv1.2', 'TLSv1.3'];
+    const before = await Promise.all(versions.map((version) => visit(version)));
+    const old = await upgrade(own);
+    for (const [i, version] of versions.entries()) {
+      const after = await visit(version, before[i].session);
+      assert.deepEqual([before[i].isResumed, after.isResumed], [false, true], version);
+      assert.equal((await visit(version, after.session)).isResumed, true, version);
+    }
+    assert.ok(isRunning(old.pid) && streams.every((stream) => !stream.closed), 'the streams are the old one\'s still');
+    for (const [i, stream] of streams.entries()) {
+      await stream.whole();
+      assert.equal(stream.text, (await own.admin.messages(chats[i])).at(-1).content);
+    }
+    await old.exit;
     await own.stop();
   } finally {
     own.drop();
