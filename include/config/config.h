@@ -45,6 +45,7 @@ struct config_server {
     uint64_t drain_seconds;    /* how long SIGTERM waits for streams */
     uint64_t upgrade_drain_seconds; /* how long the old process of an upgrade does */
     uint64_t upgrade_start_seconds; /* how long the new one may take to start */
+    struct str unix_mode; /* of the files of unix:, octal digits */
     struct str public_url; /* where people find this server, without a slash at its end; "" : host
                               and port */
 };

@@ -109,6 +109,19 @@ static bool accept_token(struct arena *a, struct str value, struct str *out)
     return value.len == 0 || value.len >= TOKEN_LEAST_CHARS;
 }
 
+/* A file's permissions: the owner's, the group's, the others'. */
+static bool accept_mode(struct arena *a, struct str value, struct str *out)
+{
+    (void)a;
+    *out = value;
+    if (value.len == 4 && value.ptr[0] == '0')
+        value = str_skip(value, 1);
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] < '0' || value.ptr[i] > '7')
+            return false;
+    return value.len == 3;
+}
+
 /* host[:port], the host perhaps a bracketed IPv6 address, and a slash at the end at most. *port: 0
  * when there is none. */
 static bool split_host(struct str rest, struct str *host, int64_t *port)
@@ -420,6 +433,7 @@ const struct config_format format_follow_parent = {"always, never or proxies",
 const struct config_format format_header = {"a header like Authorization: Bearer 1234",
                                             accept_header};
 const struct config_format format_log = {"auto, json, plain or seed", accept_log_format};
+const struct config_format format_mode = {"permissions like 0660", accept_mode};
 const struct config_format format_switch = {"auto, on or off", accept_switch};
 const struct config_format format_origin = {"an origin like https://example.com or "
                                             "http://localhost:3000",

@@ -69,9 +69,9 @@ bool key_env_name(struct str name, char out[ENV_NAME_BYTES], struct str *env_nam
 extern const struct config_format format_auto_or_off, format_base_url, format_cidr,
     format_database_url, format_email, format_environment, format_follow_parent, format_header,
     format_host, format_inside, format_level, format_listen, format_listen_plain, format_log,
-    format_origin, format_origin_or_none, format_path, format_proxy, format_share, format_smtp_url,
-    format_starttls, format_switch, format_synchronous, format_title, format_tls_version,
-    format_token, format_wait;
+    format_mode, format_origin, format_origin_or_none, format_path, format_proxy, format_share,
+    format_smtp_url, format_starttls, format_switch, format_synchronous, format_title,
+    format_tls_version, format_token, format_wait;
 
 /* email.c: what follows from the keys that are set. ERR_INVALID with a sentence. */
 struct error config_settle_email(struct config *c) MUST_CHECK;

@@ -314,6 +314,8 @@ static const struct config_key keys[] = {
          "Port to listen on; 0: any free one, printed at start"),
     TEXT("server.public_url", RESTART, NULL, server.public_url, "", &format_origin_or_none,
          "Where people find this server, for links in mails: https://chat.example.com; empty: host and port"),
+    TEXT("server.unix_mode", RESTART, NULL, server.unix_mode, "0660", &format_mode,
+         "Who may connect to the files of unix: in server.listen, as chmod takes it"),
     UINT("server.upgrade_drain_seconds", LIVE, NULL, server.upgrade_drain_seconds, "900", 0, A_DAY, "seconds",
          "How long after an upgrade the old process waits for its running streams"),
     UINT("server.upgrade_start_seconds", LIVE, NULL, server.upgrade_start_seconds, "300", 1, 3600, "seconds",

@@ -170,6 +170,8 @@ struct error place_add(struct http_server *s, enum listener_kind kind, struct st
  * has no more. The first is made where there is none. */
 struct error place_take_socket(struct http_server *s, struct place *p, unsigned index, unsigned n,
                                struct listen_socket **out) MUST_CHECK;
+/* What was inherited is ours now: a file gets the mode that the settings say. */
+void place_take_over(const struct place *p);
 /* The listener has no use for it any more: the last user closes it. The lock is held. */
 void place_drop_socket(struct http_server *s, struct listen_socket *socket);
 /* Does another server accept there, one that we took over and that still lives, or one that took us

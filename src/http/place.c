@@ -17,9 +17,8 @@
 #define BACKLOG 4096
 /* What the kernel may hold of a client that does not read, beyond what is on its way. */
 #define UNSENT_BYTES (16 * 1024)
-/* Who may connect to a file: the account itself, and its group for clients' proxies. */
-#define CLIENTS_MODE 0660
-#define PEERS_MODE   0600
+/* Who may connect to the file where other nodes do: the account itself. */
+#define PEERS_MODE 0600
 
 /* Why it cannot listen, for whoever reads it at the start: one loop opens its places at a time. */
 static struct error __attribute__((format(printf, 3, 4)))
@@ -264,10 +263,32 @@ static bool remove_dead_file(const struct sockaddr_storage *addr, socklen_t len,
     return is_dead && unlink(path) == 0;
 }
 
+static mode_t file_mode(const struct place *p)
+{
+    struct str digits = config()->server.unix_mode;
+    mode_t mode = 0;
+
+    if (p->kind == LISTENER_PEER)
+        return PEERS_MODE;
+    for (size_t i = 0; i < digits.len; i++)
+        mode = mode * 8 + (mode_t)(digits.ptr[i] - '0');
+    return mode;
+}
+
+void place_take_over(const struct place *p)
+{
+    struct stat file;
+
+    if (!p->at.is_unix || p->is_systemds || p->n_inherited == 0)
+        return;
+    if (lstat(p->at.path, &file) != 0 || file.st_dev != p->device || file.st_ino != p->inode ||
+        chmod(p->at.path, file_mode(p)) != 0)
+        log_warn("http: %s is not there any more, or cannot be given its mode", p->at.path);
+}
+
 /* Nobody can connect before it listens, and by then it has its mode. */
 static int bind_file(struct place *p)
 {
-    mode_t mode = p->kind == LISTENER_PEER ? PEERS_MODE : CLIENTS_MODE;
     struct sockaddr_storage addr;
     socklen_t len = endpoint_sockaddr(&p->at, &addr);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -278,7 +299,7 @@ static int bind_file(struct place *p)
         (errno != EADDRINUSE || !remove_dead_file(&addr, len, p->at.path) ||
          bind(fd, (struct sockaddr *)&addr, len) != 0))
         return close_failed(fd);
-    if (chmod(p->at.path, mode) != 0 || !note_file(p) || listen(fd, BACKLOG) != 0)
+    if (chmod(p->at.path, file_mode(p)) != 0 || !note_file(p) || listen(fd, BACKLOG) != 0)
         return close_failed(fd);
     return fd;
 }

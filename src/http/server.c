@@ -213,7 +213,9 @@ void http_accept(struct loop *l)
     struct http_loop *h = http_loop_of(l);
 
     loop_assert_current(l);
-    atomic_store(&h->server->waits, false);
+    if (atomic_exchange(&h->server->waits, false))
+        for (struct list *it = h->server->places.next; it != &h->server->places; it = it->next)
+            place_take_over(container_of(it, struct place, link));
     for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next)
         listener_accept(container_of(it, struct listener, link));
 }
@@ -268,13 +270,13 @@ void http_each_socket(struct http_server *s,
     uv_mutex_unlock(&s->lock);
 }
 
-void http_hand_over(struct http_server *s)
-{
 int http_leave_ticket_keys(struct http_server *s)
 {
     return s->tls ? tls_server_leave_keys(s->tls) : -1;
 }
 
+void http_hand_over(struct http_server *s)
+{
     atomic_store(&s->is_handed_over, true);
 }
 

@@ -1,16 +1,19 @@
 // etc/nginx/aerie.conf, the file that operators copy, in a real nginx with a certificate of its own: what Aerie does for its clients, it does through it.
 import assert from 'node:assert/strict';
+import { chmodSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import https from 'node:https';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { startUpstream } from '../fake/upstream.mjs';
-import { Aerie, PASSWORD, unique } from '../tools/aerie.mjs';
+import { Aerie, PASSWORD, makeFolder, unique } from '../tools/aerie.mjs';
 import { multipart, request } from '../tools/http.mjs';
 import { kit, startKit } from '../tools/nginx.mjs';
 import { ChatSocket } from '../tools/socket.mjs';
 import { SseParser } from '../tools/sse.mjs';
+import { isRunning, upgrade } from '../tools/upgrade.mjs';
 
 const LOGINS = 3;
 let upstream;
@@ -229,6 +232,42 @@ test('connections_to_aerie_are_kept', async () => {
   const before = await opened();
   for (let i = 0; i < 20; i++) await ask('GET', '/health', { localAddress: '127.0.0.41' });
   assert.ok((await opened()) - before <= 3, `${(await opened()) - before} connections for 20 requests`);
+});
+
+test('a_file_does_as_well_as_a_port_its_mode_says_for_whom_and_an_upgrade_cuts_nothing_there', async () => {
+  const folder = makeFolder();
+  chmodSync(folder, 0o755);
+  const file = join(folder, 'aerie.sock');
+  const own = await Aerie.start({ env: { SERVER__LISTEN: `127.0.0.1:0,unix:${file}`, TRUSTED_PROXIES: 'unix', LIMITS__LOGIN_PER_MINUTE: LOGINS } });
+  const near = await startKit(`unix:${file}`);
+  const at = { port: near.port, ca: near.certificate };
+  const mode = () => (statSync(file).mode & 0o7777).toString(8);
+  try {
+    assert.equal(mode(), '660');
+    if (process.getuid() === 0) assert.equal((await ask('GET', '/health', at)).status, 503, 'nginx serves by an account of its own, which is not in the group');
+    writeFileSync(join(own.folder, 'config.json'), '{"server": {"unix_mode": "0666"}}');
+    await (await upgrade(own)).exit;
+    assert.equal(mode(), '666');
+    const slow = await own.admin.agent({ webhook_url: upstream.url() });
+    const chat = await own.admin.chat(slow);
+    const streamed = ask('POST', `/api/chats/${chat.id}/messages`, { ...at, token: own.admin.token, json: { content: '!tokens=30&delay=100' } });
+    while ((await own.admin.messages(chat)).length < 1) await sleep(20);
+    const old = await upgrade(own);
+    assert.ok(isRunning(old.pid), 'with its stream');
+    for (let i = 0; i < 20; i++) assert.equal((await ask('GET', '/health', at)).status, 200);
+    const from = (localAddress) => login({ ...at, localAddress });
+    for (let i = 0; i < LOGINS; i++) assert.equal((await from('127.0.0.51')).status, 401);
+    assert.equal((await from('127.0.0.51')).status, 429);
+    assert.equal((await from('127.0.0.52')).status, 401, 'another address');
+    assert.deepEqual(readStream(await streamed).reply, Array.from({ length: 30 }, (_, i) => `tok${i}`).join(' '));
+    await near.close(); // with the connections that it keeps
+    await old.exit;
+    await own.stop();
+  } finally {
+    await near.close();
+    own.drop();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('while_aerie_is_away_the_answer_is_a_503_that_says_so', async () => {

@@ -67,10 +67,10 @@ function substitute(text, pairs) {
 }
 
 /**
- * The kit's site in front of a server, its addresses and paths changed and nothing else: also {plainPort, certificate}. more: further changes;
- * http: what the operator has beside it.
+ * The kit's site in front of a server, its addresses and paths changed and nothing else: also {plainPort, certificate}. at: the server's port, or
+ * unix: and a file; more: further changes; http: what the operator has beside it.
  */
-export async function startKit(aeriePort, { more = [], http = '' } = {}) {
+export async function startKit(at, { more = [], http = '' } = {}) {
   const plainPort = await freePort();
   const name = '127.0.0.1';
   let certificate;
@@ -80,7 +80,7 @@ export async function startKit(aeriePort, { more = [], http = '' } = {}) {
     if (made.status !== 0) throw new Error(`no certificate: ${made.stderr}`);
     certificate = readFileSync(join(folder, 'certificate.pem'));
     return http + substitute(kit, [
-      ['127.0.0.1:8000', `127.0.0.1:${aeriePort}`],
+      ['server 127.0.0.1:8000;', `server ${typeof at === 'number' ? `127.0.0.1:${at}` : at};`],
       ['listen 80;', `listen 127.0.0.1:${plainPort};`],
       ['    listen [::]:80;\n', ''],
       ['listen 443 ssl http2;', `listen 127.0.0.1:${port} ssl http2;`],

@@ -117,6 +117,28 @@ static void mail_servers_are_told_with_their_port(void **state)
         "environment: EMAIL__FROM: \"a@b.test>\" is not accepted, expected an e-mail address");
 }
 
+static void a_files_permissions_are_three_octal_digits(void **state)
+{
+    static const char *const right[] = {"0660", "660", "0777", "000"};
+    static const char *const wrong[] = {"", "0", "66", "6660", "06600", "1660", "0680", "rw-"};
+    char variable[64];
+    struct config c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        snprintf(variable, sizeof(variable), "SERVER__UNIX_MODE=%s", right[i]);
+        assert_false(is_error(load(NULL, NULL, variable, &c)));
+        assert_str(c.server.unix_mode, right[i]);
+        config_free(&c);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(variable, sizeof(variable), "SERVER__UNIX_MODE=%s", wrong[i]);
+        if (!is_error(load(NULL, NULL, variable, &c)))
+            fail_msg("%s was accepted", wrong[i]);
+        config_free(&c);
+    }
+}
+
 static void an_empty_place_gives_the_defaults(void **state)
 {
     struct config c;
@@ -596,6 +618,7 @@ int main(void)
 {
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
     const struct CMUnitTest tests[] = {
+        IN_DIRECTORY(a_files_permissions_are_three_octal_digits),
         IN_DIRECTORY(an_empty_place_gives_the_defaults),
         IN_DIRECTORY(a_later_source_wins),
         IN_DIRECTORY(within_a_source_the_keys_own_name_wins),

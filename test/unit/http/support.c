@@ -333,7 +333,7 @@ void server_start(const char *trusted_proxies)
     static struct str trusted;
 
     test_config = (struct config){
-        .server = {.listen = test_listen, .host = STR("127.0.0.1"), .port = 0},
+        .server = {.listen = test_listen, .host = STR("127.0.0.1"), .port = 0, .unix_mode = STR("0660")},
         .limits = {.request_line_bytes = 8192,
                    .head_bytes = 16384,
                    .header_lines = 100,
