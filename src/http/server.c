@@ -98,9 +98,9 @@ struct error http_open(const struct http_hooks *hooks, unsigned n_loops, struct 
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     }
     read_file_limit(s);
-    err = read_metrics_place(s); /* first: a place of any port takes all that it is left */
+    err = read_places(s);
     if (!is_error(err))
-        err = read_places(s);
+        err = read_metrics_place(s);
     if (!is_error(err) && inherit_n_systemds() > 0)
         err = ERROR(ERR_INVALID, 0,
                     "systemd gave sockets to listen on (aerie.socket), but server.listen does not "
