@@ -13,7 +13,8 @@ enum revoked_kind {
     REVOKED_FAMILY,
     REVOKED_USER,
     REVOKED_TEAM,
-    REVOKED_ERASED, /* the turns of this owner, a user or a session, end; its tokens have a row of their own */
+    REVOKED_ERASED, /* the turns of this owner, a user or a session, end; its tokens have a row of
+                       their own */
     N_REVOKED
 };
 /* As in the table's column kind. */
@@ -35,8 +36,8 @@ void revocation_drop_expired(int64_t now_us);
 
 struct error revocation_open(void) MUST_CHECK; /* main thread, before any other call */
 void revocation_close(void);
-/* Of REVOKED_ERASED it is told once what was not known before, on the first loop's thread. Set before the
- * loops run. */
+/* Of REVOKED_ERASED it is told once what was not known before, on the first loop's thread. Set
+ * before the loops run. */
 void revocation_on_erased(void (*on_erased)(const struct id *owner_id));
 /* Adds rows of SQL_REVOKED_SINCE. *pos: of the last row; left where it was when memory is out. */
 bool revocation_add_rows(const struct db_result *rows, int64_t *pos) MUST_CHECK;

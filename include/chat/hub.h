@@ -17,7 +17,8 @@ struct turn_log *hub_claim(struct turn_log *log);
 struct turn_log *hub_find(const struct id *chat_id, const struct id *owner_id);
 /* Forgets this log if it is still the one of its chat. */
 void hub_remove(struct turn_log *log);
-/* Forgets up to max logs of the owner's chats, and hands them over, counted; as many as there were. */
+/* Forgets up to max logs of the owner's chats, and hands them over, counted; as many as there were.
+ */
 size_t hub_remove_owner(const struct id *owner_id, struct turn_log **out, size_t max);
 /* Is a turn running that writes this very reply? */
 bool hub_is_running(const struct id *chat_id, const struct id *owner_id, struct str reply_id);

@@ -18,14 +18,15 @@ struct turn_request {
     struct id team_id, chat_id;
     struct id
         owner_id; /* whose chat it is: a user, or the chat itself, where nobody has an account */
-    struct id key_id; /* the API key that asks, for its budgets; "" : none */
+    struct id key_id;                      /* the API key that asks, for its budgets; "" : none */
     struct str content;                    /* TURN_ANSWER; copied */
     struct str idempotency_key, body_hash; /* "" : none; copied */
     struct str model;                      /* "" : the agent's own; copied */
     /* "" : the chat's own agent, or for a new chat the team's default one. The chat has another:
      * ERR_CONFLICT. */
     struct id agent_id;
-    const struct span *span; /* whose part the turn is; NULL: nobody's. Until turn_start() returns */
+    const struct span
+        *span;          /* whose part the turn is; NULL: nobody's. Until turn_start() returns */
     bool is_new_chat;   /* the chat is made together with the message, under chat_id */
     bool names_session; /* the first event tells the chat's id, as session_id */
 };
@@ -40,7 +41,8 @@ struct error turn_start(const struct turn_request *r, struct turn_log **out) MUS
  */
 void turn_stop(struct turn_log *log, const char *why);
 extern const char turn_stopped_by_owner[], turn_chat_deleted[];
-/* All of an owner's, a user or a session, on this node; what ended lately cannot be followed any more. Any loop. */
+/* All of an owner's, a user or a session, on this node; what ended lately cannot be followed any
+ * more. Any loop. */
 void turn_end_all_of(const struct id *owner_id);
 /* The log's own: the number of its readers changed. Any loop. */
 void turn_readers_changed(struct turn_log *log);

@@ -1,5 +1,5 @@
-/* Opens the room, and keeps the first loop's watch over what other processes revoke. It also goes on with
- * the erasures that were broken off. */
+/* Opens the room, and keeps the first loop's watch over what other processes revoke. It also goes
+ * on with the erasures that were broken off. */
 #include "account/account.h"
 
 #include "account/erasure.h"
@@ -27,7 +27,7 @@
 /* Whoever erases touches the erasure's row with each transaction. */
 #define ERASURE_LOOK_MS  (60 * 1000)
 #define ERASURE_QUIET_US (30ll * 1000000)
-#define PAGE_ROWS 1000
+#define PAGE_ROWS        1000
 
 /* The first loop's. */
 struct watch {
@@ -40,10 +40,10 @@ struct watch {
     struct db_query claim, erase;
     struct erasure erasure; /* that was broken off, and goes on: a transaction each time */
     bool is_erasing;
-    uint64_t erasures_ms; /* when they were last looked for; 0: not yet */
+    uint64_t erasures_ms;  /* when they were last looked for; 0: not yet */
     struct outbox *outbox; /* NULL: no mail */
     struct news_reader news;
-    int64_t pos;           /* of the last row seen */
+    int64_t pos; /* of the last row seen */
     int64_t settled,
         candidate; /* before settled nothing new can come; candidate is that in SETTLE_MS */
     uint64_t candidate_ms, cleaned_ms;
@@ -202,7 +202,7 @@ static void on_watch_end(struct flow *f)
     }
     w->pos = w->settled;
     timer_start(&w->timer,
-                w->is_told || w->is_erasing ? PAUSE_MS
+                w->is_told || w->is_erasing                             ? PAUSE_MS
                 : w->was_failing || !news_are_told(NEWS_REVOKED_TOKENS) ? POLL_MS
                                                                         : POLL_TOLD_MS,
                 watch_start);

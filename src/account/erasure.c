@@ -1,4 +1,5 @@
-/* What goes with a user or a visitor, in which order, and what the report says. See account/erasure.h. */
+/* What goes with a user or a visitor, in which order, and what the report says. See
+ * account/erasure.h. */
 #include "account/erasure.h"
 
 #include "account/revocation.h"
@@ -8,11 +9,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define JSON_DEPTH 4
-#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+#define JSON_DEPTH  4
+#define MERGE_PAGES 500 /* of the index of words, in one transaction */
+#define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
 
 /* The columns of SQL_ERASURE_BEGIN and SQL_ERASURE_CLAIM. */
-enum erasure_column { ROW_ID, ROW_TEAM_ID, ROW_KIND, ROW_SUBJECT_ID, ROW_ACTOR, ROW_ACTOR_ID, ROW_ADDRESS, ROW_COUNTS };
+enum erasure_column {
+    ROW_ID,
+    ROW_TEAM_ID,
+    ROW_KIND,
+    ROW_SUBJECT_ID,
+    ROW_ACTOR,
+    ROW_ACTOR_ID,
+    ROW_ADDRESS,
+    ROW_COUNTS
+};
 
 static const struct str kinds[N_ERASURE_KINDS] = {
     [ERASURE_DELETE] = STR("delete"),
@@ -21,14 +32,10 @@ static const struct str kinds[N_ERASURE_KINDS] = {
 };
 
 static const char *const count_names[N_ERASURE_COUNTS] = {
-    [ERASED_CHATS] = "chats",
-    [ERASED_MESSAGES] = "messages",
-    [ERASED_DELIVERIES] = "deliveries",
-    [ERASED_LOGINS] = "logins",
-    [ERASED_MAILS] = "mails",
-    [ERASED_BUDGETS] = "budgets",
-    [ERASED_ACCOUNTS] = "accounts",
-    [ERASED_AUDIT_ROWS] = "audit_rows",
+    [ERASED_CHATS] = "chats",           [ERASED_MESSAGES] = "messages",
+    [ERASED_DELIVERIES] = "deliveries", [ERASED_LOGINS] = "logins",
+    [ERASED_MAILS] = "mails",           [ERASED_BUDGETS] = "budgets",
+    [ERASED_ACCOUNTS] = "accounts",     [ERASED_AUDIT_ROWS] = "audit_rows",
 };
 
 /* What an erasure does not reach, of which kinds: a bit for each. */
@@ -39,14 +46,23 @@ static const struct kept {
     unsigned kinds;
     const char *what, *why;
 } kept[] = {
-    {OF_ALL, "backups", "Those made before still have all of it: let them expire, and erase again after one is restored"},
-    {OF_ALL, "copies", "What agents, model providers and receivers of webhooks were sent is theirs to erase"},
-    {OF_ALL, "journals", "Text of a reply that was running may stay in data_dir/replies until the replies beside it have ended"},
+    {OF_ALL, "backups",
+     "Those made before still have all of it: let them expire, and erase again after one is "
+     "restored"},
+    {OF_ALL, "copies",
+     "What agents, model providers and receivers of webhooks were sent is theirs to erase"},
+    {OF_ALL, "journals",
+     "Text of a reply that was running may stay in data_dir/replies until the replies beside it "
+     "have ended"},
     {OF_ALL, "logs", "Log files may have the client's address until log.retention_days"},
-    {OF_ALL, "usage", "Daily counts without text stay for usage.keep_days, under an id that names nobody any more"},
-    {OF_ACCOUNTS, "team", "Agents, keys and documents are the team's, and no longer say who made them"},
-    {OF(ERASURE_DELETE), "audit", "The audit trail has what the account did, by its id, for audit.keep_days"},
-    {OF(ERASURE_USER), "audit", "The audit trail has what was done, and no longer by whom or from where"},
+    {OF_ALL, "usage",
+     "Daily counts without text stay for usage.keep_days, under an id that names nobody any more"},
+    {OF_ACCOUNTS, "team",
+     "Agents, keys and documents are the team's, and no longer say who made them"},
+    {OF(ERASURE_DELETE), "audit",
+     "The audit trail has what the account did, by its id, for audit.keep_days"},
+    {OF(ERASURE_USER), "audit",
+     "The audit trail has what was done, and no longer by whom or from where"},
 };
 
 const char *erasure_count_name(enum erasure_count count)
@@ -71,7 +87,15 @@ static bool is_account(const struct erasure *e)
 
 /* ---- the beginning ---- */
 
-enum begin_call { BEGIN_LOCK, BEGIN_USER, BEGIN_ROW, BEGIN_ERASED, BEGIN_REVOKE, BEGIN_LOGINS, BEGIN_LOGINS_AGAIN };
+enum begin_call {
+    BEGIN_LOCK,
+    BEGIN_USER,
+    BEGIN_ROW,
+    BEGIN_ERASED,
+    BEGIN_REVOKE,
+    BEGIN_LOGINS,
+    BEGIN_LOGINS_AGAIN
+};
 
 size_t erasure_begin(struct erasure *e, struct db_call *calls)
 {
@@ -94,7 +118,8 @@ size_t erasure_begin(struct erasure *e, struct db_call *calls)
     memcpy(e->args, row, sizeof(row));
     memcpy(e->more, whom, sizeof(whom));
     calls[BEGIN_LOCK] = (struct db_call){SQL_TEAM_LOCK, e->more, 1};
-    calls[BEGIN_USER] = (struct db_call){SQL_ERASE_USER_BEGIN, e->more, 3}; /* of a session: nobody */
+    calls[BEGIN_USER] =
+        (struct db_call){SQL_ERASE_USER_BEGIN, e->more, 3}; /* of a session: nobody */
     calls[BEGIN_ROW] = (struct db_call){SQL_ERASURE_BEGIN, e->args, ERASURE_ARGS};
     calls[BEGIN_ERASED] = (struct db_call){SQL_REVOKED_ADD_ERASED, e->more, 4};
     calls[BEGIN_REVOKE] = (struct db_call){SQL_REVOKED_ADD_USER_CHANGED, e->more, 4};
@@ -134,7 +159,8 @@ bool erasure_take(struct erasure *e, const struct db_result *row)
         !id_parse(db_get_text(row, 0, ROW_SUBJECT_ID), &e->subject_id) ||
         !read_kind(db_get_text(row, 0, ROW_KIND), &e->kind))
         return false;
-    if (db_is_null(row, 0, ROW_ACTOR_ID) || !id_parse(db_get_text(row, 0, ROW_ACTOR_ID), &e->actor_id))
+    if (db_is_null(row, 0, ROW_ACTOR_ID) ||
+        !id_parse(db_get_text(row, 0, ROW_ACTOR_ID), &e->actor_id))
         e->actor_id = (struct id){{0}};
     for (int a = 0; a < N_AUDIT_ACTORS; a++)
         if (str_eq(actor, str_from(audit_actor_name((enum audit_actor)a))))
@@ -145,7 +171,8 @@ bool erasure_take(struct erasure *e, const struct db_result *row)
     return true;
 }
 
-struct error erasure_note_begin(struct erasure *e, const struct db_result *(*at)(void *state, size_t i), void *state)
+struct error erasure_note_begin(struct erasure *e,
+                                const struct db_result *(*at)(void *state, size_t i), void *state)
 {
     const struct db_result *row = at(state, BEGIN_ROW);
 
@@ -156,7 +183,8 @@ struct error erasure_note_begin(struct erasure *e, const struct db_result *(*at)
     if (!erasure_take(e, row))
         return ERROR(ERR_INTERNAL, 0, NULL);
     if (is_account(e))
-        e->counts[ERASED_LOGINS] += at(state, BEGIN_LOGINS)->n_changed + at(state, BEGIN_LOGINS_AGAIN)->n_changed;
+        e->counts[ERASED_LOGINS] +=
+            at(state, BEGIN_LOGINS)->n_changed + at(state, BEGIN_LOGINS_AGAIN)->n_changed;
     return NO_ERROR;
 }
 
@@ -183,7 +211,14 @@ static struct str copy_counts(const struct erasure *e, struct arena *a)
     return text;
 }
 
-enum text_call { TEXT_NOTE, TEXT_DELIVERIES, TEXT_MESSAGES, TEXT_CHAT_DELIVERIES, TEXT_CHATS, N_TEXT };
+enum text_call {
+    TEXT_NOTE,
+    TEXT_DELIVERIES,
+    TEXT_MESSAGES,
+    TEXT_CHAT_DELIVERIES,
+    TEXT_CHATS,
+    N_TEXT
+};
 
 static size_t next_text(struct db_call *calls, const struct db_arg *whom)
 {
@@ -198,10 +233,15 @@ enum index_call { INDEX_NOTE, INDEX_MERGE, INDEX_IS_OPEN, N_INDEX };
 
 static size_t next_index(struct erasure *e, struct db_call *calls)
 {
-    calls[INDEX_MERGE] = (struct db_call){SQL_ERASE_WORDS, NULL, 0};
+    bool is_first = e->merged_pages == 0;
+
+    e->merged_pages += MERGE_PAGES;
     e->more[1] = e->args[1];
     e->more[2] = e->args[3];
-    calls[INDEX_IS_OPEN] = (struct db_call){SQL_ERASE_HAS_WORDS, e->more, 3};
+    e->more[3] = db_int(e->merged_pages);
+    e->more[4] = db_int(is_first ? -MERGE_PAGES : MERGE_PAGES);
+    calls[INDEX_MERGE] = (struct db_call){SQL_ERASE_WORDS, e->more + 4, 1};
+    calls[INDEX_IS_OPEN] = (struct db_call){SQL_ERASE_HAS_WORDS, e->more, 4};
     return N_INDEX;
 }
 
@@ -221,9 +261,9 @@ static void fill_audit(struct erasure *e, struct arena *a)
     bool is_own = e->kind == ERASURE_USER && str_eq(id_str(&e->actor_id), id_str(&e->subject_id));
 
     e->audit = (struct audit){
-        .action = is_delete                      ? "user.delete"
+        .action = is_delete                    ? "user.delete"
                   : e->kind == ERASURE_VISITOR ? "erasure.visitor"
-                                                 : "erasure.user",
+                                               : "erasure.user",
         .team_id = e->team_id,
         .subject_id = is_delete ? e->subject_id : e->id,
         .actor = is_own ? AUDIT_ERASED : e->actor,
@@ -237,7 +277,16 @@ static void fill_audit(struct erasure *e, struct arena *a)
                          arena_printf(a, "%lld", (long long)e->counts[c]));
 }
 
-enum rest_call { REST_LOCK, REST_MAILS, REST_SITE, REST_BUDGETS, REST_USER, REST_AUDIT, REST_END, N_REST };
+enum rest_call {
+    REST_LOCK,
+    REST_MAILS,
+    REST_SITE,
+    REST_BUDGETS,
+    REST_USER,
+    REST_AUDIT,
+    REST_END,
+    N_REST
+};
 
 /* A visitor has no account: those statements find nothing. */
 static size_t next_rest(struct erasure *e, struct arena *a, struct db_call *calls)
@@ -260,7 +309,8 @@ size_t erasure_next(struct erasure *e, struct arena *a, struct db_call *calls)
     /* args: the erasure's own row. more: $1 team … of its steps; from 3 on: whom, and how many. */
     const struct db_arg note[] = {team_of(e), db_uuid(id_str(&e->id)), db_json(copy_counts(e, a)),
                                   db_time(e->at_us)};
-    const struct db_arg whom[] = {team_of(e), subject_of(e), db_int((int64_t)config()->retention.rows)};
+    const struct db_arg whom[] = {team_of(e), subject_of(e),
+                                  db_int((int64_t)config()->retention.rows)};
 
     memcpy(e->args, note, sizeof(note));
     e->more[0] = team_of(e);
@@ -285,13 +335,14 @@ void erasure_note(struct erasure *e, const int64_t *n_changed)
 {
     switch (e->stage) {
     case ERASE_TEXT:
-        e->counts[ERASED_DELIVERIES] += n_changed[TEXT_DELIVERIES] + n_changed[TEXT_CHAT_DELIVERIES];
+        e->counts[ERASED_DELIVERIES] +=
+            n_changed[TEXT_DELIVERIES] + n_changed[TEXT_CHAT_DELIVERIES];
         e->counts[ERASED_MESSAGES] += n_changed[TEXT_MESSAGES];
         e->counts[ERASED_CHATS] += n_changed[TEXT_CHATS];
         if (n_changed[TEXT_MESSAGES] == 0 && n_changed[TEXT_CHATS] == 0)
-            e->stage = e->is_sqlite                ? ERASE_INDEX
+            e->stage = e->is_sqlite              ? ERASE_INDEX
                        : e->kind == ERASURE_USER ? ERASE_TRAIL
-                                                   : ERASE_REST;
+                                                 : ERASE_REST;
         return;
     case ERASE_INDEX:
         if (n_changed[INDEX_IS_OPEN] == 0)

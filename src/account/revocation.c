@@ -32,11 +32,8 @@ static struct {
 } set;
 
 static const struct str names[N_REVOKED] = {
-    [REVOKED_TOKEN] = STR("token"),
-    [REVOKED_FAMILY] = STR("family"),
-    [REVOKED_USER] = STR("user"),
-    [REVOKED_TEAM] = STR("team"),
-    [REVOKED_ERASED] = STR("erased"),
+    [REVOKED_TOKEN] = STR("token"), [REVOKED_FAMILY] = STR("family"), [REVOKED_USER] = STR("user"),
+    [REVOKED_TEAM] = STR("team"),   [REVOKED_ERASED] = STR("erased"),
 };
 
 static void (*tell_erased)(const struct id *owner_id);

@@ -20,8 +20,8 @@ static bool is_pending_mirror(const struct turn_log *log)
     return log && log->is_mirror && turn_log_phase(log) == TURN_LOG_PENDING;
 }
 
-/* A turn that has ended is followed from its log as long as that is kept; another node may have deleted
- * the chat meanwhile. */
+/* A turn that has ended is followed from its log as long as that is kept; another node may have
+ * deleted the chat meanwhile. */
 static void ask_where(struct flow *f)
 {
     struct elsewhere *e = f->state;

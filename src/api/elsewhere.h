@@ -7,10 +7,9 @@
 
 /* An operation of a request's flow. *log: what the hub knows of the chat, counted by the request's
  * arena, or NULL. Becomes the mirror of a turn that runs on another node, likewise counted and not
- * PENDING; becomes NULL where the chat has been deleted and no one reply_id is wanted; stays what it was
- * where none does, and, without a look into the database, where no other
- * node is alive or the turn is known to run here. reply_id: of the one turn that is wanted; NULL:
- * whichever runs. */
+ * PENDING; becomes NULL where the chat has been deleted and no one reply_id is wanted; stays what
+ * it was where none does, and, without a look into the database, where no other node is alive or
+ * the turn is known to run here. reply_id: of the one turn that is wanted; NULL: whichever runs. */
 void elsewhere_find(struct flow *f, const struct id *team_id, const struct id *owner_id,
                     const struct id *chat_id, const struct id *reply_id, struct turn_log **log);
 

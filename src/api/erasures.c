@@ -1,5 +1,6 @@
-/* A user or a visitor goes: transaction after transaction, while the client waits. Should it leave, or this server end, the
- * first loop of a server goes on (account/account.c), and whoever asks again does too. */
+/* A user or a visitor goes: transaction after transaction, while the client waits. Should it leave,
+ * or this server end, the first loop of a server goes on (account/account.c), and whoever asks
+ * again does too. */
 #include "erasures.h"
 
 #include "account/revocation.h"
@@ -138,8 +139,8 @@ static const struct db_result *result_at(void *state, size_t i)
     return db_result_at(state, i);
 }
 
-/* On this node at once, whatever was begun until this moment: a login or refresh that read the user before has a token of the
- * time between. Other nodes are told by the rows. */
+/* On this node at once, whatever was begun until this moment: a login or refresh that read the user
+ * before has a token of the time between. Other nodes are told by the rows. */
 static void put_out(struct flow *f)
 {
     const struct erase_call *s = request_of(f)->state;
@@ -213,37 +214,37 @@ static void forget_cookies(struct flow *f)
 #define ERASE_STEPS STEP(begin), STEP(note_begin), STEP(erase), STEP(put_out)
 
 const struct step erase_user_steps[] = {
-    STEP(find_user), STEP(take_user), /* 404 */
-    ERASE_STEPS,                      /* 409 */
+    STEP(find_user),     STEP(take_user), /* 404 */
+    ERASE_STEPS,                          /* 409 */
     STEP(answer_report), STEP_END,
 };
 const struct step erase_delete_user_steps[] = {
-    STEP(find_user), STEP(take_user_to_delete), /* 404 */
-    ERASE_STEPS,                                /* 409 */
+    STEP(find_user),   STEP(take_user_to_delete), /* 404 */
+    ERASE_STEPS,                                  /* 409 */
     STEP(answer_gone), STEP_END,
 };
 const struct step erase_visitor_steps[] = {
     STEP(read_visitor), /* 422, 404 */
     ERASE_STEPS,        /* 404 */
-    STEP(answer_report), STEP_END,
+    STEP(answer_report),
+    STEP_END,
 };
 const struct step erase_me_steps[] = {
-    STEP(read_me),                                   /* 422, 429 */
-    STEP(check_password),     STEP(require_password), /* 422 */
-    ERASE_STEPS,                                     /* 409 */
-    STEP(forget_cookies),     STEP(answer_report),    STEP_END,
+    STEP(read_me),                                /* 422, 429 */
+    STEP(check_password), STEP(require_password), /* 422 */
+    ERASE_STEPS,                                  /* 409 */
+    STEP(forget_cookies), STEP(answer_report),    STEP_END,
 };
 
 /* ---- what it says ---- */
 
 static const struct schema erased_schema = {
     "Erased",
-    .members = MEMBERS({"chats", DOC_INT}, {"messages", DOC_INT},
-                       {"deliveries", DOC_INT, .about = "Of webhooks"},
-                       {"logins", DOC_INT, .about = "Refresh tokens"},
-                       {"mails", DOC_INT, .about = "That waited to be sent"}, {"budgets", DOC_INT},
-                       {"accounts", DOC_INT},
-                       {"audit_rows", DOC_INT, .about = "That name the person no more"}),
+    .members = MEMBERS(
+        {"chats", DOC_INT}, {"messages", DOC_INT}, {"deliveries", DOC_INT, .about = "Of webhooks"},
+        {"logins", DOC_INT, .about = "Refresh tokens"},
+        {"mails", DOC_INT, .about = "That waited to be sent"}, {"budgets", DOC_INT},
+        {"accounts", DOC_INT}, {"audit_rows", DOC_INT, .about = "That name the person no more"}),
 };
 static const struct schema kept_schema = {
     "Kept",
@@ -251,14 +252,14 @@ static const struct schema kept_schema = {
 };
 static const struct schema report_schema = {
     "ErasureReport",
-    .members = MEMBERS({"id", DOC_ID, .about = "Of this erasure; the audit row has it as its subject"},
-                       {"kind", DOC_TEXT, .values = "delete|user|visitor"},
-                       {"erased", DOC_OBJECT, &erased_schema},
-                       {"kept", DOC_OBJECT | DOC_LIST, &kept_schema}, {"at", DOC_TIME}),
+    .members = MEMBERS(
+        {"id", DOC_ID, .about = "Of this erasure; the audit row has it as its subject"},
+        {"kind", DOC_TEXT, .values = "delete|user|visitor"}, {"erased", DOC_OBJECT, &erased_schema},
+        {"kept", DOC_OBJECT | DOC_LIST, &kept_schema}, {"at", DOC_TIME}),
 };
 
 #define GOES_ON                                                                                    \
-    "It works in portions, and answers when all is gone. A call that is cut is not lost: the "    \
+    "It works in portions, and answers when all is gone. A call that is cut is not lost: the "     \
     "server goes on with it within two minutes, and a call that is made again at once."
 
 const struct route_doc erase_user_doc = {

@@ -14,7 +14,9 @@ struct erase_call {
     struct arena portion;  /* its memory */
     struct password_job job;
 };
-extern const struct step erase_delete_user_steps[], erase_me_steps[], erase_user_steps[], erase_visitor_steps[];
-extern const struct route_doc erase_delete_user_doc, erase_me_doc, erase_user_doc, erase_visitor_doc;
+extern const struct step erase_delete_user_steps[], erase_me_steps[], erase_user_steps[],
+    erase_visitor_steps[];
+extern const struct route_doc erase_delete_user_doc, erase_me_doc, erase_user_doc,
+    erase_visitor_doc;
 
 #endif

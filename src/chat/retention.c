@@ -1,6 +1,6 @@
-/* Removes chats that are past their time: those of teams that keep them for so many days (theirs, or
- * retention.days), and sessions that nobody uses (sessions.keep_days). Once an hour, on the first loop, a
- * bounded part at a time while there is more; of several nodes, one at a time. */
+/* Removes chats that are past their time: those of teams that keep them for so many days (theirs,
+ * or retention.days), and sessions that nobody uses (sessions.keep_days). Once an hour, on the
+ * first loop, a bounded part at a time while there is more; of several nodes, one at a time. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "chat/metrics.h"

@@ -94,13 +94,13 @@ void room_check_drained(struct chat_room *room)
     void (*on_drained)(struct loop * l) = room->on_drained;
 
     if (!room->is_draining || !on_drained || !list_is_empty(&room->turns) ||
-        !list_is_empty(&room->mirrors) || room->housekeeping.chore.is_running || room->retention.chore.is_running ||
-        room->search_feed.chore.is_running || room->checkpoint.chore.is_running ||
-        room->budgets.chore.is_running || room->streams.chore.is_running ||
-        room->journal.is_writing)
+        !list_is_empty(&room->mirrors) || room->housekeeping.chore.is_running ||
+        room->retention.chore.is_running || room->search_feed.chore.is_running ||
+        room->checkpoint.chore.is_running || room->budgets.chore.is_running ||
+        room->streams.chore.is_running || room->journal.is_writing)
         return;
     chore_stop(&room->streams.chore); /* what its turns leave, others may have */
-    journal_stop(&room->journal); /* nothing is to be written any more */
+    journal_stop(&room->journal);     /* nothing is to be written any more */
     room->on_drained = NULL;
     on_drained(loop_current());
 }

@@ -16,15 +16,16 @@ static const struct db_result *result_at(void *state, size_t i)
     return (struct db_result *)state + i;
 }
 
-static struct error find_user(struct db *db, const struct id *team, const char *name, struct id *out)
+static struct error find_user(struct db *db, const struct id *team, const char *name,
+                              struct id *out)
 {
     struct arena arena = {0};
     struct db_result r;
     struct error err;
 
     if (id_parse(str_from(name), out)) {
-        err = db_run(db, &arena, SQL_USER_GET,
-                     DB_ARGS(db_uuid(id_str(team)), db_uuid(id_str(out))), &r);
+        err = db_run(db, &arena, SQL_USER_GET, DB_ARGS(db_uuid(id_str(team)), db_uuid(id_str(out))),
+                     &r);
         if (!is_error(err) && r.n_rows == 0)
             err = ERROR(ERR_NOT_FOUND, 0, "there is no user of this id in this team");
     } else {
@@ -123,8 +124,7 @@ int command_erase(int argc, char **argv)
     int exit;
 
     if (!command_read_options(argc, argv, 1, options, sizeof(options) / sizeof(options[0])) ||
-        !command_require("--team", o.team) ||
-        (!o.visitor && !command_require("--user", o.user)))
+        !command_require("--team", o.team) || (!o.visitor && !command_require("--user", o.user)))
         return command_usage(argv[0]);
     if (o.user && o.visitor) {
         fprintf(stderr, "aerie: --user and --visitor are two erasures: one at a time\n");

@@ -141,10 +141,10 @@ static int team_retention(struct db *db, const struct team_options *o)
     if (!is_error(err)) {
         audit = provision_audit("team.update", &id, &id, now_us);
         audit_values(&audit, "retention_days", STR_NONE, is_server ? STR_NONE : str_from(o->days));
-        err = provision_change(db, &arena, &audit, SQL_TEAM_SET_RETENTION,
-                               DB_ARGS(db_uuid(id_str(&id)), is_server ? db_null() : db_int(days),
-                                       db_time(now_us)),
-                               &r);
+        err = provision_change(
+            db, &arena, &audit, SQL_TEAM_SET_RETENTION,
+            DB_ARGS(db_uuid(id_str(&id)), is_server ? db_null() : db_int(days), db_time(now_us)),
+            &r);
     }
     arena_free(&arena);
     return is_error(err) ? command_fail(err) : COMMAND_OK;
@@ -154,11 +154,10 @@ int command_team(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
     struct team_options o = {0};
-    const struct command_option options[] = {
-        {"--name", &o.name, NULL},
-        {"--slug", &o.slug, NULL},
-        {"--days", &o.days, NULL},
-        {"--json", NULL, &o.as_json}};
+    const struct command_option options[] = {{"--name", &o.name, NULL},
+                                             {"--slug", &o.slug, NULL},
+                                             {"--days", &o.days, NULL},
+                                             {"--json", NULL, &o.as_json}};
     bool creates = strcmp(verb, "create") == 0, lists = strcmp(verb, "list") == 0;
     bool enables = strcmp(verb, "enable") == 0, disables = strcmp(verb, "disable") == 0;
     bool retains = strcmp(verb, "retention") == 0;

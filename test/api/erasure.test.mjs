@@ -239,7 +239,7 @@ test('an_erasure_that_is_cut_by_kill_9_goes_on_when_it_is_asked_for_again', asyn
   const report = good(await aerie.admin.post(`/api/users/${user.me.id}/erase`));
   assert.equal(isFound(marker), false);
   assert.ok([204, 206].includes(report.erased.messages), `${report.erased.messages} counted: the last step before the cut may be lost, no more`);
-  assert.equal(report.erased.chats, 3);
+  assert.ok([2, 3].includes(report.erased.chats), `${report.erased.chats} chats`);
 });
 
 test('an_erasure_that_is_cut_goes_on_by_itself', async () => {

@@ -80,13 +80,16 @@ STATEMENT(ERASE_AUDIT_SUBJECT, SQL_WRITE, NULL,
           " WHERE (team_id, created_at, id) IN"
           " (SELECT team_id, created_at, id FROM audit_log WHERE team_id = $1 AND subject_id = $2 LIMIT $3)",
           NULL)
-/* Words of deleted messages are marked as such in SQLite's index, and go when it is put together anew: a bounded part of
- * that. Then: is there more to do ($2 the erasure, $3 now)? */
-STATEMENT(ERASE_WORDS, SQL_WRITE, "one index has the words of every team", "SELECT 1 WHERE false",
-          "INSERT INTO search_index (search_index, rank) VALUES ('merge', -500)")
-STATEMENT(ERASE_HAS_WORDS, SQL_WRITE, NULL, "UPDATE erasures SET touched_at = $3 WHERE team_id = $1 AND id = $2 AND false",
+/* Words of deleted messages are marked as such in SQLite's index, and go when it is merged into one part again. $1 pages at
+ * most: negative begins that with all parts that there are, positive goes on with it. */
+STATEMENT(ERASE_WORDS, SQL_WRITE, "one index has the words of every team", "SELECT 1 WHERE $1::bigint IS NULL",
+          "INSERT INTO search_index (search_index, rank) VALUES ('merge', $1)")
+/* Is there more to do? $2 the erasure, $3 now, $4 pages until now: twice as many as there are do, though others add parts. */
+STATEMENT(ERASE_HAS_WORDS, SQL_WRITE, NULL,
+          "UPDATE erasures SET touched_at = $3 WHERE team_id = $1 AND id = $2 AND $4::bigint IS NULL",
           "UPDATE erasures SET touched_at = $3 WHERE team_id = $1 AND id = $2 AND EXISTS (SELECT 1 FROM search_index_idx"
-          " WHERE segid > (SELECT min(segid) FROM search_index_idx))")
+          " WHERE segid > (SELECT min(segid) FROM search_index_idx))"
+          " AND $4 < 2 * (SELECT count(*) FROM search_index_idx) + 2000")
 /* The end, all in one transaction: before the user goes, what names the address. */
 STATEMENT(ERASE_MAILS, SQL_WRITE, NULL,
           "DELETE FROM mails WHERE email = (SELECT u.email FROM users u WHERE u.team_id = $1 AND u.id = $2)"

@@ -230,10 +230,102 @@ static void every_statement_is_understood_by_postgresql(void **state)
     assert_int_equal(n_bad, 0);
 }
 
+/* The sweeps of retention: with many chats, none of them old, they are never read. */
+static const enum sql sweeps[] = {SQL_CHATS_FORGET_MESSAGES, SQL_CHATS_FORGET};
+
+static void a_sweep_of_nothing_reads_no_chats_on_sqlite(void **state)
+{
+    static struct config c;
+    char path[96], url[128], text[8192];
+    sqlite3 *db;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/plan.db", directory);
+    snprintf(url, sizeof(url), "sqlite:///%s", path);
+    migrate(&c, url);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    for (size_t i = 0; i < sizeof(sweeps) / sizeof(sweeps[0]); i++) {
+        sqlite3_stmt *plan;
+        unsigned by_age = 0;
+
+        snprintf(text, sizeof(text), "EXPLAIN QUERY PLAN %s", sql_table[sweeps[i]].sqlite);
+        assert_int_equal(sqlite3_prepare_v2(db, text, -1, &plan, NULL), SQLITE_OK);
+        while (sqlite3_step(plan) == SQLITE_ROW) {
+            const char *line = (const char *)sqlite3_column_text(plan, 3);
+
+            if (strncmp(line, "SCAN ", 5) == 0 && line[5] != '(' && strcmp(line, "SCAN t") != 0)
+                fail_msg("%s: %s", sql_table[sweeps[i]].name, line);
+            by_age += strstr(line, "chats_age (team_id=? AND updated_at<?)") != NULL;
+            by_age += strstr(line, "chats_sessions (updated_at<?)") != NULL;
+        }
+        sqlite3_finalize(plan);
+        assert_int_equal(by_age, 2);
+    }
+    sqlite3_close(db);
+}
+
+static void run(PGconn *pg, const char *text)
+{
+    PGresult *res = PQexec(pg, text);
+
+    if (PQresultStatus(res) != PGRES_COMMAND_OK)
+        fail_msg("%s", PQresultErrorMessage(res));
+    PQclear(res);
+}
+
+static void a_sweep_of_nothing_reads_no_chats_on_postgresql(void **state)
+{
+    static struct pg_server server;
+    static struct config c;
+    char url[192], text[8192];
+    const char *why;
+    PGconn *pg;
+
+    (void)state;
+    if (!pg_server_new(&server, &why)) {
+        print_message("skipped: %s\n", why);
+        skip();
+    }
+    migrate(&c, server.url);
+    snprintf(url, sizeof(url), "postgresql%s", strchr(server.url, ':'));
+    pg = PQconnectdb(url);
+    run(pg, "INSERT INTO teams (id, name, slug, created_at, updated_at, retention_days) SELECT "
+            "gen_random_uuid(), n::text, n::text, now(), now(), n FROM generate_series(1, 3) n");
+    run(pg, "INSERT INTO chats (id, team_id, owner_id, created_at, updated_at) SELECT v.id, t.id, "
+            "v.id, now(), now() FROM teams t, LATERAL (SELECT gen_random_uuid() AS id FROM "
+            "generate_series(1, 10000) WHERE t.id IS NOT NULL) v");
+    run(pg, "ANALYZE");
+    run(pg, "SET plan_cache_mode = force_generic_plan");
+    for (size_t i = 0; i < sizeof(sweeps) / sizeof(sweeps[0]); i++) {
+        unsigned by_age = 0;
+        PGresult *plan;
+
+        snprintf(text, sizeof(text), "PREPARE sweep%zu AS %s", i, sql_table[sweeps[i]].pg);
+        run(pg, text);
+        snprintf(text, sizeof(text),
+                 "EXPLAIN EXECUTE sweep%zu (now(), 30, now() - interval '30 days', 1000)", i);
+        plan = PQexec(pg, text);
+        for (int row = 0; row < PQntuples(plan); row++) {
+            const char *line = PQgetvalue(plan, row, 0);
+
+            if (strstr(line, "Seq Scan on chats"))
+                fail_msg("%s: %s", sql_table[sweeps[i]].name, line);
+            by_age += strstr(line, "chats_age") != NULL;
+            by_age += strstr(line, "chats_sessions") != NULL;
+        }
+        PQclear(plan);
+        assert_int_equal(by_age, 2);
+    }
+    PQfinish(pg);
+    pg_server_free(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_statement_that_names_no_team_is_found),
+        cmocka_unit_test(a_sweep_of_nothing_reads_no_chats_on_postgresql),
+        cmocka_unit_test(a_sweep_of_nothing_reads_no_chats_on_sqlite),
         cmocka_unit_test(every_statement_is_understood_by_postgresql),
         cmocka_unit_test(every_statement_is_understood_by_sqlite),
         cmocka_unit_test(every_statement_names_its_team_or_says_why_not),
