@@ -8,7 +8,7 @@
 #ifndef AERIE_DB_SQL_H
 #define AERIE_DB_SQL_H
 
-#define SQL_PARTS_MAX 3
+#define SQL_PARTS_MAX 4
 
 enum sql_use { SQL_READ, SQL_WRITE, SQL_SLOW };
 

@@ -90,15 +90,18 @@ static struct error pg_run(struct db *db, struct db_task *t)
     struct pg *p = db->state;
     struct error err = NO_ERROR;
 
-    /* A connection found dead before anything was sent may be tried again, and no other. */
+    /* A connection found dead before anything was sent may be tried again, and no other; and what
+     * was undone. */
     for (int i = 0; i < 2; i++) {
         const bool was_used = PQstatus(p->blocking) == CONNECTION_OK;
 
+        db_task_forget_outcome(t, &pg_driver);
         err = revive(p);
         if (is_error(err) || run_calls(p, t))
             return err;
         err = db_say(t->error.status, t->error.code, "%s", t->error.detail);
-        if (PQstatus(p->blocking) == CONNECTION_OK || !was_used || t->use == SQL_WRITE)
+        if (!pg_was_undone(err) &&
+            (PQstatus(p->blocking) == CONNECTION_OK || !was_used || t->use == SQL_WRITE))
             break;
     }
     return err;

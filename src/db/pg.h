@@ -51,6 +51,8 @@ struct error pg_decode(PGresult *res, struct arena *arena, struct db_result *out
 enum bulk_kind pg_kind(Oid type);
 /* A server's complaint, which has a code, without the values that its text may quote. */
 void pg_task_fail(struct db_task *t, const PGresult *res);
+/* A deadlock or the like was nobody's fault: it was undone and may be tried once more. */
+bool pg_was_undone(struct error err);
 
 /* ---- the driver ---- */
 struct pg {

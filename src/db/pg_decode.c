@@ -224,6 +224,11 @@ static enum status status_of(const char *sqlstate)
     return ERR_DB;
 }
 
+bool pg_was_undone(struct error err)
+{
+    return err.code == db_sqlstate("40001") || err.code == db_sqlstate("40P01");
+}
+
 void pg_task_fail(struct db_task *t, const PGresult *res)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);

@@ -300,13 +300,10 @@ static bool is_read_only(struct error err)
     return is_error(err) && err.code == db_sqlstate("25006");
 }
 
-/* A deadlock or the like was nobody's fault: it was undone and may be tried once more. */
 static bool may_run_again(struct db_task *t)
 {
-    const int code = t->error.code;
-
     return is_error(t->error) && t->n_tries++ == 0 &&
-           (code == db_sqlstate("40001") || code == db_sqlstate("40P01") || is_read_only(t->error));
+           (pg_was_undone(t->error) || is_read_only(t->error));
 }
 
 /* The batch's transaction has ended. */

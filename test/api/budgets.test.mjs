@@ -18,7 +18,7 @@ const PRICES = { currency: 'USD', prices: [{ provider: 'n8n', model: '*', input:
 
 before(async () => {
   upstream = await startUpstream();
-  aerie = new Aerie({ env: { LIMITS__REPLY_TOKENS: REPLY, BUDGETS__IDLE_SECONDS: 1, BUDGETS__LEASE_SECONDS: 3, LIMITS__VISITOR_MESSAGES_PER_MINUTE: 0 } });
+  aerie = new Aerie({ env: { LIMITS__REPLY_TOKENS: REPLY, BUDGETS__IDLE_SECONDS: 1, BUDGETS__LEASE_SECONDS: 3, TURN__CHECKPOINT_MS: 200, LIMITS__VISITOR_MESSAGES_PER_MINUTE: 0 } });
   aerie.env.BUDGETS__PRICES = join(aerie.folder, 'prices.json');
   writeFileSync(aerie.env.BUDGETS__PRICES, JSON.stringify(PRICES));
   aerie.prepare();
@@ -309,6 +309,41 @@ test('a_warning_at_four_fifths_and_the_end_are_told_once', async () => {
   assert.deepEqual(told().map(([name]) => name), ['budget.warning', 'budget.spent']);
 });
 
+/** As they are estimated. */
+const tokensOf = (prompt, reply) => (reply ? Math.ceil(prompt.length / 4) + Math.ceil(reply.length / 4) : 0);
+
+test('a_reply_that_a_crash_has_cut_is_counted_once_as_far_as_its_text_is_stored', async () => {
+  const { put, list, admin, agent, id } = await team(aerie, { system_prompt: 'Be brief, and kind.' });
+  await put({ scope: 'team', tokens: 100000 });
+  await put({ scope: 'agent', subject_id: agent.id, period: 'month', tokens: 100000 });
+  await put({ scope: 'user', subject_id: admin.me.id, tokens: 100000 });
+  const nobodys = await aerie.user({ team_id: id });
+  await put({ scope: 'user', subject_id: nobodys.me.id, tokens: 100000 });
+  const words = '!tokens=2000&delay=10';
+  const [chat, silent] = [await admin.chat(agent), await admin.chat(agent)];
+  const stream = await admin.send(chat, words);
+  await stream.until((s) => s.text.length > 400);
+  const mute = await admin.send(silent, '!tokens=2000&first=60000');
+  await mute.until((s) => s.events.length > 0);
+  await aerie.kill();
+  stream.close?.();
+  mute.close?.();
+  const counted = async () => [(await list()).map(({ scope, subject_id, spent: { requests, tokens } }) => [scope, subject_id === nobodys.me.id, requests, tokens]),
+    (await admin.get('/api/usage')).json.totals];
+  for (let i = 0; i < 2; i++) {
+    await aerie.listen();
+    const reply = (await admin.messages(chat))[1];
+    assert.deepEqual([reply.status, (await admin.messages(silent))[1].content], ['interrupted', '']);
+    const prompt = `Be brief, and kind.${words}`;
+    const [tokens, ofReply] = [tokensOf(prompt, reply.content), Math.ceil(reply.content.length / 4)];
+    assert.ok(ofReply > 20);
+    assert.deepEqual(await counted(), [[['agent', false, 2, tokens], ['team', false, 2, tokens], ['user', false, 2, tokens], ['user', true, 0, 0]],
+      { messages: 2, errors: 2, prompt_tokens: tokens - ofReply, completion_tokens: ofReply, first_token_ms: null }]);
+    if (i === 0) await aerie.halt();
+  }
+  assert.equal(aerie.database.query(`select sum(estimated_tokens) - sum(total_tokens) from usage_days where team_id = '${id}'`), '0');
+});
+
 test('a_crash_keeps_what_was_spent_and_frees_what_was_leased', async () => {
   const { put, list, say, admin, agent } = await team();
   await put({ scope: 'team', tokens: 300 });
@@ -319,7 +354,8 @@ test('a_crash_keeps_what_was_spent_and_frees_what_was_leased', async () => {
   await aerie.kill();
   stream.close?.();
   await aerie.listen();
-  assert.equal((await spent(list)).tokens, 13);
+  const kept = (await admin.messages(chat))[1].content;
+  assert.equal((await spent(list)).tokens, 13 + tokensOf('!tokens=200&delay=20', kept));
   for (let i = 0; i < 200 && (await list())[0].reserved.tokens > 0; i++) {
     assert.equal((await say('x'.repeat(4000))).status, 429); // what is of no use to it is not leased
     await sleep(100);

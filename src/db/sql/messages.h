@@ -115,21 +115,61 @@ STATEMENT(REPLY_REPLACE, SQL_WRITE, NULL,
 STATEMENT(REPLY_LOOK, SQL_READ, NULL,
           "SELECT content, status, model, usage, metadata FROM messages WHERE team_id = $1 AND id = $2", NULL)
 STATEMENT(REPLY_DROP, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1 AND id = $2", NULL)
-/* Of the replies cut, which nobody will end, webhooks are told in the statement that marks them; like WEBHOOK_EVENT_ADD, with the
- * reply's id as the event's: twice is once. Whoever answered in the place of the chat's agent is not known any more. */
+/* Replies that are cut: nobody will end them. The statement that marks them as interrupted also tells webhooks, as
+ * WEBHOOK_EVENT_ADD does (the event's id is the reply's: twice is once), and counts what of them is stored, as USAGE_ADD and
+ * BUDGET_SETTLE do, which find them marked and leave them alone. Tokens are estimated, the prompt's from the agent's
+ * instructions and the messages before, and prices are not known here. Nor is it who answered in the place of the chat's agent. */
 #define REPLIES_TOLD "INSERT INTO webhook_deliveries (id, team_id, webhook_id, event_id, type, payload, status, tries, next_at, created_at)"
 #define REPLIES_WANTED " JOIN chats c ON c.id = m.chat_id JOIN webhooks w ON w.team_id = m.team_id AND w.is_active"        \
     " AND w.events LIKE '%,message.completed,%'"
+#define REPLIES_COUNTED "INSERT INTO usage_days (team_id, day, owner_id, agent_id, provider, model, messages, prompt_tokens," \
+    " completion_tokens, total_tokens, estimated_tokens, errors)"
+#define REPLIES_COUNTED_TOO                                                                                                \
+    " ON CONFLICT (team_id, day, owner_id, agent_id, provider, model) DO UPDATE SET"                                       \
+    " messages = usage_days.messages + excluded.messages,"                                                                 \
+    " prompt_tokens = usage_days.prompt_tokens + excluded.prompt_tokens,"                                                  \
+    " completion_tokens = usage_days.completion_tokens + excluded.completion_tokens,"                                      \
+    " total_tokens = usage_days.total_tokens + excluded.total_tokens,"                                                     \
+    " estimated_tokens = usage_days.estimated_tokens + excluded.estimated_tokens,"                                         \
+    " errors = usage_days.errors + excluded.errors"
+/* Tokens, by four characters each; of a reply that has no text, none. context: the agent's context_messages or NULL. */
+#define REPLIES_PROMPT(context)                                                                                            \
+    "CASE WHEN m.content = '' THEN 0 ELSE (coalesce(length(a.system_prompt), 0) + (SELECT coalesce(sum(length(x.content)), 0)" \
+    " FROM messages x WHERE x.chat_id = m.chat_id AND x.seq < m.seq AND x.seq >= m.seq - coalesce(" context ", 20)) + 3) / 4 END"
+#define REPLIES_REPLY "(length(m.content) + 3) / 4"
+/* Of budget_spend b: is the reply of u counted in it? */
+#define REPLIES_SPENT(u)                                                                                                   \
+    "b.team_id = " u ".team_id AND b.period_start = CASE b.period WHEN 'day' THEN " u ".day ELSE " u ".month END"          \
+    " AND b.subject_id = CASE b.scope WHEN 'team' THEN " u ".team_id WHEN 'agent' THEN " u ".agent_id ELSE " u ".owner_id END"
 /* PostgreSQL's; which: of messages m, now: an argument. The lock lets one of several nodes have them. */
 #define REPLIES_CUT(which, now)                                                                                            \
-    " cut AS MATERIALIZED (SELECT m.id, m.team_id, m.chat_id FROM messages m WHERE NOT m.is_indexed AND"                   \
-    "  m.status = 'streaming' AND " which " FOR UPDATE OF m),"                                                             \
+    " cut AS MATERIALIZED (SELECT m.id, m.team_id, m.chat_id, m.seq, m.content, m.created_at FROM messages m"              \
+    "  WHERE NOT m.is_indexed AND m.status = 'streaming' AND " which " FOR UPDATE OF m),"                                  \
     " told AS (" REPLIES_TOLD " SELECT gen_random_uuid(), w.team_id, w.id, m.id, 'message.completed',"                     \
     "  json_build_object('chat_id', m.chat_id, 'message_id', m.id, 'agent_id', c.agent_id, 'status', 'interrupted',"       \
     "   'model', NULL, 'usage', NULL), 'pending', 0, " now "::timestamptz, " now "::timestamptz"                           \
-    "  FROM cut m" REPLIES_WANTED " ON CONFLICT (webhook_id, event_id) DO NOTHING)"
+    "  FROM cut m" REPLIES_WANTED " ON CONFLICT (webhook_id, event_id) DO NOTHING),"                                       \
+    " used AS MATERIALIZED (SELECT m.team_id, c.owner_id, a.id AS agent_id, a.provider,"                                   \
+    "  date_trunc('day', m.created_at, 'UTC') AS day, date_trunc('month', m.created_at, 'UTC') AS month, "                 \
+    REPLIES_PROMPT("(a.config->>'context_messages')::int") " AS prompt, " REPLIES_REPLY " AS reply"                        \
+    "  FROM cut m JOIN chats c ON c.id = m.chat_id JOIN agents a ON a.id = c.agent_id),"                                   \
+    " counted AS (" REPLIES_COUNTED " SELECT u.team_id, u.day, u.owner_id, u.agent_id, u.provider, '', count(*),"          \
+    "  sum(u.prompt), sum(u.reply), sum(u.prompt + u.reply), sum(u.prompt + u.reply), count(*) FROM used u"                \
+    "  GROUP BY u.team_id, u.day, u.owner_id, u.agent_id, u.provider" REPLIES_COUNTED_TOO " RETURNING 1),"                 \
+    " locked AS MATERIALIZED (SELECT b.team_id, b.scope, b.subject_id, b.period, b.period_start FROM budget_spend b"       \
+    "  WHERE (SELECT count(*) FROM counted) > 0 AND EXISTS (SELECT 1 FROM used u WHERE " REPLIES_SPENT("u") ")"            \
+    "  ORDER BY b.team_id, b.scope, b.subject_id, b.period FOR UPDATE OF b),"                                              \
+    " spent AS (UPDATE budget_spend b SET requests = b.requests + s.requests, tokens = b.tokens + s.tokens FROM (SELECT"   \
+    "  b.team_id, b.scope, b.subject_id, b.period, b.period_start, count(*) AS requests, sum(u.prompt + u.reply) AS tokens" \
+    "  FROM locked b JOIN used u ON " REPLIES_SPENT("u")                                                                   \
+    "  GROUP BY b.team_id, b.scope, b.subject_id, b.period, b.period_start) s WHERE " BUDGET_SAME("b", "s") ")"
 #define REPLIES_CUT_LITE(m)                                                                                                \
     m ".status = 'streaming' AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = " m ".node_id)"
+#define REPLIES_USED_LITE                                                                                                  \
+    "(SELECT m.team_id, c.owner_id, a.id AS agent_id, a.provider, m.created_at - m.created_at % 86400000000 AS day,"       \
+    " CAST(strftime('%s', m.created_at / 1000000, 'unixepoch', 'start of month') AS INTEGER) * 1000000 AS month, "         \
+    REPLIES_PROMPT("json_extract(a.config, '$.context_messages')") " AS prompt, " REPLIES_REPLY " AS reply"                \
+    " FROM messages m JOIN chats c ON c.id = m.chat_id JOIN agents a ON a.id = c.agent_id WHERE " REPLIES_CUT_LITE("m") ")"
 /* At start, and now and then: what no living node writes any more. $1 now. */
 STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "what an earlier process left running, in every team",
           "WITH" REPLIES_CUT("NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = m.node_id)", "$1")
@@ -138,4 +178,11 @@ STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "what an earlier process left running,
           " json_object('chat_id', m.chat_id, 'message_id', m.id, 'agent_id', c.agent_id, 'status', 'interrupted',"
           "  'model', NULL, 'usage', NULL), 'pending', 0, $1, $1 FROM messages m" REPLIES_WANTED
           " WHERE " REPLIES_CUT_LITE("m") " ON CONFLICT (webhook_id, event_id) DO NOTHING;"
+          REPLIES_COUNTED " SELECT u.team_id, u.day, u.owner_id, u.agent_id, u.provider, '', count(*), sum(u.prompt),"
+          " sum(u.reply), sum(u.prompt + u.reply), sum(u.prompt + u.reply), count(*) FROM " REPLIES_USED_LITE " u WHERE true"
+          " GROUP BY u.team_id, u.day, u.owner_id, u.agent_id, u.provider" REPLIES_COUNTED_TOO ";"
+          "UPDATE budget_spend SET requests = budget_spend.requests + s.requests, tokens = budget_spend.tokens + s.tokens FROM (SELECT"
+          " b.team_id, b.scope, b.subject_id, b.period, b.period_start, count(*) AS requests, sum(u.prompt + u.reply) AS tokens"
+          " FROM " REPLIES_USED_LITE " u JOIN budget_spend b ON " REPLIES_SPENT("u")
+          " GROUP BY b.team_id, b.scope, b.subject_id, b.period, b.period_start) s WHERE " BUDGET_SAME("budget_spend", "s") ";"
           "UPDATE messages SET status = 'interrupted' WHERE " REPLIES_CUT_LITE("messages"))

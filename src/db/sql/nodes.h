@@ -19,8 +19,8 @@ STATEMENT(NODE_BEAT, SQL_WRITE, "a node serves every team",
           " (SELECT count(*) FROM nodes o WHERE o.id <> $1 AND o.seen_at < clock_timestamp() - make_interval(secs => $8::bigint))",
           "UPDATE nodes SET seen_at = $5, is_draining = $6 WHERE id = $1"
           " RETURNING false, (SELECT count(*) FROM nodes o WHERE o.id <> $1), 0")
-/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, what they were writing is interrupted and told
- * ($3 now), and what they were reading has failed. Of several nodes that do this at once, one finds the row. */
+/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, what they were writing is interrupted, told and
+ * counted ($3 now), and what they were reading has failed. Of several nodes that do this at once, one finds the row. */
 STATEMENT(NODES_SWEEP, SQL_WRITE, "the replies of a dead node, in every team",
           "WITH gone AS (DELETE FROM nodes WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2::bigint)"
           "  RETURNING id),"
