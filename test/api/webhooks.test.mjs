@@ -622,9 +622,9 @@ test('two_servers_on_one_database_deliver_each_once_and_one_takes_over_from_the_
 }));
 
 /** A server with a webhook, and an agent whose replies take long enough to be cut. */
-async function withCut(run) {
+async function withCut(run, more = {}) {
   const upstream = await startUpstream();
-  const server = await Aerie.start({ env: { ...env, TURN__CHECKPOINT_MS: 200 } });
+  const server = await Aerie.start({ env: { ...env, TURN__CHECKPOINT_MS: 200, ...more } });
   try {
     await withReceiver(async (receiver) => {
       const agent = await server.admin.agent({ webhook_url: upstream.url() });
@@ -666,22 +666,21 @@ test('a_reply_that_a_kill_has_cut_is_told_once_with_the_text_that_came', () => w
 
 test('a_reply_of_a_node_that_died_is_told_once_though_several_nodes_find_it', { skip: kind === 'sqlite' && 'SQLite has one server' }, () => withCut(async ({ server, receiver, begin, told }) => {
   const [other, watcher] = [await server.beside(), await server.beside()];
-  const late = [];
   try {
-    await sleep(4000); // a node judges others once it has itself been there for nodes.dead_seconds
+    await sleep(3000); // a node judges others once it has itself been there for nodes.dead_seconds
     const chats = [await begin(other), await begin(other)];
     await other.kill();
-    await sleep(2000);
-    late.push(...await Promise.all([server.beside(), server.beside()])); // these find out by its locks, the others by its silence
+    await sleep(1000);
+    await other.listen(); // it finds out by its lock, the others by its silence, at about the same time
     for (const chat of chats) await receiver.wait(1, ({ json }) => json.data.chat_id === chat.id && json.data.status === 'interrupted');
-    await sleep(2500);
+    await sleep(1500);
     for (const chat of chats) assert.equal((await told(chat)).length, 1);
     assert.deepEqual([...receiver.taken().values()], [1, 1]);
-    for (const node of [watcher, ...late]) await node.stop();
+    for (const node of [watcher, other]) await node.stop();
   } finally {
-    for (const node of [other, watcher, ...late]) if (node.child) node.drop();
+    for (const node of [other, watcher]) if (node.child) node.drop();
   }
-}));
+}, { NODES__DEAD_SECONDS: 2 }));
 
 // ---- the samples of the manual ----
 
