@@ -157,6 +157,46 @@ test('a_user_is_added_signs_in_is_changed_switched_off_and_deleted', () => inCon
   assert.equal((await admin.get(`/api/users/${noor.me.id}`)).status, 404);
 }, { expected: [400] }));
 
+test('a_person_is_erased_once_the_address_was_typed_and_a_report_tells_what_went', () => inConsole(async ({ admin, page, to, check }) => {
+  const agent = await echo(admin);
+  const noor = await aerie.user({ team_id: admin.me.team_id });
+  await noor.ask(await noor.chat(agent), 'words of Noor');
+  await to(`/users/${noor.me.id}`, noor.me.full_name || noor.email);
+  await button(page, 'Erase this person').click();
+  await dialog(page).getByLabel('Type the e-mail address to go on').fill('somebody@else.test');
+  await button(dialog(page), 'Erase for good').click();
+  await dialog(page).getByText(`Must be ${noor.email}.`).waitFor();
+  await check('an erasure that is asked for');
+  assert.equal((await admin.get(`/api/users/${noor.me.id}`)).status, 200);
+  await dialog(page).getByLabel('Type the e-mail address to go on').fill(noor.email.toUpperCase());
+  await button(dialog(page), 'Erase for good').click();
+  await dialog(page).getByText('Erased: the report').waitFor();
+  const went = dialog(page).getByRole('listitem');
+  for (const words of ['1 account', '1 chat', '2 messages']) await went.filter({ hasText: words }).waitFor();
+  await went.filter({ hasText: 'Backups: Those made before still have all of it' }).waitFor();
+  await check('the report of an erasure');
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await button(dialog(page), 'Copy the report').click();
+  assert.equal(JSON.parse(await page.evaluate(() => navigator.clipboard.readText())).erased.messages, 2);
+  await button(dialog(page), 'Done').click();
+  await page.getByRole('heading', { level: 1, name: 'Users' }).waitFor();
+  assert.equal((await admin.get(`/api/users/${noor.me.id}`)).status, 404);
+
+  const session = (await aerie.request('POST', '/api/chat/widget/session', { json: { chatbot_id: agent.id } })).json;
+  await button(page, 'Erase a visitor').click();
+  await dialog(page).getByLabel('Id of the session').fill('nobody’s');
+  await button(dialog(page), 'Erase for good').click();
+  await dialog(page).getByText('Session not found').waitFor();
+  await dialog(page).getByLabel('Id of the session').fill(session.session_id);
+  await button(dialog(page), 'Erase for good').click();
+  await went.filter({ hasText: '1 chat' }).waitFor();
+  await button(dialog(page), 'Done').click();
+  await to('/audit', 'Audit trail');
+  await page.getByLabel('What', { exact: true }).selectOption('Erasures');
+  await page.getByText('Erasure of a visitor').waitFor();
+  await page.getByText('Erasure of a user').waitFor();
+}, { expected: [404] }));
+
 test('the_last_admin_cannot_lock_himself_out_and_reads_why', () => inConsole(async ({ admin, page, to }) => {
   await to(`/users/${admin.me.id}`, admin.email);
   await page.getByLabel('May sign in').uncheck();
@@ -193,11 +233,14 @@ test('the_teams_settings_are_changed_and_others_of_them_stay', () => inConsole(a
   await page.getByLabel('Most users').fill('12');
   await page.getByLabel('Answers when a chat names no agent').selectOption('Front desk');
   await page.getByLabel('Numbers for each piece').fill('256');
+  await page.getByLabel('Days').fill('90');
+  await page.getByText('chats in which nothing happened for 90 days are deleted').waitFor();
   await button(page, 'Save settings').click();
   await page.getByText('settings are saved').waitFor();
   await page.getByRole('link', { name: /Harbour team/ }).waitFor();
-  const { name, settings } = (await admin.get('/api/team')).json;
-  assert.equal(name, 'Harbour team');
+  const { name, settings, retention_days } = (await admin.get('/api/team')).json;
+  assert.deepEqual([name, retention_days], ['Harbour team', 90]);
+  assert.equal(await page.getByText('nothing happened for 90 days').count(), 0, 'it was said before');
   assert.deepEqual(settings, {
     theme: 'ours', max_users: 12, default_agent_id: agent.id, open_registration: false, require_verified_email: false, embeddings: { model: 'small', dimensions: 256 },
   });

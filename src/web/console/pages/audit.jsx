@@ -11,11 +11,11 @@ import { setQuery, usePlace } from '../router.js';
 import './audit.css';
 
 const LIMIT = 50;
-const ACTORS = [['', 'Everyone'], ['user', 'Users'], ['operator', 'The operator'], ['key', 'API keys'], ['anyone', 'People who are not known']];
-const SUBJECTS = [['', 'Everything'], ['agent', 'Agents'], ['api_key', 'API keys'], ['provider_key', 'Provider keys'], ['budget', 'Budgets'], ['webhook', 'Webhooks'], ['user', 'Users and logins'], ['team', 'The team'], ['site', 'WordPress sites']];
-const ACTORS_OF_ROWS = { anyone: 'Somebody not known', key: 'An API key', operator: 'The operator', user: 'A user who is gone' };
-const KINDS = { agent: 'agent', api_key: 'API key', budget: 'budget', provider_key: 'provider key', site: 'site', team: 'team', user: 'user', webhook: 'webhook' };
-const VERBS = { create: 'made', delete: 'deleted', login: 'signed in', login_failed: 'was tried with a wrong password', password: 'has a new password', register: 'registered itself', revoke: 'revoked', secret: 'has a new secret', set: 'set', update: 'changed' };
+const ACTORS = [['', 'Everyone'], ['user', 'Users'], ['operator', 'The operator'], ['key', 'API keys'], ['anyone', 'People who are not known'], ['erased', 'People who were erased']];
+const SUBJECTS = [['', 'Everything'], ['agent', 'Agents'], ['api_key', 'API keys'], ['provider_key', 'Provider keys'], ['budget', 'Budgets'], ['webhook', 'Webhooks'], ['user', 'Users and logins'], ['team', 'The team'], ['site', 'WordPress sites'], ['erasure', 'Erasures']];
+const ACTORS_OF_ROWS = { anyone: 'Somebody not known', erased: 'Somebody who was erased', key: 'An API key', operator: 'The operator', user: 'A user who is gone' };
+const KINDS = { agent: 'agent', api_key: 'API key', budget: 'budget', erasure: 'erasure', provider_key: 'provider key', site: 'site', team: 'team', user: 'user', webhook: 'webhook' };
+const VERBS = { create: 'made', delete: 'deleted', login: 'signed in', login_failed: 'was tried with a wrong password', password: 'has a new password', register: 'registered itself', revoke: 'revoked', secret: 'has a new secret', set: 'set', update: 'changed', user: 'of a user', visitor: 'of a visitor' };
 
 /** "agent changed"; what is not known here is shown as it came. */
 function wordsOf({ action, subject_kind: kind }) {

@@ -2,10 +2,11 @@
 import { agentOptions, allAgents } from '../agents.js';
 import { get, put } from '../api.js';
 import { useForm, useLoad } from '../hooks.js';
+import { countText } from '../money.js';
 import { Button, CopyButton } from '../parts/button.jsx';
 import { Check, Field, FormProblem } from '../parts/field.jsx';
 import { Card, Page } from '../parts/page.jsx';
-import { Loaded } from '../parts/state.jsx';
+import { Loaded, Notice } from '../parts/state.jsx';
 import { Time } from '../parts/time.jsx';
 import { toast } from '../parts/toast.jsx';
 import { update } from '../session.js';
@@ -14,8 +15,9 @@ const asNumber = (text) => (/^\d+$/.test(String(text).trim()) ? Number(text) : t
 /** A copy without what is empty. */
 const filled = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== '' && value !== null && value !== undefined));
 
-const valuesOf = ({ name, slug, settings }) => ({
+const valuesOf = ({ name, slug, settings, retention_days }) => ({
   name, slug,
+  retention_days: retention_days ?? '',
   open_registration: settings.open_registration !== false,
   require_verified_email: settings.require_verified_email === true,
   max_users: settings.max_users ?? '',
@@ -43,13 +45,28 @@ function rename(error) {
   return error;
 }
 
+/** How long chats are kept. Fewer days than before delete something: that is said before it is saved. */
+function Retention({ team: { retention_days: before, retention_days_max: most }, form }) {
+  const days = asNumber(form.values.retention_days);
+  const isFewer = typeof days === 'number' && days > 0 && days < (before ?? most ?? Infinity);
+  const byItself = most ? `as the server is set up, ${countText(most)} days, which are also the most` : 'for ever';
+  return (
+    <Card title="How long chats are kept" lead="A chat in which nothing happened for so many days is deleted, with all its messages. Sessions of visitors, too.">
+      <div class="stack">
+        <Field label="Days" isOptional inputMode="numeric" autocomplete="off" hint={`Empty: ${byItself}.`} {...form.bind('retention_days')} />
+        {isFewer && <Notice kind="warn"><p>Within an hour of saving, chats in which nothing happened for {countText(days)} {days === 1 ? 'day' : 'days'} are deleted. This cannot be undone.</p></Notice>}
+      </div>
+    </Card>
+  );
+}
+
 function Settings({ team, agents, onSaved }) {
   const form = useForm(valuesOf(team));
   const { bind } = form;
   const send = (event) => {
     event.preventDefault();
     form.submit(async (values) => {
-      const saved = await put('/api/team', { name: values.name.trim(), ...(values.slug === team.slug ? {} : { slug: values.slug.trim() }), settings: settingsOf(team, values) }).catch((error) => {
+      const saved = await put('/api/team', { name: values.name.trim(), ...(values.slug === team.slug ? {} : { slug: values.slug.trim() }), retention_days: values.retention_days === '' ? null : asNumber(values.retention_days), settings: settingsOf(team, values) }).catch((error) => {
         throw rename(error);
       });
       form.reset(valuesOf(saved));
@@ -80,6 +97,7 @@ function Settings({ team, agents, onSaved }) {
       <Card title="Default agent">
         <Field label="Answers when a chat names no agent" as="select" options={[['', 'The oldest agent that is switched on'], ...agentOptions(agents)]} {...bind('default_agent_id')} />
       </Card>
+      <Retention team={team} form={form} />
       <Card title="Search by meaning" lead="Who turns the team’s documents into numbers that can be compared. Empty: as the server is set up. Without any, documents are searched by words.">
         <div class="stack">
           <Field label="Base URL" isOptional type="url" placeholder="https://api.openai.com/v1" hint="The key comes from the team’s provider keys." {...bind('base_url')} />

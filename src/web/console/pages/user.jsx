@@ -11,6 +11,7 @@ import { toast, toastError } from '../parts/toast.jsx';
 import { go } from '../router.js';
 import { session, update } from '../session.js';
 import { useStore } from '../store.js';
+import { EraseUser } from './erasure.jsx';
 import { ROLES } from './users.jsx';
 
 const valuesOf = ({ full_name, role, is_active }) => ({ full_name: full_name ?? '', role, is_active });
@@ -100,6 +101,7 @@ export function User({ id }) {
             <Access key={user.id} user={user} onSaved={loaded.setData} />
             <Password user={user} />
             <Removal user={user} />
+            <EraseUser user={user} onDone={() => go('/users')} />
           </>
         )}
       </Loaded>

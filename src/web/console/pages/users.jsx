@@ -15,6 +15,7 @@ import { toast } from '../parts/toast.jsx';
 import { setQuery, usePlace } from '../router.js';
 import { session } from '../session.js';
 import { useStore } from '../store.js';
+import { EraseVisitor } from './erasure.jsx';
 
 const LIMIT = 50;
 export const ROLES = [['user', 'User: chats with the agents'], ['admin', 'Admin: also this console']];
@@ -78,6 +79,7 @@ export function Users() {
             <Table caption="Users of the team" columns={columns} rows={items} />
             {total === 1 && <Notice>You are the only one here. Add the people who are to chat, or let them make accounts themselves: see the <a href="#/team">team’s settings</a>.</Notice>}
             <Pager offset={offset} limit={LIMIT} total={total} what="users" onMove={(next) => setQuery({ offset: next || '' }, { replace: false })} />
+            <EraseVisitor />
           </>
         )}
       </Loaded>

@@ -24,8 +24,8 @@ export function Dialog({ title, onClose, actions, children }) {
   );
 }
 
-/** The fields are the children; action is what the button that sends them says. */
-export function FormDialog({ title, form, action, onSend, onClose, children }) {
+/** The fields are the children; action is what the button that sends them says, kind how it looks. */
+export function FormDialog({ title, form, action, kind = 'main', onSend, onClose, children }) {
   return (
     <Dialog title={title} onClose={onClose}>
       <form onSubmit={onSend} autocomplete="off">
@@ -33,7 +33,7 @@ export function FormDialog({ title, form, action, onSend, onClose, children }) {
         <FormProblem form={form} />
         <div class="actions">
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="main" type="submit" isBusy={form.isBusy}>{action}</Button>
+          <Button kind={kind} type="submit" isBusy={form.isBusy}>{action}</Button>
         </div>
       </form>
     </Dialog>
