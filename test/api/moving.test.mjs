@@ -1,13 +1,15 @@
 // What takes data from one place to another: all of it arrives or none of it does, and what went wrong is said with what to do.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { binaryPath, PASSWORD, serverEnv } from '../tools/aerie.mjs';
+import { request } from '../tools/http.mjs';
 import { answers, counts, digests, emptyPlace, emptyPostgres, fill, filled, printedCounts, somePostgres, TABLES } from '../tools/moving.mjs';
+import { runNginx, shards as shardsConf } from '../tools/nginx.mjs';
 
 const MESSAGES = Number(process.env.AERIE_TEST_MOVED ?? 2000);
 let cluster;
@@ -288,5 +290,107 @@ test('an_import_that_is_killed_leaves_no_half_team', async () => {
   } finally {
     drop();
     elsewhere.drop();
+  }
+});
+
+/** etc/nginx/shards.conf before two servers, where shop.test is at that one, and moves or does not. */
+const shardedSite = (places, { at, moves }) => (port) => {
+  const lines = [[/^ +shop\.example\.com +aerie_2;$/m, `shop.test ${at};`], [/^ +# shop\.example\.com +yes;$/m, `shop.test ${moves ? 'yes' : 'no'};`],
+    [/server 10\.0\.1\.11:8000;\n +server 10\.0\.1\.12:8000;/, `server 127.0.0.1:${places[0].port};`], [/server 10\.0\.2\.11:8000;/, `server 127.0.0.1:${places[1].port};`]];
+  let text = shardsConf;
+  for (const [pattern, line] of lines) {
+    assert.match(text, pattern);
+    text = text.replace(pattern, line);
+  }
+  return `${text} server { listen 127.0.0.1:${port}; location / {
+    if ($aerie_waits) { return 503; }
+    proxy_pass http://$aerie_shard; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; proxy_buffering off; } }`;
+};
+
+test('a_team_moves_to_another_shard_while_it_is_written_to_and_loses_nothing', async () => {
+  const env = { LIMITS__VISITOR_MESSAGES_PER_MINUTE: 0, LIMITS__AGENT_MESSAGES_PER_MINUTE: 0 };
+  const places = [emptyPlace('postgres', { env }), emptyPlace('postgres', { env })];
+  const [old] = places;
+  let nginx;
+  let over = false;
+  let hasFailed = false;
+  let writing = [];
+  try {
+    for (const place of places) {
+      place.prepare();
+      await place.listen();
+      await place.makeAdmin();
+    }
+    const shop = await old.otherTeam();
+    const agent = await shop.admin.agent({ provider: 'echo', allowed_origins: ['https://shop.test'] });
+    const { api_key: key } = (await shop.admin.post(`/api/agents/${agent.id}/api-keys`, {})).json;
+    nginx = await runNginx(shardedSite(places, { at: 'aerie_1', moves: false }), { main: 'worker_shutdown_timeout 5s; events {}' });
+    const ask = (method, path, { host = 'shop.test', headers, ...options } = {}) => request(nginx.port, method, path, { ...options, headers: { Host: host, ...headers } });
+    const mine = { token: shop.admin.token };
+    const visitor = (await ask('POST', '/api/chat/widget/session', { json: { chatbot_id: agent.id }, headers: { Origin: 'https://shop.test' } })).json;
+    const rowsOf = (place, what) => Number(place.database.query(`select count(*) from messages where team_id = '${shop.id}' and ${what}`));
+
+    const sent = [];
+    let n_waits = 0;
+    /** The same message with its key until it is acknowledged, as clients do it. */
+    async function deliver(path, json, options) {
+      const headers = { 'Idempotency-Key': randomUUID(), ...options.headers };
+      for (;;) {
+        const answer = await ask('POST', path, { ...options, json, headers }).catch((error) => ({ status: 0, text: error.message }));
+        if (answer.status === 200) return sent.push({ content: json.content ?? json.message, path, json, headers }), answer;
+        assert.ok([0, 503].includes(answer.status) && !hasFailed, `${answer.status} ${answer.text}`);
+        n_waits++;
+        await sleep(30);
+      }
+    }
+    async function writer(i) {
+      const chat = (await ask('POST', '/api/chats', { ...mine, json: { agent_id: agent.id } })).json;
+      for (let n = 0; !over; n++) await deliver(`/api/chats/${chat.id}/messages`, { content: `message ${n} of writer ${i}` }, mine);
+    }
+    async function visit() {
+      for (let n = 0; !over; n++) await deliver('/api/chat/widget', { session_id: visitor.session_id, message: `message ${n} of the visitor` }, { headers: { Origin: 'https://shop.test' } });
+    }
+    /** Someone of another team, who stays. */
+    async function neighbour() {
+      const home = (await old.admin.get('/api/team')).json.id;
+      for (; !over; await sleep(20)) assert.equal((await ask('GET', '/api/team', { host: 'other.test', token: old.admin.token })).json.id, home);
+    }
+    writing = [writer(0), writer(1), writer(2), visit(), neighbour()];
+    writing.forEach((one) => one.catch(() => (over = true)));
+    await sleep(500);
+    const [early] = sent;
+    const withKey = () => ask('POST', '/api/chat/session', { json: { api_key: key, assistant_id: agent.id } });
+    assert.equal((await withKey()).status, 200);
+
+    await nginx.reload(shardedSite(places, { at: 'aerie_1', moves: true }));
+    await nginx.drained();
+    assert.equal((await ask('POST', '/api/chats', { ...mine, json: { agent_id: agent.id } })).status, 503);
+    for (let i = 0; rowsOf(old, "status = 'streaming'") > 0; i++) assert.ok(i < 200 && !(await sleep(20)), 'its replies have ended');
+    const file = join(old.folder, 'shop.jsonl');
+    const exported = printedCounts(old.command(['export', file, '--team', shop.slug, '--with-passwords', '--json']));
+    assert.equal((await ask('GET', '/api/chats', mine)).status, 200, 'what reads goes on');
+    const imported = printedCounts(places[1].command(['import', file, '--json']));
+    for (const [table, n] of Object.entries(exported)) assert.equal(imported[table] ?? 0, n, table);
+    const n_before = sent.length;
+    await nginx.reload(shardedSite(places, { at: 'aerie_2', moves: false }));
+    old.command(['team', 'disable', '--slug', shop.slug]);
+    for (let i = 0; sent.length < n_before + 30; i++) assert.ok(!over && i < 500 && !(await sleep(20)), 'it is written on');
+    over = true;
+    await Promise.all(writing);
+
+    const again = await ask('POST', early.path, { ...mine, json: early.json, headers: early.headers });
+    assert.equal(again.status, 200, 'a key that was spent on the old shard is spent on the new one');
+    assert.equal((await withKey()).status, 200, 'a key goes on');
+    assert.ok(n_waits > 0 && n_before > 4);
+    const stored = places[1].database.query(`select content from messages where team_id = '${shop.id}' and role = 'user' order by content`).split('\n');
+    assert.deepEqual(stored, sent.map(({ content }) => content).sort());
+    assert.equal(rowsOf(old, 'true'), exported.messages, 'nothing was written to the old shard after the export');
+    assert.equal(rowsOf(places[1], "role = 'assistant' and status <> 'complete'"), 0);
+  } finally {
+    over = hasFailed = true;
+    await Promise.allSettled(writing);
+    await nginx?.close();
+    await Promise.all(places.map((place) => place.halt()));
+    places.forEach((place) => place.drop());
   }
 });

@@ -10,7 +10,7 @@ import { WebSocket } from 'ws';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, PASSWORD, makeFolder, unique } from '../tools/aerie.mjs';
 import { multipart, request } from '../tools/http.mjs';
-import { kit, startKit } from '../tools/nginx.mjs';
+import { kit, shards, startKit } from '../tools/nginx.mjs';
 import { ChatSocket } from '../tools/socket.mjs';
 import { SseParser } from '../tools/sse.mjs';
 import { isRunning, upgrade } from '../tools/upgrade.mjs';
@@ -277,5 +277,25 @@ test('while_aerie_is_away_the_answer_is_a_503_that_says_so', async () => {
     assert.deepEqual([status, headers['retry-after'], JSON.parse(text)], [503, '5', { detail: 'The server is starting, or away' }]);
   } finally {
     await lonely.close();
+  }
+});
+
+test('several_installations_stand_behind_one_site_and_one_team_of_them_waits', async () => {
+  const http = shards.replaceAll(/10\.0\.1\.1[12]:8000/g, `127.0.0.1:${aerie.port}`).replace('10.0.2.11:8000', '127.0.0.1:9').replace('# shop.example.com  yes;', 'moves.example.com yes;');
+  const sharded = await startKit(aerie.port, { http, more: [['proxy_pass http://aerie;', 'if ($aerie_waits) { return 503; }\n        proxy_pass http://$aerie_shard;']] });
+  try {
+    const { status, stderr } = sharded.check();
+    assert.equal(status, 0, stderr);
+    assert.doesNotMatch(stderr, /warn|error|emerg/);
+    const asked = (method, host) => new Promise((resolve, reject) => {
+      https.request({ host: '127.0.0.1', port: sharded.port, ca: sharded.certificate, checkServerIdentity: () => undefined, method, path: '/health', headers: { Host: host }, agent: false },
+        (res) => res.resume().on('end', () => resolve([res.statusCode, res.headers['retry-after']]))).on('error', reject).end();
+    });
+    assert.deepEqual(await asked('GET', 'chat.example.com'), [200, undefined]);
+    assert.deepEqual(await asked('GET', 'shop.example.com'), [503, '5'], 'its shard is away');
+    assert.deepEqual(await asked('GET', 'moves.example.com'), [200, undefined]);
+    assert.deepEqual(await asked('POST', 'moves.example.com'), [503, '5']);
+  } finally {
+    await sharded.close();
   }
 });

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { childrenOf } from './processes.mjs';
 
 async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -24,17 +25,28 @@ function answers(port) {
   });
 }
 
-/** An nginx of that configuration: {port, pid, read, check, close}. site(port, folder): what stands in `http`; main: what stands before it. */
+/** Waits until something holds that nginx does by itself. */
+async function until(holds, what) {
+  for (let i = 0; !holds(); i++) {
+    if (i > 1000) throw new Error(`nginx: ${what}: not within 10 s`);
+    await sleep(10);
+  }
+}
+
+/** An nginx of that configuration: {port, pid, read, check, reload, drained, close}. site(port, folder): what stands in `http`; main: what stands before it. */
 export async function runNginx(site, { main = 'events {}' } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'aerie-nginx-'));
   const port = await freePort();
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ');
-  writeFileSync(join(folder, 'nginx.conf'), `daemon off; pid ${folder}/pid; error_log ${folder}/error.log;\n${main}\nhttp { access_log off; ${temporary}\n${site(port, folder)}}\n`);
+  const configure = (of) =>
+    writeFileSync(join(folder, 'nginx.conf'), `daemon off; pid ${folder}/pid; error_log ${folder}/error.log;\n${main}\nhttp { access_log off; ${temporary}\n${of(port, folder)}}\n`);
+  configure(site);
   const args = ['-p', folder, '-e', join(folder, 'error.log'), '-c', join(folder, 'nginx.conf')];
   const child = spawn('/usr/sbin/nginx', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let told = '';
   child.stderr.on('data', (bytes) => (told += bytes));
   const gone = once(child, 'exit');
+  let former = [];
   for (let i = 0; !(await answers(port)); i++) {
     if (i > 200 || child.exitCode !== null) throw new Error(`nginx does not listen: ${told}`);
     await sleep(25);
@@ -46,6 +58,15 @@ export async function runNginx(site, { main = 'events {}' } = {}) {
     read: (name) => readFileSync(join(folder, name), 'utf8'),
     /** What `nginx -t` says of the configuration. */
     check: () => spawnSync('/usr/sbin/nginx', ['-t', ...args], { encoding: 'utf8' }),
+    /** Takes another site, as `nginx -s reload`: new workers take who comes, those of before go on with what they have. */
+    async reload(other) {
+      former = childrenOf(child.pid);
+      configure(other);
+      child.kill('SIGHUP');
+      await until(() => childrenOf(child.pid).some((pid) => !former.includes(pid)), 'a new worker');
+    },
+    /** The workers of before have gone. */
+    drained: () => until(() => !childrenOf(child.pid).some((pid) => former.includes(pid)), 'the former workers have gone'),
     async close() {
       child.kill('SIGTERM');
       await gone;
@@ -54,8 +75,10 @@ export async function runNginx(site, { main = 'events {}' } = {}) {
   };
 }
 
-/** The site that operators copy. */
-export const kit = readFileSync(fileURLToPath(new URL('../../etc/nginx/aerie.conf', import.meta.url)), 'utf8');
+const sample = (name) => readFileSync(fileURLToPath(new URL(`../../etc/nginx/${name}`, import.meta.url)), 'utf8');
+/** The site that operators copy, and what they have beside it for several installations. */
+export const kit = sample('aerie.conf');
+export const shards = sample('shards.conf');
 
 /** Each of [from, to] must be there. */
 function substitute(text, pairs) {
