@@ -62,7 +62,8 @@ void webhook_close(void);
 /* Loop's thread, after upstream_attach(). Only the first loop sends. */
 struct error webhook_attach(struct loop *l) MUST_CHECK;
 /* Loop's thread, before upstream_detach(). on_detached: nothing of the room runs on this loop any
- * more. Calls under way are given the time to end, so that what has arrived is known to have. */
+ * more. Calls under way are given the time to end, so that what has arrived is known to have: a
+ * little more than webhooks.timeout_seconds at most. */
 void webhook_detach(struct loop *l, void (*on_detached)(struct loop *l));
 
 #endif

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 /* When the time to drain and to cut is over, this long for the mail under way, and for the end of
- * all else. */
+ * all else; longer where calls of webhooks may be. */
 #define CLOSE_S 10
 /* How often the number of connections is looked at. */
 #define TRIM_PERIOD_S 2
@@ -206,6 +206,7 @@ static void follow_upgrade(struct server *server)
 static void end_server(struct server *server)
 {
     uint64_t drain_s = config()->server.drain_seconds;
+    uint64_t call_s = config()->webhooks.timeout_seconds + 1;
 
     if (server->phase == ENDING) {
         log_warn("serve: told to end a second time: ending at once");
@@ -213,7 +214,8 @@ static void end_server(struct server *server)
         _exit(0);
     }
     log_info("serve: draining, at most %llu s", (unsigned long long)drain_s);
-    notify_stopping((unsigned)drain_s + SERVE_CUT_AFTER_MS / 1000 + CLOSE_S);
+    notify_stopping(
+        (unsigned)(drain_s + SERVE_CUT_AFTER_MS / 1000 + (call_s > CLOSE_S ? call_s : CLOSE_S)));
     if (server->phase == UPGRADING) {
         successor_kill(&server->successor, "the old server was told to end");
         upgrade_failed(server);

@@ -19,7 +19,7 @@
 #define FORGET_EVERY_MS (3600u * 1000)
 #define FORGET_ROWS     500 /* as SQL_WEBHOOK_FORGET says */
 #define DUE_ROWS        200 /* as SQL_WEBHOOK_DUE says */
-#define STOP_MS         8000
+#define STOP_MS         500 /* beyond the longest call */
 #define US_PER_S        INT64_C(1000000)
 #define US_PER_DAY      (24 * 3600 * US_PER_S)
 
@@ -221,7 +221,7 @@ static bool may_pick(struct sender *s, const bool *is_picked, size_t row)
                              : n_webhook < per_team;
 }
 
-/* Of two servers, one gets it. */
+/* Of two servers, one gets it. Who claims sends: a server that ends claims nothing more. */
 static void claim_due(struct flow *f)
 {
     struct sender *s = f->state;
@@ -234,7 +234,7 @@ static void claim_due(struct flow *f)
     struct json j = {.buf = &ids};
 
     s->n_picked = 0;
-    if (!r || r->n_rows == 0)
+    if (!r || r->n_rows == 0 || s->on_detached)
         return;
     json_begin_array(&j);
     for (size_t row = 0;
@@ -290,7 +290,7 @@ static void forget_old(struct flow *f)
     int64_t now_us = clock_wall_us();
 
     s->forget.result = NULL;
-    if (!has_webhooks(s) || now_ms < s->forget_at_ms)
+    if (!has_webhooks(s) || now_ms < s->forget_at_ms || s->on_detached)
         return;
     s->forget_at_ms = now_ms + FORGET_EVERY_MS;
     db_query(&s->forget, f, &s->arena, SQL_WEBHOOK_FORGET,
@@ -407,6 +407,8 @@ static void on_patience_over(struct timer *t)
     list_init(&running);
     list_splice(&running, &s->deliveries);
     s->is_ending = true; /* one that ends here must not free s under this loop */
+    if (s->is_running)
+        flow_fail(&s->flow, ERROR(ERR_CANCELED, 0, NULL));
     while ((link = list_pop(&running))) {
         list_push(&s->deliveries, link);
         flow_fail(&container_of(link, struct delivery, link)->flow, ERROR(ERR_CANCELED, 0, NULL));
@@ -448,14 +450,11 @@ void webhook_detach(struct loop *l, void (*on_detached)(struct loop *l))
     timer_stop(&s->timer);
     news_leave(&s->news);
     s->on_detached = on_detached;
-    if (s->is_running) {
-        timer_start(&s->patience, STOP_MS, on_patience_over);
-        flow_fail(&s->flow, ERROR(ERR_CANCELED, 0, NULL));
-    } else if (is_over(s)) {
+    if (is_over(s))
         free_sender(s);
-    } else {
-        timer_start(&s->patience, STOP_MS, on_patience_over);
-    }
+    else
+        timer_start(&s->patience, config()->webhooks.timeout_seconds * 1000 + STOP_MS,
+                    on_patience_over);
 }
 
 /* ---- the process ---- */

@@ -47,7 +47,7 @@ test('the_unit_leaves_little_exposed', () => {
 
 test('the_units_patience_is_longer_than_the_servers_own', () => {
   const { drain_seconds: drain } = JSON.parse(spawnSync(binaryPath(), ['config', '--json'], { encoding: 'utf8', cwd: '/', env: {} }).stdout).server;
-  assert.ok(seconds('TimeoutStopSec') >= drain + 16, 'SIGTERM lets replies end, then tells the others, then sends what mail is under way');
+  assert.ok(seconds('TimeoutStopSec') >= drain + 17, 'SIGTERM lets replies end, then tells the others, then sends what mail and webhooks are under way');
 });
 
 test('the_account_and_the_folders_are_made_by_systemds_own_programs', { skip: process.getuid() !== 0 && 'not root' }, () => {
@@ -115,7 +115,7 @@ for (const kind of ['file', 'abstract'])
         }
         await hears(/STOPPING=1/);
       });
-      assert.match(heard.join('|'), /^READY=1\|RELOADING=1 MONOTONIC_USEC=\d+\|READY=1\|STOPPING=1 EXTEND_TIMEOUT_USEC=23000000$/);
+      assert.match(heard.join('|'), /^READY=1\|RELOADING=1 MONOTONIC_USEC=\d+\|READY=1\|STOPPING=1 EXTEND_TIMEOUT_USEC=24000000$/);
     } finally {
       rmSync(at, { recursive: true });
     }
@@ -137,7 +137,7 @@ test('after_an_upgrade_systemd_is_told_of_the_new_process_and_hears_only_that', 
       }
       await hears(/STOPPING=1/);
     });
-    assert.deepEqual(heard, ['READY=1', `MAINPID=${pid}`, 'STOPPING=1 EXTEND_TIMEOUT_USEC=23000000']);
+    assert.deepEqual(heard, ['READY=1', `MAINPID=${pid}`, 'STOPPING=1 EXTEND_TIMEOUT_USEC=24000000']);
   } finally {
     rmSync(at, { recursive: true });
   }

@@ -16,6 +16,7 @@ import { Aerie, binaryPath, inParallel, isTime, isUuid, serverEnv, withinASecond
 import { kind } from '../tools/database.mjs';
 import { readMetrics } from '../tools/metrics.mjs';
 import { freePort } from '../tools/postgres.mjs';
+import { isRunning, upgrade } from '../tools/upgrade.mjs';
 
 const env = { WEBHOOKS__TIMEOUT_SECONDS: 2, WEBHOOKS__WAITS: Array(12).fill(1).join(','), LIMITS__AGENT_MESSAGES_PER_MINUTE: 0, LIMITS__AGENT_SESSIONS_PER_MINUTE: 0 };
 const ALL = ['agent.failing', 'agent.recovered', 'budget.spent', 'budget.warning', 'chat.created', 'message.completed'];
@@ -237,6 +238,43 @@ test('a_server_that_is_told_to_end_hears_the_last_word_of_a_receiver', () => wit
     assert.equal(receiver.calls.length, 1);
     await server.stop();
   } finally {
+    server.drop();
+  }
+}));
+
+test('over_an_upgrade_each_try_is_one_call_by_one_of_the_two_servers', () => withReceiver(async (receiver) => {
+  const server = await Aerie.start({ env: { ...env, SERVER__DRAIN_SECONDS: 1 } });
+  const slow = await startUpstream();
+  try {
+    const one = { admin: server.admin, agent: await server.admin.agent({ provider: 'echo' }) };
+    const webhook = await hook(one.admin, receiver);
+    const { admin: other } = await server.otherTeam();
+    await other.send(await other.chat(await other.agent({ webhook_url: slow.url() })), '!tokens=1000&delay=100');
+    receiver.manner = (socket, call) => setTimeout(() => {
+      call.wasTaken = true;
+      manners.take(socket);
+    }, 1500);
+    await inParallel(4, Array.from({ length: 4 }), () => ask(one));
+    await receiver.wait(4); // the old server waits for its answers
+    const old = await upgrade(server);
+    receiver.manner = (socket, call) => {
+      call.wasTaken = receiver.calls.filter(({ delivery }) => delivery === call.delivery).length > 1;
+      (call.wasTaken ? manners.take : manners.fail)(socket);
+    };
+    for (let i = 0; i < 12; i++) await ask(one);
+    await settled(one.admin, webhook, allDelivered(16));
+    assert.ok(isRunning(old.pid), 'both have looked for what is due, as the old one has a stream');
+    for (let i = 0; i < 4; i++) await ask(one);
+    old.kill('SIGTERM');
+    await old.exit;
+    const found = await settled(one.admin, webhook, allDelivered(20));
+    const calls = (id) => receiver.calls.filter(({ delivery }) => delivery === id).length;
+    assert.deepEqual(found.map(({ id, tries }) => [id, tries]), found.map(({ id }) => [id, calls(id)]), 'a call for each try that was counted');
+    assert.ok(found.some(({ tries }) => tries === 1) && found.filter(({ tries }) => tries === 2).length >= 12);
+    for (const [delivery, times] of receiver.taken()) assert.equal(times, 1, delivery);
+    await server.stop();
+  } finally {
+    await slow.close();
     server.drop();
   }
 }));

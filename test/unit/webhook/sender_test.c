@@ -134,6 +134,20 @@ static int64_t count(const char *status)
     return n;
 }
 
+/* What is to be sent may be sent now: nobody has claimed it who is not there any more. */
+static void expect_nothing_held(void)
+{
+    enum { DUE_AT = 5 };
+    struct arena a = {0};
+    struct db_result r = run(&a, SQL_WEBHOOK_DELIVERY_LIST,
+                             DB_ARGS(db_uuid(id_str(&team_id)), db_uuid(id_str(&webhook_id)),
+                                     db_text(STR("pending")), db_int(10), db_int(0)));
+
+    for (size_t row = 0; row < r.n_rows; row++)
+        assert_true(db_get_int(&r, row, DUE_AT) <= clock_wall_us());
+    arena_free(&a);
+}
+
 /* ---- a run ---- */
 
 static bool is_detached;
@@ -209,11 +223,10 @@ static void an_end_after_any_turn_of_the_loop_loses_nothing(void **state)
         n_known = count("delivered") - n_delivered;
         if (n_known == 1)
             assert_int_equal(receiver.n_taken - before, 1);
-        jump();
+        expect_nothing_held();
         must(webhook_attach(&loop));
         run_until_delivered(n_delivered + 1);
         detach();
-        clock_set_source(NULL);
         n_delivered++;
         /* A call under way is heard to its end: nothing comes twice, but for a server that dies. */
         n_doubled += receiver.n_taken - before - 1;
