@@ -68,6 +68,7 @@ for (const kind of ['sqlite', 'postgres']) {
       assert.deepEqual(readdirSync(dirname(file)).filter((name) => /part|-wal|-shm/.test(name) && name.startsWith('copy')), []);
 
       elsewhere.command(['restore', file, '--with-secret']);
+      assert.equal(elsewhere.database.query('select count(*) from nodes'), '0', 'the servers of the old place are not of this one');
       elsewhere.team = aerie.team;
       elsewhere.adminEmail = aerie.adminEmail;
       await elsewhere.listen();
@@ -184,6 +185,26 @@ test('an_older_backup_is_brought_up_to_date', () => {
     aerie.command(['restore', file, '--replace', '--yes']);
     assert.deepEqual(counts(aerie.database), had);
     assert.doesNotMatch(aerie.command(['migrate', 'status']), /missing/);
+  } finally {
+    aerie.drop();
+  }
+});
+
+test('what_a_killed_server_left_beside_a_ruined_database_does_not_come_back', async () => {
+  const aerie = filled(50);
+  const file = join(aerie.folder, 'copy');
+  const path = join(aerie.folder, 'test.db');
+  try {
+    aerie.command(['backup', file]);
+    const had = { counts: counts(aerie.database), digests: digests(aerie.database) };
+    await aerie.listen();
+    await aerie.makeAdmin();
+    await aerie.admin.chat(await aerie.admin.agent({ provider: 'echo' }));
+    await aerie.kill();
+    assert.ok(statSync(`${path}-wal`).size > 0, 'its last writes are in the log of the database');
+    writeFileSync(path, 'no database any more');
+    aerie.command(['restore', file, '--replace', '--yes']);
+    assert.deepEqual({ counts: counts(aerie.database), digests: digests(aerie.database) }, had);
   } finally {
     aerie.drop();
   }
