@@ -70,25 +70,39 @@ class PlainSystem {
 class AerieSystem {
   read = 'sse';
   givesBack = true;
-  constructor(stand, kind, { env = {}, hook, users = USERS } = {}) {
-    Object.assign(this, { stand, kind, env, hook, wantedUsers: users, name: kind === 'sqlite' ? 'Aerie on SQLite' : 'Aerie on PostgreSQL' });
+  /** speaksTls: its clients are an nginx's, which speaks TLS to it and is spoken to in clear. */
+  constructor(stand, kind, { env = {}, hook, users = USERS, speaksTls = false } = {}) {
+    Object.assign(this, { stand, kind, env, hook, speaksTls, wantedUsers: users, name: kind === 'sqlite' ? 'Aerie on SQLite' : 'Aerie on PostgreSQL' });
   }
   async start() {
-    this.aerie = await Aerie.start({ database: this.kind, env: { ...AERIE_ENV, ...this.env } });
+    this.aerie = await Aerie.start({ database: this.kind, env: { ...AERIE_ENV, ...this.env }, tls: this.speaksTls });
     this.users = [this.aerie.admin];
     while (this.users.length < this.wantedUsers) this.users.push(await this.aerie.user());
-    this.#listens();
+    await this.#listens();
   }
-  #listens() {
+  async #listens() {
     place(this.aerie.child.pid, 'server');
-    this.port = this.aerie.port;
+    this.port = this.speaksTls ? await this.#openDoor() : this.aerie.port;
     this.roots = [this.aerie.child.pid, ...(this.kind === 'postgres' ? [this.stand.cluster.pid] : [])];
   }
   async restart() {
     this.stand.goOn();
     await this.aerie.halt();
     await this.aerie.listen();
-    this.#listens();
+    await this.#listens();
+  }
+  /** Each of its clients is a connection of its own, and a whole handshake. */
+  async #openDoor() {
+    await this.door?.close();
+    this.door = await runNginx((port) => `server {
+        listen 127.0.0.1:${port} backlog=4096;
+        keepalive_requests 10000000;
+        location / {
+          proxy_pass https://127.0.0.1:${this.aerie.tlsPort}; proxy_ssl_session_reuse off; proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 600s;
+        }
+      }`, { main: NGINX_MAIN });
+    place(this.door.pid, 'load');
+    return this.door.port;
   }
   get database() {
     return this.aerie.database;
@@ -111,8 +125,9 @@ class AerieSystem {
     return { requests: ids.map((id, i) => ({ path: `/api/chats/${id}/messages`, headers: this.headers(i, { Accept: 'text/event-stream' }), body })), read: this.read };
   }
   async stop() {
+    await this.door?.close();
     await this.aerie?.stop();
-    this.aerie = null;
+    this.aerie = this.door = null;
   }
 }
 
