@@ -3,16 +3,19 @@ import { cells } from './figures.mjs';
 
 const HEAD = ['', 'what', 'Aerie', 'peer', 'ratio', 'asked', 'met', 'spread'];
 
-/** Columns one under the other. */
-export function plainTable(rows) {
-  const lines = [HEAD, ...rows.map(cells)];
-  const widths = HEAD.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+const ALL = HEAD.map((_, column) => column);
+
+/** Columns one under the other: those that are asked for. */
+export function plainTable(rows, columns = ALL) {
+  const lines = [HEAD, ...rows.map(cells)].map((line) => columns.map((column) => line[column]));
+  const widths = columns.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()).join('\n');
 }
 
-export function markdownTable(rows) {
+export function markdownTable(rows, columns = ALL) {
+  const chosen = (all) => columns.map((column) => all[column]);
   const line = (parts) => `| ${parts.map((part) => part.replaceAll('|', '\\|')).join(' | ')} |`.replaceAll('|  |', '| |').replaceAll('|  |', '| |');
-  return [line(HEAD), `|${'---|'.repeat(HEAD.length)}`, ...rows.map((row) => line(cells(row)))].join('\n');
+  return [line(chosen(HEAD)), `|${'---|'.repeat(columns.length)}`, ...rows.map((row) => line(chosen(cells(row))))].join('\n');
 }
 
 /** The text with what stands between <!-- NAME --> and <!-- /NAME --> replaced. */

@@ -158,7 +158,7 @@ export class Stand {
   async #postgres() {
     if (this.cluster) return;
     this.say('starting PostgreSQL');
-    this.cluster = await startPostgres({ isDurable: true });
+    this.cluster = await startPostgres({ isDurable: true, settings: this.amounts.postgres });
     place(this.cluster.pid, 'server');
     process.env.AERIE_TEST_PG_PORT = String(this.cluster.port);
     this.#opened.push(() => this.cluster.stop());
