@@ -118,17 +118,18 @@ STATEMENT(CHAT_SEARCH_MESSAGES, SQL_SLOW, NULL,
 STATEMENT(CHATS_FORGET_MESSAGES, SQL_WRITE, "housekeeping: chats of every team that are past their time",
           "WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(" CHATS_SWEEP_LOCK ") AS is_mine),"
           " past AS MATERIALIZED (SELECT p.id, p.since FROM mine CROSS JOIN LATERAL (" CHATS_PAST ") p WHERE mine.is_mine),"
-          " held AS MATERIALIZED (SELECT c.id FROM past p JOIN chats c ON c.id = p.id AND c.updated_at < p.since"
-          "  WHERE NOT " CHATS_IS_STILL("c") " FOR UPDATE OF c SKIP LOCKED)"
-          " DELETE FROM messages WHERE id IN (SELECT n.id FROM held h CROSS JOIN LATERAL (SELECT m.id FROM messages m"
-          "  WHERE m.chat_id = h.id ORDER BY m.seq LIMIT $4::bigint) n LIMIT $4::bigint)",
+          " held AS MATERIALIZED (SELECT h.id FROM past p CROSS JOIN LATERAL (SELECT c.id FROM chats c WHERE c.id = p.id"
+          "  AND c.updated_at < p.since AND NOT " CHATS_IS_STILL("c") " FOR UPDATE SKIP LOCKED) h)"
+          " DELETE FROM messages WHERE ctid = ANY (ARRAY(SELECT n.ctid FROM held h CROSS JOIN LATERAL (SELECT m.ctid"
+          "  FROM messages m WHERE m.chat_id = h.id ORDER BY m.seq LIMIT $4::bigint) n LIMIT $4::bigint))",
           "DELETE FROM messages WHERE pos IN (SELECT m.pos FROM (" CHATS_PAST_LITE ") p CROSS JOIN messages m"
           " ON m.chat_id = p.id WHERE NOT " CHATS_IS_STILL("p") " LIMIT $4)")
 STATEMENT(CHATS_FORGET, SQL_WRITE, "housekeeping: chats of every team that are past their time",
           "WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(" CHATS_SWEEP_LOCK ") AS is_mine),"
           " past AS MATERIALIZED (SELECT p.id, p.since FROM mine CROSS JOIN LATERAL (" CHATS_PAST ") p WHERE mine.is_mine)"
-          " DELETE FROM chats c USING past p WHERE c.id = p.id AND c.updated_at < p.since"
-          " AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat_id = c.id)",
+          " DELETE FROM chats WHERE ctid = ANY (ARRAY(SELECT h.ctid FROM past p CROSS JOIN LATERAL (SELECT c.ctid FROM chats c"
+          "  WHERE c.id = p.id AND c.updated_at < p.since AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat_id = c.id)"
+          "  FOR UPDATE SKIP LOCKED) h))",
           "DELETE FROM chats WHERE id IN (SELECT p.id FROM (" CHATS_PAST_LITE ") p"
           " WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat_id = p.id))")
 #undef CHATS_PAST

@@ -8,8 +8,8 @@
 #define ERASE_EMPTY(team, owner)                                                                                           \
     "(SELECT c.id FROM " ERASE_CHATS(team, owner) " c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.chat_id = c.id))"
 /* The next $3 of their messages. SQLite takes them in the order of its loops, twice the same. */
-#define ERASE_NEXT                                                                                                         \
-    "(SELECT n.id FROM " ERASE_CHATS("$1::uuid", "$2::uuid") " c CROSS JOIN LATERAL (SELECT m.id, m.seq FROM messages m"   \
+#define ERASE_NEXT(what)                                                                                                   \
+    "(SELECT n." what " FROM " ERASE_CHATS("$1::uuid", "$2::uuid") " c CROSS JOIN LATERAL (SELECT m.id, m.seq, m.ctid FROM messages m" \
     " WHERE m.chat_id = c.id ORDER BY m.seq LIMIT $3::bigint) n ORDER BY c.updated_at, c.id, n.seq LIMIT $3::bigint)"
 #define ERASE_NEXT_LITE                                                                                                    \
     "(SELECT m.id FROM " ERASE_CHATS("$1", "$2") " c CROSS JOIN messages m ON m.chat_id = c.id LIMIT $3)"
@@ -55,15 +55,19 @@ STATEMENT(ERASURE_END, SQL_WRITE, NULL, "DELETE FROM erasures WHERE team_id = $1
 
 /* What webhooks are to be told, or were told, of the next messages and of the chats that have none left. */
 STATEMENT(ERASE_MESSAGE_DELIVERIES, SQL_WRITE, NULL,
-          "DELETE FROM webhook_deliveries d USING webhooks w WHERE w.team_id = $1::uuid AND d.webhook_id = w.id"
-          " AND d.event_id IN " ERASE_NEXT,
+          "DELETE FROM webhook_deliveries WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM webhooks w CROSS JOIN " ERASE_NEXT("id") " e"
+          " CROSS JOIN LATERAL (SELECT x.ctid FROM webhook_deliveries x WHERE x.webhook_id = w.id AND x.event_id = e.id LIMIT 1) d"
+          " WHERE w.team_id = $1::uuid))",
           "DELETE FROM webhook_deliveries WHERE rowid IN (SELECT d.rowid FROM webhooks w CROSS JOIN " ERASE_NEXT_LITE " e"
           " CROSS JOIN webhook_deliveries d ON d.webhook_id = w.id AND d.event_id = e.id WHERE w.team_id = $1)")
-STATEMENT(ERASE_MESSAGES, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1::uuid AND id IN " ERASE_NEXT,
+STATEMENT(ERASE_MESSAGES, SQL_WRITE, NULL,
+          "DELETE FROM messages WHERE team_id = $1::uuid AND ctid = ANY (ARRAY" ERASE_NEXT("ctid") ")",
           "DELETE FROM messages WHERE team_id = $1 AND id IN " ERASE_NEXT_LITE)
 STATEMENT(ERASE_CHAT_DELIVERIES, SQL_WRITE, NULL,
-          "DELETE FROM webhook_deliveries d USING webhooks w WHERE w.team_id = $1::uuid AND d.webhook_id = w.id"
-          " AND d.event_id IN " ERASE_EMPTY("$1::uuid", "$2::uuid"),
+          "DELETE FROM webhook_deliveries WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM webhooks w CROSS JOIN "
+          ERASE_EMPTY("$1::uuid", "$2::uuid") " e"
+          " CROSS JOIN LATERAL (SELECT x.ctid FROM webhook_deliveries x WHERE x.webhook_id = w.id AND x.event_id = e.id LIMIT 1) d"
+          " WHERE w.team_id = $1::uuid))",
           "DELETE FROM webhook_deliveries WHERE rowid IN (SELECT d.rowid FROM webhooks w CROSS JOIN "
           ERASE_EMPTY("$1", "$2") " e CROSS JOIN webhook_deliveries d ON d.webhook_id = w.id AND d.event_id = e.id"
           " WHERE w.team_id = $1)")
@@ -72,14 +76,16 @@ STATEMENT(ERASE_EMPTY_CHATS, SQL_WRITE, NULL,
 /* The trail: what the user did, and what was done with the account; $3 rows. Where nobody knows who it was, the address may
  * be the user's. */
 STATEMENT(ERASE_AUDIT_ACTOR, SQL_WRITE, NULL,
+          "UPDATE audit_log SET actor = 'erased', actor_id = NULL, address = NULL WHERE ctid = ANY (ARRAY"
+          "(SELECT ctid FROM audit_log WHERE team_id = $1 AND actor_id = $2 LIMIT $3))",
           "UPDATE audit_log SET actor = 'erased', actor_id = NULL, address = NULL WHERE (team_id, created_at, id) IN"
-          " (SELECT team_id, created_at, id FROM audit_log WHERE team_id = $1 AND actor_id = $2 LIMIT $3)",
-          NULL)
+          " (SELECT team_id, created_at, id FROM audit_log WHERE team_id = $1 AND actor_id = $2 LIMIT $3)")
 STATEMENT(ERASE_AUDIT_SUBJECT, SQL_WRITE, NULL,
           "UPDATE audit_log SET subject_id = NULL, address = CASE actor WHEN 'anyone' THEN NULL ELSE address END"
+          " WHERE ctid = ANY (ARRAY(SELECT ctid FROM audit_log WHERE team_id = $1 AND subject_id = $2 LIMIT $3))",
+          "UPDATE audit_log SET subject_id = NULL, address = CASE actor WHEN 'anyone' THEN NULL ELSE address END"
           " WHERE (team_id, created_at, id) IN"
-          " (SELECT team_id, created_at, id FROM audit_log WHERE team_id = $1 AND subject_id = $2 LIMIT $3)",
-          NULL)
+          " (SELECT team_id, created_at, id FROM audit_log WHERE team_id = $1 AND subject_id = $2 LIMIT $3)")
 /* Words of deleted messages are marked as such in SQLite's index, and go when it is merged into one part again. $1 pages at
  * most: negative begins that with all parts that there are, positive goes on with it. */
 STATEMENT(ERASE_WORDS, SQL_WRITE, "one index has the words of every team", "SELECT 1 WHERE $1::bigint IS NULL",
