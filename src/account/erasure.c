@@ -257,17 +257,21 @@ static size_t next_trail(struct db_call *calls, const struct db_arg *whom)
 /* Whoever erases himself is nobody in the row that tells of it. */
 static void fill_audit(struct erasure *e, struct arena *a)
 {
+    static const char *const actions[N_ERASURE_KINDS] = {
+        [ERASURE_DELETE] = "user.delete",
+        [ERASURE_USER] = "erasure.user",
+        [ERASURE_VISITOR] = "erasure.visitor",
+    };
+    static const struct id nobody = {{0}};
     bool is_delete = e->kind == ERASURE_DELETE;
     bool is_own = e->kind == ERASURE_USER && str_eq(id_str(&e->actor_id), id_str(&e->subject_id));
 
     e->audit = (struct audit){
-        .action = is_delete                    ? "user.delete"
-                  : e->kind == ERASURE_VISITOR ? "erasure.visitor"
-                                               : "erasure.user",
+        .action = actions[e->kind],
         .team_id = e->team_id,
         .subject_id = is_delete ? e->subject_id : e->id,
         .actor = is_own ? AUDIT_ERASED : e->actor,
-        .user_id = is_own ? (struct id){{0}} : e->actor_id,
+        .user_id = is_own ? nobody : e->actor_id,
         .address = is_own || e->address[0] == '\0' ? STR_NONE : str_from(e->address),
         .now_us = e->at_us,
     };

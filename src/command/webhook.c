@@ -1,4 +1,5 @@
 /* aerie webhook: who is told of what happens in a team. */
+#include "webhook/webhook.h"
 #include "api/webhooks.h"
 #include "base/clock.h"
 #include "command.h"
@@ -7,7 +8,6 @@
 #include "provision.h"
 #include "sign_in.h"
 #include "terminal.h"
-#include "webhook/webhook.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -116,15 +116,15 @@ static struct error add_row(struct deed *d, struct str events, const struct webh
 {
     int64_t now_us = clock_wall_us();
     struct audit audit = provision_audit("webhook.create", &d->team_id, &d->id, now_us);
-    const struct db_arg add[] = {team_of(d),
-                                 id_of(d),
-                                 db_text(str_from(d->wish->url)),
-                                 db_text(secret->sealed),
-                                 db_text(events),
-                                 db_bool(d->wish->with_text),
-                                 db_bool(true),
-                                 db_time(now_us),
-                                 db_int((int64_t)config()->webhooks.per_team)};
+    const struct db_arg args[] = {team_of(d),
+                                  id_of(d),
+                                  db_text(str_from(d->wish->url)),
+                                  db_text(secret->sealed),
+                                  db_text(events),
+                                  db_bool(d->wish->with_text),
+                                  db_bool(true),
+                                  db_time(now_us),
+                                  db_int((int64_t)config()->webhooks.per_team)};
 
     audit_field(&audit, "url");
     audit_values(&audit, "events", STR_NONE, str_from(d->wish->events));
@@ -132,9 +132,9 @@ static struct error add_row(struct deed *d, struct str events, const struct webh
         audit_values(&audit, "include_text", STR_NONE, audit_bool(true));
 
     const struct db_call calls[N_ADD] = {
-        [ADD_LOCK] = {SQL_TEAM_LOCK, add, 1},
-        [ADD_ROW] = {SQL_WEBHOOK_ADD, add, COUNT(add)},
-        [ADD_READ] = {SQL_WEBHOOK_LIST, add, 2},
+        [ADD_LOCK] = {SQL_TEAM_LOCK, args, 1},
+        [ADD_ROW] = {SQL_WEBHOOK_ADD, args, COUNT(args)},
+        [ADD_READ] = {SQL_WEBHOOK_LIST, args, 2},
         [ADD_AUDIT] = audit_call(&audit, &d->arena),
     };
 
@@ -276,9 +276,9 @@ static int deliveries(struct deed *d)
     if (!is_error(err) && !is_one)
         err = ERROR(ERR_INVALID, 0, "--status must be pending, delivered or dead");
     if (!is_error(err))
-        err = db_run(
-            d->db, &d->arena, SQL_WEBHOOK_DELIVERY_LIST,
-            DB_ARGS(team_of(d), id_of(d), db_text(status), db_int(PAGE_ROWS), db_int(0)), &r);
+        err = db_run(d->db, &d->arena, SQL_WEBHOOK_DELIVERY_LIST,
+                     DB_ARGS(team_of(d), id_of(d), db_text(status), db_int(PAGE_ROWS), db_int(0)),
+                     &r);
     exit = is_error(err) ? command_fail(err) : COMMAND_OK;
     for (size_t row = 0; exit == COMMAND_OK && row < r.n_rows; row++) {
         struct buf line = {0};
@@ -435,9 +435,9 @@ static const struct verb {
     bool takes_id;
     int (*run)(struct deed *d);
 } verbs[] = {
-    {"add", false, add},         {"delete", true, delete_one}, {"deliveries", true, deliveries},
-    {"list", false, list},       {"pause", true, pause_one},   {"replay", true, replay},
-    {"resume", true, resume},    {"test", true, test},
+    {"add", false, add},      {"delete", true, delete_one}, {"deliveries", true, deliveries},
+    {"list", false, list},    {"pause", true, pause_one},   {"replay", true, replay},
+    {"resume", true, resume}, {"test", true, test},
 };
 
 static const struct verb *find_verb(const char *name)
@@ -470,11 +470,14 @@ int command_webhook(int argc, char **argv)
 {
     const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
     struct wish wish = {0};
-    const struct command_option options[] = {
-        {"--delivery", &wish.delivery, NULL}, {"--events", &wish.events, NULL},
-        {"--id", &wish.id, NULL},             {"--include-text", NULL, &wish.with_text},
-        {"--json", NULL, &wish.as_json},      {"--status", &wish.status, NULL},
-        {"--team", &wish.team, NULL},         {"--url", &wish.url, NULL}};
+    const struct command_option options[] = {{"--delivery", &wish.delivery, NULL},
+                                             {"--events", &wish.events, NULL},
+                                             {"--id", &wish.id, NULL},
+                                             {"--include-text", NULL, &wish.with_text},
+                                             {"--json", NULL, &wish.as_json},
+                                             {"--status", &wish.status, NULL},
+                                             {"--team", &wish.team, NULL},
+                                             {"--url", &wish.url, NULL}};
 
     if (!verb || !command_read_options(argc, argv, 2, options, COUNT(options)) ||
         !command_require("--team", wish.team) ||
