@@ -113,6 +113,16 @@ static bool is_value(struct str value)
     return value.len > 0 && value.len <= VALUE_CHARS;
 }
 
+/* OWS (RFC 9110, section 5.6.3): no line ends. */
+static struct str trim_spaces(struct str s)
+{
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+        s = str_skip(s, 1);
+    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
 bool trace_state_is_valid(struct str value)
 {
     struct str rest = value, member;
@@ -123,7 +133,7 @@ bool trace_state_is_valid(struct str value)
     while (str_next(&rest, ',', &member)) {
         size_t equals;
 
-        member = str_trim(member);
+        member = trim_spaces(member);
         if (member.len == 0)
             continue;
         equals = str_find(member, '=');

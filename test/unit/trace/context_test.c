@@ -115,7 +115,7 @@ static void a_tracestate_is_a_list_of_keys_and_values(void **state)
         "",          ",",          " , ",         "foo",      "=1",
         "foo=",      "foo=,bar=3", "foo =1",      "FOO=1",    "foo.bar=1",
         "@foo=1",    "_foo=1",     "foo=bar=baz", "foo=\x7f", "foo=\xc3\xa9",
-        "foo=1,bar",
+        "foo=1,bar", "foo=1\n",
     };
 
     (void)state;
