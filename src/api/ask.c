@@ -188,10 +188,14 @@ void ask_load_earlier(struct flow *f)
     struct request *req = request_of(f);
     struct ask *s = ask_of(req);
 
+    const struct db_arg reply[] = {db_uuid(id_str(&s->turn.team_id)),
+                                   db_uuid(id_str(&s->turn.owner_id)),
+                                   db_uuid(id_str(&s->log->earlier_reply))};
+    const struct db_arg key[] = {reply[0], reply[1], db_text(s->log->idempotency_key), db_time(0)};
+    const struct db_call calls[] = {{SQL_MESSAGE_GET, reply, 3}, {SQL_IDEMPOTENCY_GET, key, 4}};
+
     if (s->log->earlier_reply.text[0] != '\0')
-        db_query(&s->earlier, f, &req->arena, SQL_MESSAGE_GET,
-                 DB_ARGS(db_uuid(id_str(&s->turn.team_id)), db_uuid(id_str(&s->turn.owner_id)),
-                         db_uuid(id_str(&s->log->earlier_reply))));
+        db_batch(&s->earlier, f, &req->arena, calls, 2);
 }
 
 static bool is_still_written(const struct db_result *reply)
@@ -234,7 +238,10 @@ static void answer_earlier(struct request *req, struct ask *s)
     struct buf out = {0};
     struct json j = {.buf = &out};
 
-    if (s->earlier.result->n_rows == 0) {
+    if (s->earlier.result->n_rows == 0 && db_result_at(&s->earlier, 1)->n_rows == 0) {
+        /* A message whose commit nobody knew of was taken back just then: the key is free. */
+        flow_fail(&req->flow, ERROR(ERR_BUSY, 1, NULL));
+    } else if (s->earlier.result->n_rows == 0) {
         flow_fail(&req->flow, ERROR(ERR_CONFLICT, 0, "The reply to this message was deleted"));
     } else if (is_still_written(s->earlier.result)) {
         /* Of a node that cannot be reached, or the database is just back and has not been told of

@@ -10,6 +10,7 @@
 #define PERIOD_MS (3600u * 1000)
 #define SOON_MS   100
 #define FIRST_MS  1000 /* what grew old while nobody ran */
+#define AGAIN_MS  5000 /* the database was not there, or someone held a chat for a moment */
 #define DAY_US    (24LL * 3600 * 1000000)
 
 enum { SWEEP_MESSAGES, SWEEP_CHATS };
@@ -35,20 +36,25 @@ static const struct step steps[] = {STEP(sweep), STEP_END};
 static uint64_t on_pass(struct chore *c)
 {
     const struct error err = c->flow.err;
-    const struct db_query *q = &container_of(c, struct retention, chore)->sweep;
+    struct retention *r = container_of(c, struct retention, chore);
+    const struct db_query *q = &r->sweep;
+    bool was_done = r->is_done;
     int64_t n_chats, n_messages;
 
     if (is_error(err)) {
         if (err.status != ERR_CANCELED)
             log_warn("chat: chats that are past their time stay for now: %s",
                      status_row(err.status)->name);
-        return 0;
+        return AGAIN_MS;
     }
     n_messages = db_result_at(q, SWEEP_MESSAGES)->n_changed;
     n_chats = db_result_at(q, SWEEP_CHATS)->n_changed;
     counter_add(&chat_count()->swept_messages, (uint64_t)n_messages);
     counter_add(&chat_count()->swept_chats, (uint64_t)n_chats);
-    return n_messages + n_chats > 0 ? SOON_MS : 0;
+    r->is_done = n_messages + n_chats == 0;
+    if (!r->is_done)
+        return SOON_MS;
+    return was_done ? 0 : AGAIN_MS;
 }
 
 void retention_start(struct retention *r)

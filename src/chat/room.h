@@ -24,6 +24,7 @@ void housekeeping_start(struct housekeeping *h);
 struct retention {
     struct chore chore;
     struct db_query sweep;
+    bool is_done; /* the last look found nothing */
 };
 void retention_start(struct retention *r);
 
