@@ -86,9 +86,9 @@ void budget_set_prompt(struct budget *b, int64_t prompt_tokens);
 
 /* How many characters of the reply are covered; SIZE_MAX without budgets. */
 size_t budget_covers(const struct budget *b);
-/* The reply is so long now. Holds more where there is more in memory; else asks the database, and
- * calls on_answer() later, when that has ended: nothing past budget_covers() may be shown until
- * then. True: it goes on at once. */
+/* The reply is so long now, which is more than is covered. Holds more where there is more in
+ * memory, if not for all of it; else asks the database, and calls on_answer() later, when that has
+ * ended: nothing past budget_covers() may be shown until then. True: more is covered now. */
 bool budget_grow(struct budget *b, size_t reply_chars, void (*on_answer)(void *state),
                  void *state) MUST_CHECK;
 /* Is the database being asked? */

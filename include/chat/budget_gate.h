@@ -1,6 +1,6 @@
-/* Between an agent's text and its readers: what the budget covers goes through, the piece that
- * passes it goes through as well, and what comes while the database is asked for more waits. When
- * there is no more, the reply is cut. Its loop's thread. */
+/* Between an agent's text and its readers: what the budget covers goes through, to the character;
+ * what passes it waits while the database is asked for more. When there is no more, the reply is
+ * cut. Its loop's thread. */
 #ifndef AERIE_CHAT_BUDGET_GATE_H
 #define AERIE_CHAT_BUDGET_GATE_H
 

@@ -330,18 +330,18 @@ static int64_t wanted_more(const struct budget *b)
     return wanted > b->needed_tokens ? wanted : b->needed_tokens;
 }
 
+/* As much as there is, though it be a part of what is needed: all of a budget can be used. */
 static bool try_grow(struct budget *b)
 {
-    return budget_claim_grow(&b->claim, b->needed_tokens, wanted_more(b), &b->short_part,
-                             &b->short_unit);
+    return budget_claim_grow(&b->claim, 1, wanted_more(b), &b->short_part, &b->short_unit);
 }
 
 /* False: the database has no more either. */
 static bool look_for_more(struct budget *b)
 {
-    b->n_wanted = b->n_tries++ < MOST_TRIES ? budget_claim_missing_more(&b->claim, b->needed_tokens,
-                                                                        wanted_more(b), b->wanted)
-                                            : 0;
+    b->n_wanted = b->n_tries++ < MOST_TRIES
+                      ? budget_claim_missing_more(&b->claim, 1, wanted_more(b), b->wanted)
+                      : 0;
     return b->n_wanted > 0;
 }
 
@@ -384,8 +384,6 @@ static void on_grown(struct flow *f)
 bool budget_grow(struct budget *b, size_t reply_chars, void (*on_answer)(void *state), void *state)
 {
     b->needed_tokens = usage_estimate(reply_chars) - b->claim.reply_tokens;
-    if (b->needed_tokens < 1)
-        b->needed_tokens = 1;
     if (try_grow(b))
         return true;
     b->n_tries = 0;

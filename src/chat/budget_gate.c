@@ -42,7 +42,7 @@ static void cut(struct budget_gate *g, struct error why)
 
 static void on_answer(void *state);
 
-/* What waited, as far as it is covered now: it was many pieces, so that none of them may pass. */
+/* What waits, as far as it is covered: no character passes the budget. */
 static void release(struct budget_gate *g)
 {
     bool goes_on = true;
@@ -77,20 +77,19 @@ static void on_answer(void *state)
 void budget_gate_text(struct budget_gate *g, struct str text)
 {
     size_t n = utf8_length(text);
-    bool goes_on = true;
 
-    if (budget_is_asking(g->budget)) {
-        if (g->held_back.cap == 0)
-            buf_init(&g->held_back, config()->upstream.reply_bytes + 1);
-        buf_append_str(&g->held_back, text);
-        if (g->held_back.failed)
-            cut(g, ERROR(ERR_NO_MEMORY, 0, NULL));
+    if (g->was_cut)
+        return;
+    if (n <= budget_gate_room(g)) {
+        g->chars += n;
+        g->take(g->state, text);
         return;
     }
-    if (n > budget_gate_room(g))
-        goes_on = budget_grow(g->budget, g->chars + n, on_answer, g);
-    g->chars += n;
-    g->take(g->state, text);
-    if (!goes_on && !budget_is_asking(g->budget))
-        cut(g, budget_refusal(g->budget)); /* last */
+    if (g->held_back.cap == 0)
+        buf_init(&g->held_back, config()->upstream.reply_bytes + 1);
+    buf_append_str(&g->held_back, text);
+    if (g->held_back.failed)
+        cut(g, ERROR(ERR_NO_MEMORY, 0, NULL)); /* last */
+    else if (!budget_is_asking(g->budget))
+        release(g); /* last */
 }
