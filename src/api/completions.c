@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "chat/turn.h"
-#include "chat/usage.h"
+#include "chat/turn_span.h"
 #include "completion_output.h"
 #include "config/config.h"
 #include "doc.h"
@@ -88,6 +88,17 @@ static void take_knowledge(struct flow *f)
     struct str sources;
 
     (void)knowledge_take(s->knowledge, &sources);
+}
+
+/* What follows is told as a part of the turn. */
+static void begin_span(struct flow *f)
+{
+    struct request *req = request_of(f);
+    struct completion *s = req->state;
+
+    s->span = span_begin(req->span);
+    if (s->span)
+        f->span = s->span;
 }
 
 static void take_text(void *state, struct str text)
@@ -343,7 +354,6 @@ static void add_usage(struct flow *f)
     struct request *req = request_of(f);
     struct completion *s = req->state;
     const struct key_caller *who = &s->v1.auth.caller;
-    const struct usage usage = usage_of(&s->call.usage, s->n_prompt_chars, s->n_reply_chars);
     const struct usage_account account = {
         .team_id = who->team_id,
         .owner_id = who->key_id,
@@ -355,12 +365,12 @@ static void add_usage(struct flow *f)
         .first_text_us = s->first_text_us,
     };
     struct db_arg args[USAGE_ARGS];
-    struct str rows = s->budget ? budget_settle(s->budget, &req->arena, 1, &usage) : STR("");
+    struct str rows = s->budget ? budget_settle(s->budget, &req->arena, 1, &s->used) : STR("");
     const struct db_arg settle[] = {db_uuid(id_str(&who->team_id)), db_json(rows), db_null()};
     const struct db_call calls[] = {{SQL_USAGE_ADD, args, USAGE_ARGS},
                                     {SQL_BUDGET_SETTLE, settle, 3}};
 
-    usage_args(&account, &usage, args);
+    usage_args(&account, &s->used, args);
     db_batch(&s->usage, f, &req->arena, calls, rows.len > 0 ? 2 : 1);
 }
 
@@ -372,6 +382,7 @@ static void save_usage(struct flow *f)
     struct request *req = request_of(f);
     struct completion *s = req->state;
 
+    s->used = usage_of(&s->call.usage, s->n_prompt_chars, s->n_reply_chars);
     if (s->provider)
         flow_try(f, &s->save, usage_steps, req);
 }
@@ -389,11 +400,40 @@ static void check_usage(struct flow *f)
                  status_row(s->save.flow.err.status)->name);
 }
 
+/* Who leaves, stops it. */
+static void end_span(struct flow *f)
+{
+    struct completion *s = request_of(f)->state;
+    enum status status = is_error(f->err)   ? f->err.status
+                         : is_error(s->cut) ? s->cut.status
+                                            : s->ask.flow.err.status;
+
+    if (!s->span)
+        return;
+    if (status == ERR_GONE || status == ERR_CANCELED)
+        status = ERR_STOPPED;
+    f->span = request_of(f)->span;
+    turn_span_end(s->span,
+                  &(struct turn_span_facts){
+                      .agent_id = id_str(&s->agent_id),
+                      .provider = s->provider ? str_from(provider_name(s->provider)) : STR(""),
+                      .model = s->call.model.len > 0 ? s->call.model : STR(""),
+                      .outcome = !s->provider            ? MESSAGE_REFUSED
+                                 : status == OK          ? MESSAGE_COMPLETE
+                                 : status == ERR_STOPPED ? MESSAGE_STOPPED
+                                                         : MESSAGE_ERROR,
+                      .failure = status,
+                      .usage = &s->used,
+                      .first_text_us = s->first_text_us});
+    s->span = NULL;
+}
+
 const struct step completions_steps[] = {
     STEP(v1_check_key), /* 401, 403, 429 */
     STEP(take_rate),    /* 429 */
     STEP(read_body),    /* 400, 404 */
     STEP(build_prompt),
+    STEP(begin_span),
     STEP(find_knowledge),
     STEP(take_knowledge),
     STEP(reserve),   /* 429 */
@@ -411,6 +451,7 @@ const struct step completions_steps[] = {
     STEP_ALWAYS(release),
     STEP_ALWAYS(save_usage),
     STEP_ALWAYS(check_usage),
+    STEP_ALWAYS(end_span),
     STEP_END,
 };
 

@@ -24,9 +24,9 @@ struct completion {
     struct db_query fallback, usage;
     struct slot_wait wait;
     struct slot slot;
-    struct budget *budget;    /* NULL: none applies */
-    struct budget_gate gate;  /* where one does */
-    struct error cut;         /* why the reply is not whole, where a budget cut it */
+    struct budget *budget;   /* NULL: none applies */
+    struct budget_gate gate; /* where one does */
+    struct error cut;        /* why the reply is not whole, where a budget cut it */
     struct upstream_call call;
     struct buf text;        /* of the reply: what the client was not sent yet */
     struct op drain;        /* waits for the client to take it */
@@ -35,6 +35,8 @@ struct completion {
     int64_t created_s;
     size_t n_prompt_chars, n_reply_chars;
     uint64_t begun_us, first_text_us; /* by the monotonic clock; the latter 0: none came */
+    struct usage used;                /* once it is added up */
+    struct span *span;                /* of the turn; NULL: it is not told of */
     struct stream_place place;
     bool is_blocked; /* the socket takes no more for now */
     bool has_fallen_back;

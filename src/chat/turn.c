@@ -7,9 +7,9 @@
 #include "chat/hub.h"
 #include "chat/knowledge.h"
 #include "chat/metrics.h"
+#include "chat/turn_span.h"
 #include "config/config.h"
 #include "room.h"
-#include "trace/span.h"
 #include "turn_state.h"
 
 #include <stdlib.h>
@@ -242,8 +242,8 @@ static const struct step turn_steps[] = {
     STEP(load),         /* chat, agent, messages and key in one round trip; 429 */
     STEP(turn_check_key),
     STEP(turn_build_prompt),
-    STEP(turn_reserve), /* 429 */
-    STEP(take_slot),    /* in turn with other teams; 429 */
+    STEP(turn_reserve),      /* 429 */
+    STEP(take_slot),         /* in turn with other teams; 429 */
     STEP(turn_add_messages), /* committed before anyone sees an event, and before anyone is asked */
     STEP(turn_add_again_if_needed),
     STEP(turn_look_elsewhere), /* only where nothing was added */
@@ -281,6 +281,20 @@ enum message_outcome turn_outcome(const struct turn_log *log)
     }
 }
 
+static void end_span(struct turn *t)
+{
+    turn_span_end(t->span,
+                  &(struct turn_span_facts){
+                      .agent_id = id_str(&t->agent_id),
+                      .provider = t->provider ? str_from(provider_name(t->provider)) : STR(""),
+                      .model = t->call.model.len > 0 ? t->call.model : STR(""),
+                      .outcome = turn_outcome(t->log),
+                      .failure = t->log->outcome.status,
+                      .usage = &t->usage,
+                      .first_text_us = t->first_text_us});
+    t->span = NULL;
+}
+
 static void on_turn_end(struct flow *f)
 {
     struct turn *t = turn_of(f);
@@ -293,7 +307,7 @@ static void on_turn_end(struct flow *f)
     journal_leave(&t->journal, t->is_stored);
     counter_add(&chat_count()->messages[turn_outcome(log)], 1);
     if (t->span)
-        turn_end_span(t);
+        end_span(t);
     streams_leave(&t->place, &log->team_id);
     budget_free(t->budget);
     budget_gate_deinit(&t->gate);

@@ -1,8 +1,5 @@
-/* What is told of a turn: who answered, how it ended and what it cost. Nothing that was said, and
- * nobody who said it. */
-#include "chat/metrics.h"
-#include "trace/span.h"
-#include "turn_state.h"
+/* See chat/turn_span.h. */
+#include "chat/turn_span.h"
 
 static const char *const outcomes[N_MESSAGE_OUTCOMES] = {
     [MESSAGE_COMPLETE] = "complete",       [MESSAGE_STOPPED] = "stopped",
@@ -10,37 +7,28 @@ static const char *const outcomes[N_MESSAGE_OUTCOMES] = {
     [MESSAGE_REFUSED] = "refused",
 };
 
-/* Who stops a reply gets what he wants. */
-static struct str failure_of(const struct turn *t)
+void turn_span_end(struct span *span, const struct turn_span_facts *t)
 {
-    enum status status = t->log->outcome.status;
-
-    if (status == OK || status == ERR_STOPPED)
-        return STR("");
-    return str_from(status_row(status)->name);
-}
-
-void turn_end_span(struct turn *t)
-{
-    struct str failure = failure_of(t);
+    bool has_failed = t->failure != OK && t->failure != ERR_STOPPED;
     const struct span_fact facts[] = {
-        {"aerie.agent.id", id_str(&t->agent_id), 0},
-        {"aerie.turn.outcome", str_from(outcomes[turn_outcome(t->log)]), 0},
-        {"error.type", failure, 0},
-        {"gen_ai.provider.name", t->provider ? str_from(provider_name(t->provider)) : STR(""), 0},
-        {"gen_ai.response.model", t->call.model.len > 0 ? t->call.model : STR(""), 0},
+        {"aerie.agent.id", t->agent_id, 0},
+        {"aerie.turn.outcome", str_from(outcomes[t->outcome]), 0},
+        {"error.type", has_failed ? str_from(status_row(t->failure)->name) : STR(""), 0},
+        {"gen_ai.provider.name", t->provider, 0},
+        {"gen_ai.response.model", t->model, 0},
         /* Where something was asked and answered. */
-        {"gen_ai.usage.input_tokens", STR_NONE, t->usage.prompt_tokens},
-        {"gen_ai.usage.output_tokens", STR_NONE, t->usage.completion_tokens},
+        {"gen_ai.usage.input_tokens", STR_NONE, t->usage->prompt_tokens},
+        {"gen_ai.usage.output_tokens", STR_NONE, t->usage->completion_tokens},
     };
-    size_t n = sizeof(facts) / sizeof(facts[0]) - (t->usage.total_tokens > 0 ? 0 : 2);
+    size_t n = sizeof(facts) / sizeof(facts[0]) - (t->usage->total_tokens > 0 ? 0 : 2);
 
-    span_end(t->span, &(struct span_record){.kind = SPAN_INTERNAL,
-                                            .name = STR("turn"),
-                                            .facts = facts,
-                                            .n_facts = n,
-                                            .event = t->first_text_us > 0 ? "first_text" : NULL,
-                                            .event_us = t->first_text_us,
-                                            .has_failed = failure.len > 0});
-    t->span = NULL;
+    if (!span)
+        return;
+    span_end(span, &(struct span_record){.kind = SPAN_INTERNAL,
+                                         .name = STR("turn"),
+                                         .facts = facts,
+                                         .n_facts = n,
+                                         .event = t->first_text_us > 0 ? "first_text" : NULL,
+                                         .event_us = t->first_text_us,
+                                         .has_failed = has_failed});
 }

@@ -40,11 +40,11 @@ struct turn {
     struct id agent_id;          /* who answers */
     struct str failed_agent_id;  /* whom that one stands in for, in the log's memory; "" : nobody */
     const struct provider *provider;
-    struct budget *budget;     /* NULL: none applies */
-    struct budget_gate gate;   /* where one applies */
-    size_t covered_bytes;      /* of text, before the gate must look; SIZE_MAX: any */
-    size_t counted_bytes;      /* of the text, that the gate knows of */
-    struct str budget_rows;    /* of BUDGET_SETTLE, in the log's memory; "" : none */
+    struct budget *budget;   /* NULL: none applies */
+    struct budget_gate gate; /* where one applies */
+    size_t covered_bytes;    /* of text, before the gate must look; SIZE_MAX: any */
+    size_t counted_bytes;    /* of the text, that the gate knows of */
+    struct str budget_rows;  /* of BUDGET_SETTLE, in the log's memory; "" : none */
     struct slot slot;
     struct stream_place place;
     uint64_t begun_us, first_text_us; /* the latter 0: none came */
@@ -129,9 +129,6 @@ void turn_keep_facts(struct turn *t);
 void turn_save_reply(struct flow *f);
 void turn_close_log(struct flow *f);
 void turn_settle_late(struct flow *f);
-
-/* What is told of it, at its end: turn_trace.c. */
-void turn_end_span(struct turn *t);
 
 /* Nobody reads any more: turn_stop.c. May end the turn. */
 void turn_apply_policy(struct turn *t);

@@ -9,6 +9,7 @@ import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
 import { readMetrics } from '../tools/metrics.mjs';
+import { until } from '../tools/until.mjs';
 
 /** A server that tells a collector, and believes its clients as if they were proxies. */
 const startTraced = (collector, env) => Aerie.start({ env: { TRACING__ENDPOINT: collector.endpoint, TRACING__FLUSH_MS: 50, TRUSTED_PROXIES: '127.0.0.0/8', LOG__ACCESS: 'on', ...env } });
@@ -52,10 +53,6 @@ const requestOf = (chat) => upstream.requests.filter(({ json }) => json?.session
 const parentOf = (request) => /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(request.headers.traceparent ?? '')?.slice(1);
 const isRequest = (span) => span.kind === 2;
 const count = async (aerie, name) => (await readMetrics(aerie)).get(name);
-
-async function until(holds, what, ms = 20000) {
-  for (const deadline = performance.now() + ms; !(await holds()); await sleep(20)) assert.ok(performance.now() < deadline, `${what}: not within ${ms} ms`);
-}
 
 /** Sends a message as a part of the caller's trace, and waits for its reply. */
 async function askIn(client, from, content = 'hello', agent) {
@@ -212,6 +209,30 @@ test('a_message_over_a_websocket_is_a_part_of_the_socket_s_trace', () => withTra
   const [request] = await collector.wait(1, (span) => span.traceId === from.traceId && isRequest(span));
   const [turn] = await collector.wait(1, (span) => span.traceId === from.traceId && span.name === 'turn');
   assert.deepEqual([request.facts['http.response.status_code'], turn.parentSpanId], [101, request.spanId]);
+}));
+
+test('a_completion_is_a_turn_though_nothing_of_it_is_stored', () => withTraces(async (aerie, collector) => {
+  const { admin } = aerie;
+  const turnOf = async (content, asked) => {
+    const from = caller();
+    const agent = await agentOf(admin);
+    const { api_key } = (await admin.post(`/api/agents/${agent.id}/api-keys`, { name: 'k' })).json;
+    const answer = await aerie.request('POST', '/v1/chat/completions', { token: api_key, headers: from.headers, json: { model: agent.id, messages: [{ role: 'user', content }] } });
+    const [request] = await collector.wait(1, (span) => span.traceId === from.traceId && isRequest(span));
+    const spans = collector.of(from.traceId);
+    const [turn, ...more] = spans.filter(({ name }) => name === 'turn');
+    assert.deepEqual(more, []);
+    assert.deepEqual([turn.parentSpanId, turn.kind, turn.facts['aerie.agent.id']], [request.spanId, 1, agent.id]);
+    assert.deepEqual(spans.filter(({ facts }) => facts['server.address']).map(({ parentSpanId }) => parentSpanId), asked.map(() => turn.spanId));
+    return { answer, turn, spans };
+  };
+  const { answer, turn, spans } = await turnOf('!tokens=8', ['POST']);
+  assert.equal(answer.status, 200);
+  assert.deepEqual([turn.facts['aerie.turn.outcome'], turn.facts['gen_ai.usage.output_tokens'], turn.status], ['complete', answer.json.usage.completion_tokens, {}]);
+  assert.equal(spans.find(({ name }) => name.includes('USAGE_ADD')).parentSpanId, turn.spanId);
+  const failed = await turnOf('!status=500', ['POST']);
+  assert.equal(failed.answer.status, 502);
+  assert.deepEqual([failed.turn.facts['aerie.turn.outcome'], failed.turn.facts['error.type'], failed.turn.status.code], ['error', 'provider_error', 2]);
 }));
 
 test('a_webhook_s_receiver_sees_a_trace_of_the_delivery', () => withTraces(async (aerie, collector) => {
