@@ -52,7 +52,7 @@ struct erasure {
     int64_t counts[N_ERASURE_COUNTS];
     enum erasure_stage stage;
     int64_t merged_pages; /* of ERASE_INDEX */
-    int64_t at_us; /* of the last transaction */
+    int64_t at_us;        /* of the last transaction */
 
     struct audit audit;
     struct db_arg args[ERASURE_ARGS], more[ERASURE_ARGS];
@@ -61,11 +61,9 @@ struct erasure {
 /* The first transaction: the user is put out, everywhere. calls: at least ERASURE_BEGIN_CALLS
  * places; they point into e. Returns how many there are. */
 size_t erasure_begin(struct erasure *e, struct db_call *calls);
-/* With that transaction's results: the i-th at(state, i). ERR_CONFLICT: the team's last active
- * admin. ERR_NOT_FOUND: there is no such session. */
-struct error erasure_note_begin(struct erasure *e,
-                                const struct db_result *(*at)(void *state, size_t i),
-                                void *state) MUST_CHECK;
+/* With that transaction's results. ERR_CONFLICT: the team's last active admin. ERR_NOT_FOUND: there
+ * is no such session. */
+struct error erasure_note_begin(struct erasure *e, const struct db_result *results) MUST_CHECK;
 /* One that was broken off, of a row of SQL_ERASURE_CLAIM; is_sqlite is the caller's. False: it
  * makes no sense. */
 bool erasure_take(struct erasure *e, const struct db_result *row) MUST_CHECK;
@@ -73,8 +71,8 @@ bool erasure_take(struct erasure *e, const struct db_result *row) MUST_CHECK;
 /* The next transaction; calls: DB_BATCH_MAX places; they point into e and the arena. Returns how
  * many there are; 0: it is done. */
 size_t erasure_next(struct erasure *e, struct arena *a, struct db_call *calls);
-/* That one is durable; n_changed: of each call. */
-void erasure_note(struct erasure *e, const int64_t *n_changed);
+/* That one is durable; results: its calls'. */
+void erasure_note(struct erasure *e, const struct db_result *results);
 
 /* The report: {"id", "kind", "erased", "kept", "at"}. */
 void erasure_write(struct json *j, const struct erasure *e);

@@ -126,13 +126,10 @@ static void go_on_erasing(struct flow *f)
 static void note_erasing(struct flow *f)
 {
     struct watch *w = f->state;
-    int64_t n_changed[DB_BATCH_MAX];
 
     if (!w->is_erasing)
         return;
-    for (size_t i = 0; i < DB_BATCH_MAX; i++)
-        n_changed[i] = db_result_at(&w->erase, i)->n_changed;
-    erasure_note(&w->erasure, n_changed);
+    erasure_note(&w->erasure, w->erase.result);
     if (w->erasure.stage != ERASE_DONE)
         return;
     w->is_erasing = false;

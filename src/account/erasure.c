@@ -171,10 +171,9 @@ bool erasure_take(struct erasure *e, const struct db_result *row)
     return true;
 }
 
-struct error erasure_note_begin(struct erasure *e,
-                                const struct db_result *(*at)(void *state, size_t i), void *state)
+struct error erasure_note_begin(struct erasure *e, const struct db_result *results)
 {
-    const struct db_result *row = at(state, BEGIN_ROW);
+    const struct db_result *row = &results[BEGIN_ROW];
 
     if (row->n_rows == 0)
         return is_account(e)
@@ -184,7 +183,7 @@ struct error erasure_note_begin(struct erasure *e,
         return ERROR(ERR_INTERNAL, 0, NULL);
     if (is_account(e))
         e->counts[ERASED_LOGINS] +=
-            at(state, BEGIN_LOGINS)->n_changed + at(state, BEGIN_LOGINS_AGAIN)->n_changed;
+            results[BEGIN_LOGINS].n_changed + results[BEGIN_LOGINS_AGAIN].n_changed;
     return NO_ERROR;
 }
 
@@ -335,32 +334,33 @@ size_t erasure_next(struct erasure *e, struct arena *a, struct db_call *calls)
     return 0;
 }
 
-void erasure_note(struct erasure *e, const int64_t *n_changed)
+void erasure_note(struct erasure *e, const struct db_result *results)
 {
     switch (e->stage) {
     case ERASE_TEXT:
         e->counts[ERASED_DELIVERIES] +=
-            n_changed[TEXT_DELIVERIES] + n_changed[TEXT_CHAT_DELIVERIES];
-        e->counts[ERASED_MESSAGES] += n_changed[TEXT_MESSAGES];
-        e->counts[ERASED_CHATS] += n_changed[TEXT_CHATS];
-        if (n_changed[TEXT_MESSAGES] == 0 && n_changed[TEXT_CHATS] == 0)
+            results[TEXT_DELIVERIES].n_changed + results[TEXT_CHAT_DELIVERIES].n_changed;
+        e->counts[ERASED_MESSAGES] += results[TEXT_MESSAGES].n_changed;
+        e->counts[ERASED_CHATS] += results[TEXT_CHATS].n_changed;
+        if (results[TEXT_MESSAGES].n_changed == 0 && results[TEXT_CHATS].n_changed == 0)
             e->stage = e->is_sqlite              ? ERASE_INDEX
                        : e->kind == ERASURE_USER ? ERASE_TRAIL
                                                  : ERASE_REST;
         return;
     case ERASE_INDEX:
-        if (n_changed[INDEX_IS_OPEN] == 0)
+        if (results[INDEX_IS_OPEN].n_changed == 0)
             e->stage = e->kind == ERASURE_USER ? ERASE_TRAIL : ERASE_REST;
         return;
     case ERASE_TRAIL:
-        e->counts[ERASED_AUDIT_ROWS] += n_changed[TRAIL_ACTOR] + n_changed[TRAIL_SUBJECT];
-        if (n_changed[TRAIL_ACTOR] == 0 && n_changed[TRAIL_SUBJECT] == 0)
+        e->counts[ERASED_AUDIT_ROWS] +=
+            results[TRAIL_ACTOR].n_changed + results[TRAIL_SUBJECT].n_changed;
+        if (results[TRAIL_ACTOR].n_changed == 0 && results[TRAIL_SUBJECT].n_changed == 0)
             e->stage = ERASE_REST;
         return;
     case ERASE_REST:
-        e->counts[ERASED_MAILS] += n_changed[REST_MAILS];
-        e->counts[ERASED_BUDGETS] += n_changed[REST_BUDGETS];
-        e->counts[ERASED_ACCOUNTS] += n_changed[REST_USER];
+        e->counts[ERASED_MAILS] += results[REST_MAILS].n_changed;
+        e->counts[ERASED_BUDGETS] += results[REST_BUDGETS].n_changed;
+        e->counts[ERASED_ACCOUNTS] += results[REST_USER].n_changed;
         e->stage = ERASE_DONE;
         return;
     case ERASE_DONE:

@@ -134,11 +134,6 @@ static void begin(struct flow *f)
     db_batch(&s->query, f, &s->portion, calls, erasure_begin(e, calls));
 }
 
-static const struct db_result *result_at(void *state, size_t i)
-{
-    return db_result_at(state, i);
-}
-
 /* On this node at once, whatever was begun until this moment: a login or refresh that read the user
  * before has a token of the time between. Other nodes are told by the rows. */
 static void put_out(struct flow *f)
@@ -157,7 +152,7 @@ static void put_out(struct flow *f)
 static void note_begin(struct flow *f)
 {
     struct erase_call *s = request_of(f)->state;
-    struct error err = erasure_note_begin(&s->erasure, result_at, &s->query);
+    struct error err = erasure_note_begin(&s->erasure, s->query.result);
 
     if (is_error(err))
         flow_fail(f, err);
@@ -167,12 +162,8 @@ static void note_begin(struct flow *f)
 
 static void note(struct erase_call *s)
 {
-    int64_t n_changed[DB_BATCH_MAX];
-
-    for (size_t i = 0; i < s->n_calls; i++)
-        n_changed[i] = db_result_at(&s->query, i)->n_changed;
     if (s->n_calls > 0)
-        erasure_note(&s->erasure, n_changed);
+        erasure_note(&s->erasure, s->query.result);
     arena_free(&s->portion);
 }
 

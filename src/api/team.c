@@ -14,7 +14,6 @@
 #define SETTINGS_BYTES  16384
 #define MOST_USERS      1000000000
 #define MOST_DIMENSIONS 16384
-#define MOST_DAYS       36500
 #define COUNT(array)    (sizeof(array) / sizeof((array)[0]))
 
 static const struct input_field team_fields[] = {
@@ -23,8 +22,8 @@ static const struct input_field team_fields[] = {
     {"settings", INPUT_OBJECT, false, false, 0, SETTINGS_BYTES, offsetof(struct team, settings),
      NULL},
     {"is_active", INPUT_BOOL, false, false, 0, 0, offsetof(struct team, is_active), NULL},
-    {"retention_days", INPUT_INT, false, true, 1, MOST_DAYS, offsetof(struct team, retention_days),
-     NULL},
+    {"retention_days", INPUT_INT, false, true, 1, TEAM_MOST_DAYS,
+     offsetof(struct team, retention_days), NULL},
 };
 
 static void load_team(struct flow *f)
@@ -39,23 +38,16 @@ static const struct schema team_schema = {
     "Team",
     .members = MEMBERS(
         {"id", DOC_ID}, {"name", DOC_TEXT}, {"slug", DOC_TEXT},
-        {"settings", DOC_OBJECT, .about = "Of these, Aerie reads default_agent_id, embeddings, max_users, "
-                                       "open_registration and require_verified_email"},
+        {"settings", DOC_OBJECT,
+         .about = "Of these, Aerie reads default_agent_id, embeddings, max_users, "
+                  "open_registration and require_verified_email"},
         {"is_active", DOC_BOOL}, {"created_at", DOC_TIME}, {"updated_at", DOC_TIME},
         {"retention_days", DOC_INT | DOC_NULL,
-         .about = "Chats in which nothing happened for so long are deleted; null: as the server says"},
+         .about =
+             "Chats in which nothing happened for so long are deleted; null: as the server says"},
         {"retention_days_max", DOC_INT | DOC_NULL,
          .about = "What the server says, for a team that does not, and at most; null: for ever"}),
 };
-
-static void pair_days(struct json *j, const char *name, bool is_set, int64_t days)
-{
-    json_key(j, name);
-    if (is_set)
-        json_int(j, days);
-    else
-        json_null(j);
-}
 
 static void answer_team(struct flow *f)
 {
@@ -77,10 +69,10 @@ static void answer_team(struct flow *f)
     json_pair_bool(&j, "is_active", db_get_bool(r, 0, TEAM_IS_ACTIVE));
     json_pair_time(&j, "created_at", db_get_int(r, 0, TEAM_CREATED_AT));
     json_pair_time(&j, "updated_at", db_get_int(r, 0, TEAM_UPDATED_AT));
-    pair_days(&j, "retention_days", !db_is_null(r, 0, TEAM_RETENTION_DAYS),
-              db_get_int(r, 0, TEAM_RETENTION_DAYS));
-    pair_days(&j, "retention_days_max", config()->retention.days > 0,
-              (int64_t)config()->retention.days);
+    json_pair_int_or_null(&j, "retention_days", db_get_int(r, 0, TEAM_RETENTION_DAYS),
+                          db_is_null(r, 0, TEAM_RETENTION_DAYS));
+    json_pair_int_or_null(&j, "retention_days_max", (int64_t)config()->retention.days,
+                          config()->retention.days == 0);
     json_end_object(&j);
     answer_json(req, 200, &body);
 }
@@ -207,12 +199,14 @@ static void save_team(struct flow *f)
     struct team *s = req->state;
     int64_t now_us = clock_wall_us();
     struct audit audit = team_audit(req, s, s->old.result, now_us);
-    const struct db_arg update[] = {team_arg(req), db_text(s->name.text), db_text(s->slug.text),
-                                    db_json(s->settings.text), db_time(now_us),
-                                    db_bool(s->retention_days.is_given),
-                                    input_is_set(&s->retention_days)
-                                        ? db_int(s->retention_days.number)
-                                        : db_null()};
+    const struct db_arg update[] = {
+        team_arg(req),
+        db_text(s->name.text),
+        db_text(s->slug.text),
+        db_json(s->settings.text),
+        db_time(now_us),
+        db_bool(s->retention_days.is_given),
+        input_is_set(&s->retention_days) ? db_int(s->retention_days.number) : db_null()};
     const struct db_call calls[] = {{SQL_TEAM_UPDATE, update, COUNT(update)},
                                     audit_call(&audit, &req->arena)};
 

@@ -5,6 +5,20 @@
 #include "api/input.h"
 #include "db/db.h"
 
+#define TEAM_MOST_DAYS 36500 /* that its chats are kept */
+
+/* The columns of TEAM_GET and its like. */
+enum team_column {
+    TEAM_ID,
+    TEAM_NAME,
+    TEAM_SLUG,
+    TEAM_SETTINGS,
+    TEAM_IS_ACTIVE,
+    TEAM_CREATED_AT,
+    TEAM_UPDATED_AT,
+    TEAM_RETENTION_DAYS,
+};
+
 struct team {
     struct input name, slug, settings, is_active, retention_days;
     struct id default_agent; /* of the settings that are given; "" : none */

@@ -6,18 +6,6 @@
 #include "http/http.h"
 #include "team.h"
 
-/* The columns of TEAM_GET and its like. */
-enum team_column {
-    TEAM_ID,
-    TEAM_NAME,
-    TEAM_SLUG,
-    TEAM_SETTINGS,
-    TEAM_IS_ACTIVE,
-    TEAM_CREATED_AT,
-    TEAM_UPDATED_AT,
-    TEAM_RETENTION_DAYS,
-};
-
 /* Of the fields and settings that are given, those that differ from the team as it is. old: no row
  * when it is gone. */
 struct audit team_audit(struct request *req, const struct team *s, const struct db_result *old,

@@ -11,11 +11,6 @@ struct erase_options {
     bool as_json;
 };
 
-static const struct db_result *result_at(void *state, size_t i)
-{
-    return (struct db_result *)state + i;
-}
-
 static struct error find_user(struct db *db, const struct id *team, const char *name,
                               struct id *out)
 {
@@ -55,7 +50,7 @@ static struct error begin(struct db *db, struct erasure *e)
     struct error err = db_run_batch(db, &arena, calls, erasure_begin(e, calls), results);
 
     if (!is_error(err))
-        err = erasure_note_begin(e, result_at, results);
+        err = erasure_note_begin(e, results);
     arena_free(&arena);
     return err;
 }
@@ -64,7 +59,6 @@ static struct error begin(struct db *db, struct erasure *e)
 static struct error go_on(struct db *db, struct erasure *e, bool *is_done)
 {
     struct db_result results[DB_BATCH_MAX] = {0};
-    int64_t n_changed[DB_BATCH_MAX];
     struct db_call calls[DB_BATCH_MAX];
     struct arena arena = {0};
     size_t n = erasure_next(e, &arena, calls);
@@ -73,10 +67,8 @@ static struct error go_on(struct db *db, struct erasure *e, bool *is_done)
     *is_done = n == 0;
     if (n > 0)
         err = db_run_batch(db, &arena, calls, n, results);
-    for (size_t i = 0; i < n; i++)
-        n_changed[i] = results[i].n_changed;
     if (n > 0 && !is_error(err))
-        erasure_note(e, n_changed);
+        erasure_note(e, results);
     arena_free(&arena);
     return err;
 }

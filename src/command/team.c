@@ -1,25 +1,12 @@
 /* aerie team: the operator's view of the tenants. */
+#include "api/team.h"
 #include "account/revocation.h"
-#include "api/input.h"
 #include "base/clock.h"
 #include "command.h"
 #include "provision.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define MOST_DAYS 36500
-
-enum team_column {
-    TEAM_ID,
-    TEAM_NAME,
-    TEAM_SLUG,
-    TEAM_SETTINGS,
-    TEAM_IS_ACTIVE,
-    TEAM_CREATED_AT,
-    TEAM_UPDATED_AT,
-    TEAM_RETENTION_DAYS
-};
 
 struct team_options {
     const char *name, *slug, *days;
@@ -70,11 +57,8 @@ static int print_team(const struct db_result *r, size_t row, bool as_json)
         json_pair_raw(&j, "settings", db_get_text(r, row, TEAM_SETTINGS));
         json_pair_bool(&j, "is_active", db_get_bool(r, row, TEAM_IS_ACTIVE));
         json_pair_time(&j, "created_at", db_get_int(r, row, TEAM_CREATED_AT));
-        json_key(&j, "retention_days");
-        if (db_is_null(r, row, TEAM_RETENTION_DAYS))
-            json_null(&j);
-        else
-            json_int(&j, db_get_int(r, row, TEAM_RETENTION_DAYS));
+        json_pair_int_or_null(&j, "retention_days", db_get_int(r, row, TEAM_RETENTION_DAYS),
+                              db_is_null(r, row, TEAM_RETENTION_DAYS));
         json_end_object(&j);
     } else {
         buf_printf(&line, "%.*s  %-8s  %-20.*s  %.*s", STR_ARG(db_get_text(r, row, TEAM_ID)),
@@ -136,7 +120,7 @@ static int team_retention(struct db *db, const struct team_options *o)
     struct audit audit;
     struct error err = provision_find_team(db, str_from(o->slug), &id);
 
-    if (!is_server && (!str_to_i64(str_from(o->days), &days) || days < 1 || days > MOST_DAYS))
+    if (!is_server && (!str_to_i64(str_from(o->days), &days) || days < 1 || days > TEAM_MOST_DAYS))
         err = ERROR(ERR_INVALID, 0, "--days must be between 1 and 36500, or the word server");
     if (!is_error(err)) {
         audit = provision_audit("team.update", &id, &id, now_us);

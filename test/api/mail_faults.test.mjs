@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { linksOf, MailServer, SECRET, startScript, USER } from '../fake/smtp.mjs';
 import { Aerie, makeFolder, PASSWORD, runCommand, unique } from '../tools/aerie.mjs';
 import { makeCertificate } from '../tools/tls.mjs';
+import { until } from '../tools/until.mjs';
 
 let folder;
 let certificate;
@@ -17,10 +18,7 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 const forgot = (email) => aerie.request('POST', '/api/auth/password/forgot', { json: { email } });
-async function logged(pattern, timeout = 15000) {
-  for (const deadline = Date.now() + timeout; !pattern.test(aerie.log); await sleep(20))
-    if (Date.now() > deadline) assert.match(aerie.log, pattern);
-}
+const logged = (pattern) => until(() => pattern.test(aerie.log), () => `${pattern} in ${aerie.log}`, 15000);
 
 const usual = {
   EMAIL__USER: USER, EMAIL__PASSWORD: SECRET, EMAIL__FROM: 'noreply@aerie.test', EMAIL__RETRY_SECONDS: 1, EMAIL__TIMEOUT_SECONDS: 2,

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { planReply } from '../fake/replies.mjs';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, inParallel, isTime, isUuid, unique } from '../tools/aerie.mjs';
+import { until } from '../tools/until.mjs';
 
 const K1 = 'sk-first-secret-of-the-pool-0001';
 const K2 = 'sk-second-secret-of-the-pool-0002';
@@ -38,9 +39,7 @@ const wholeReply = (request, text = 'Hi') => Buffer.concat(planReply({ format: '
 const good = (request, socket) => socket.write(wholeReply(request));
 
 /** What the server says on its pipe comes when it likes. */
-async function logged(pattern) {
-  for (const deadline = Date.now() + 5000; !pattern.test(aerie.log); await sleep(5)) assert.ok(Date.now() < deadline, `not in the log: ${pattern}`);
-}
+const logged = (pattern) => until(() => pattern.test(aerie.log), `${pattern} in the log`);
 
 /** A provider of its own: {url, requests}; each request is answered by answer(request, socket, how many there were before). */
 function fake(answer, path = `/${unique('provider')}/v1`, resource = '/chat/completions') {

@@ -7,6 +7,7 @@ import { Aerie } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
 import { readMetrics } from '../tools/metrics.mjs';
 import { fill, grewOld } from '../tools/past.mjs';
+import { until } from '../tools/until.mjs';
 
 let aerie;
 let upstream;
@@ -20,14 +21,6 @@ after(async () => {
 });
 
 const count = (table, chats) => Number(aerie.database.query(`select count(*) from ${table} where ${table === 'chats' ? 'id' : 'chat_id'} in (${chats.map(({ id }) => `'${id}'`).join(', ')})`));
-
-async function until(holds, what) {
-  const deadline = Date.now() + 15000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, what);
-    await sleep(50);
-  }
-}
 
 /** What an hour brings: a server that starts looks at once. */
 async function again() {
@@ -84,7 +77,7 @@ test('chats_go_whole_when_their_time_is_over_and_no_others', async () => {
   grewOld(aerie.database, [theirOld], 30.1);
   grewOld(aerie.database, [theirYoung], 29.9);
   await again();
-  await until(() => count('chats', [old, long, archived, theirOld]) === 0, 'they are still there');
+  await until(() => count('chats', [old, long, archived, theirOld]) === 0, 'they are gone', 15000);
   assert.equal(count('messages', [old, long, archived, theirOld]), 0);
   assert.deepEqual([count('chats', [young, theirYoung]), count('messages', [young]), count('messages', [theirYoung])], [2, 4, 4]);
   assert.equal((await admin.get(`/api/chats/${old.id}`)).status, 404);
@@ -107,7 +100,7 @@ test('a_chat_with_a_running_turn_is_not_swept', async () => {
   await stream.until((s) => s.text.length > 0);
   grewOld(aerie.database, [chat], 11);
   assert.ok(count('messages', [long]) > 4, 'the sweep is over too early to tell');
-  await until(() => count('chats', [long]) === 0, 'it is not swept');
+  await until(() => count('chats', [long]) === 0, 'it is swept', 15000);
   assert.equal(count('messages', [chat]), 2, 'the turn is there');
   await stream.whole();
   assert.equal((await admin.messages(chat)).at(-1).status, 'complete');
@@ -124,5 +117,5 @@ test('of_several_nodes_one_sweeps_at_a_time', { skip: kind === 'sqlite' && 'one 
   assert.equal(count('chats', [chat]), 1, 'another node has the sweep');
   await held;
   await again();
-  await until(() => count('chats', [chat]) === 0, 'nobody has the sweep');
+  await until(() => count('chats', [chat]) === 0, 'somebody has the sweep', 15000);
 });

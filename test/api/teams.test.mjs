@@ -1,18 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Aerie, PASSWORD, unique } from '../tools/aerie.mjs';
+import { until } from '../tools/until.mjs';
 
 let aerie;
 before(async () => (aerie = await Aerie.start()));
 after(() => aerie?.stop());
-
-async function within(ms, condition) {
-  const deadline = Date.now() + ms;
-  while (!(await condition())) {
-    assert.ok(Date.now() < deadline, `not within ${ms} ms: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 test('the_team_is_its_admins_to_read_and_change', async () => {
   const other = await aerie.otherTeam();
@@ -120,7 +113,7 @@ for (const base of ['/api/users', '/users']) {
     assert.equal(gone.status, 204);
     assert.equal((await other.admin.get(`${base}/${user.me.id}`)).status, 404);
     assert.equal((await other.admin.delete(`${base}/${user.me.id}`)).status, 404);
-    await within(2000, async () => (await user.get('/api/auth/me')).status === 401);
+    await until(async () => (await user.get('/api/auth/me')).status === 401, 'the token is refused', 2000);
   });
 
   test(`users_may_not_look_at_others_at_${base}`, async () => {
@@ -151,7 +144,7 @@ test('a_demoted_admin_loses_his_rights_before_his_token_ends', async () => {
   const raised = await aerie.login(user.email, { team_id: other.id });
   assert.equal((await raised.get('/api/users')).status, 200);
   await other.admin.put(`/api/users/${user.me.id}`, { role: 'user' });
-  await within(1000, async () => [401, 403].includes((await raised.get('/api/users')).status));
+  await until(async () => [401, 403].includes((await raised.get('/api/users')).status), 'the token is refused', 1000);
 });
 
 test('a_team_keeps_at_least_one_admin_able_to_act', async () => {
@@ -174,7 +167,7 @@ test('the_command_line_acts_on_a_running_server', async () => {
   aerie.command(['user', 'password', '--email', user.email, '--team', other.slug, '--password-stdin'], { input: 'by the operator\n' });
   const again = await aerie.login(user.email, { team_id: other.id, password: 'by the operator' });
   aerie.command(['user', 'disable', '--email', user.email, '--team', other.slug]);
-  await within(2000, async () => (await again.get('/api/auth/me')).status === 401);
+  await until(async () => (await again.get('/api/auth/me')).status === 401, 'the token is refused', 2000);
   const rows = aerie.command(['user', 'list', '--team', other.slug, '--json']).trim().split('\n').map((line) => JSON.parse(line));
   assert.equal(rows.length, 2);
 });

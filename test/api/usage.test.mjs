@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
 import { openStream } from '../tools/http.mjs';
 import { openSocket } from '../tools/socket.mjs';
+import { until } from '../tools/until.mjs';
 
 const DAY_MS = 86400000;
 const dayOf = (ms) => new Date(ms).toISOString().slice(0, 10);
@@ -36,11 +36,11 @@ const report = async (query = '', who = admin) => {
 /** Of one agent, once so many messages are told: a program has its answer before that is stored. */
 async function totalsOf({ id }, messages) {
   let totals;
-  for (let i = 0; i < 300; i++) {
+  const told = async () => {
     ({ totals } = await report(`?agent_id=${id}`));
-    if (totals.messages >= messages) break;
-    await sleep(20);
-  }
+    return totals.messages >= messages;
+  };
+  await until(told, () => `${messages} messages are told: ${totals?.messages}`);
   return totals;
 }
 const say = (tokens) => `!format=openai&tokens=${tokens}`;
@@ -193,9 +193,8 @@ test('days_that_are_too_old_are_deleted', async () => {
     for (const { me } of [server.admin, others.admin]) addDays(server, me.team_id, [...old, { day: ago(98), agent_id: agent.id }]);
     assert.equal(count(), 602);
     await server.listen();
-    const deadline = Date.now() + 15000;
-    while (count() > 2 && Date.now() < deadline) await sleep(100);
-    assert.equal(count(), 2, 'in more than one pass');
+    await until(() => count() <= 2, 'they go, in more than one pass', 15000);
+    assert.equal(count(), 2);
   } finally {
     await server.stop();
   }
@@ -225,7 +224,7 @@ test('servers_make_the_months_ahead_and_let_old_ones_go', { skip: kind === 'sqli
     await server.listen();
     others.push(...await Promise.all([server.beside(), server.beside()]));
     const kept = [...new Set([month(Date.now() - 95 * DAY_MS), ...ahead])];
-    for (let i = 0; i < 200 && (months(server).made.length !== kept.length || months(server).rest > 0); i++) await sleep(50);
+    await until(() => months(server).made.length === kept.length && months(server).rest === 0, () => JSON.stringify(months(server)));
     assert.deepEqual(months(server), { made: kept, rest: 0 });
     assert.equal(server.database.query('select count(*) from usage_days'), '2');
     const { admin: boss } = server;

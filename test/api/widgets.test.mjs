@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { startUpstream } from '../fake/upstream.mjs';
 import { Aerie, isTime, isUuid } from '../tools/aerie.mjs';
 import { EventStream, openStream } from '../tools/http.mjs';
+import { until } from '../tools/until.mjs';
 
 const SHOP = 'https://shop.test';
 const OFF = { LIMITS__VISITOR_MESSAGES_PER_MINUTE: 0, LIMITS__VISITOR_SESSIONS_PER_MINUTE: 0, LIMITS__AGENT_SESSIONS_PER_MINUTE: 0, LIMITS__AGENT_MESSAGES_PER_MINUTE: 0, LIMITS__WRONG_KEYS_PER_MINUTE: 0 };
@@ -500,9 +501,7 @@ test('sessions_that_nobody_uses_are_deleted_and_chats_are_not', async () => {
     const count = (id) => Number(query(`SELECT count(*) FROM messages WHERE chat_id = '${id}'`));
     assert.equal(count(idle.session_id), 2);
     await server.listen();
-    const deadline = Date.now() + 8000;
-    while (query(`SELECT id FROM chats WHERE id = '${idle.session_id}'`) !== '' && Date.now() < deadline) await sleep(100);
-    assert.equal(query(`SELECT id FROM chats WHERE id = '${idle.session_id}'`), '');
+    await until(() => query(`SELECT id FROM chats WHERE id = '${idle.session_id}'`) === '', 'the idle session goes');
     assert.deepEqual([count(idle.session_id), count(fresh.session_id), count(chat.id)], [0, 2, 2]);
     refused(await say(idle, 'hello', from(SHOP), server), 404);
     assert.equal((await say(fresh, 'hello', from(SHOP), server)).status, 200);

@@ -11,6 +11,7 @@ import { freshDatabase } from './database.mjs';
 import { EventStream, openStream, request } from './http.mjs';
 import { findSecret } from './secrets.mjs';
 import { holdToTls, makeCertificate, releaseFromTls } from './tls.mjs';
+import { until } from './until.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 export const reports = /ERROR: \w*Sanitizer|WARNING: \w*Sanitizer|runtime error:|LeakSanitizer|ThreadSanitizer|Assertion .* failed|AddressSanitizer/;
@@ -333,24 +334,17 @@ export class Client {
   }
   /** The chat's last message once it is not streaming any more. */
   async settledReply(chat, { timeout = 10000 } = {}) {
-    const deadline = Date.now() + timeout;
-    for (;;) {
-      const last = (await this.messages(chat)).at(-1);
-      if (last?.role === 'assistant' && last.status !== 'streaming') return last;
-      if (Date.now() > deadline) throw new Error(`the reply did not settle: ${JSON.stringify(last)}`);
-      await new Promise((resolveWait) => setTimeout(resolveWait, 10));
-    }
+    let last;
+    const settled = async () => {
+      last = (await this.messages(chat)).at(-1);
+      return last?.role === 'assistant' && last.status !== 'streaming' && last;
+    };
+    return until(settled, () => `the reply settles: ${JSON.stringify(last)}`, timeout);
   }
 }
 
 /** What another process changes counts within a second; a busy machine gets half a second more. */
-export async function withinASecond(holds, what) {
-  const deadline = performance.now() + 1500;
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadline, `${what}: not within a second`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+export const withinASecond = (holds, what) => until(holds, what, 1500);
 
 /** Runs the jobs with at most n at a time; the first failure is thrown after the others have ended. */
 export async function inParallel(n, jobs, run) {

@@ -1,5 +1,6 @@
 // A strict reader of Prometheus's text format, 0.0.4: what the format or its conventions forbid throws.
 import assert from 'node:assert/strict';
+import { until } from './until.mjs';
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const suffixes = { histogram: ['_bucket', '_sum', '_count'], counter: [''], gauge: [''] };
@@ -87,11 +88,8 @@ export async function readMetrics(aerie) {
 
 /** Waits until a number is as wished. */
 export async function awaitMetric(aerie, name, isRight, timeout = 10000) {
-  const deadline = Date.now() + timeout;
-  for (;;) {
-    const value = (await readMetrics(aerie)).get(name);
-    if (isRight(value)) return value;
-    if (Date.now() > deadline) throw new Error(`${name} is still ${value}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  let value;
+  const holds = async () => isRight((value = (await readMetrics(aerie)).get(name)));
+  await until(holds, () => `${name} is ${value}`, timeout);
+  return value;
 }

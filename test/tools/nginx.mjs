@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { childrenOf } from './processes.mjs';
+import { until } from './until.mjs';
 
 async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -23,14 +24,6 @@ function answers(port) {
     socket.on('connect', () => (socket.destroy(), resolve(true)));
     socket.on('error', () => resolve(false));
   });
-}
-
-/** Waits until something holds that nginx does by itself. */
-async function until(holds, what) {
-  for (let i = 0; !holds(); i++) {
-    if (i > 1000) throw new Error(`nginx: ${what}: not within 10 s`);
-    await sleep(10);
-  }
 }
 
 /** An nginx of that configuration: {port, pid, read, check, reload, drained, close}. site(port, folder): what stands in `http`; main: what stands before it. */
