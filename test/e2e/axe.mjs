@@ -16,3 +16,27 @@ export async function assertAccessible(page, where, { exclude = [] } = {}) {
   assert.deepEqual(grave, [], where);
   assert.ok(passes.length > 0, `${where}: nothing was looked at`);
 }
+
+const LOOKS = [
+  ['light', 'light', { width: 1280, height: 800 }], ['dark', 'dark', { width: 1280, height: 800 }],
+  ['light, on a phone', 'light', { width: 320, height: 640 }], ['dark, on a phone', 'dark', { width: 320, height: 640 }],
+];
+
+/** Nothing serious for axe, and no sideways scrolling. */
+export async function assertFit(page, where) {
+  await assertAccessible(page, where);
+  const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(tooWide <= 0, `${where} is ${tooWide} px too wide`);
+}
+
+/** The same, light and dark, on a desk and on a phone. */
+export async function assertFitInEachLook(page, where) {
+  const before = page.viewportSize();
+  for (const [look, colorScheme, viewport] of LOOKS) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize(viewport);
+    await assertFit(page, `${where}, ${look}`);
+  }
+  await page.emulateMedia({ colorScheme: null });
+  await page.setViewportSize(before);
+}

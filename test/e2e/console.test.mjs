@@ -282,55 +282,47 @@ test('a_widgets_looks_are_seen_before_they_are_saved_and_its_line_is_there_to_co
   });
 });
 
-for (const [name, options] of [
-  ['light', { colorScheme: 'light', viewport: { width: 1280, height: 800 } }],
-  ['dark', { colorScheme: 'dark', viewport: { width: 1280, height: 800 } }],
-  ['light_on_a_phone', { colorScheme: 'light', viewport: { width: 320, height: 640 } }],
-  ['dark_on_a_phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 } }],
-]) {
-  test(`everyone_can_read_and_use_each_page_in_${name}`, async () => {
-    await inConsole(options, async ({ page, admin, to, check }) => {
-      await check('the overview of an empty team');
-      await to('/agents', 'Agents');
-      await page.getByText('No agent yet').waitFor();
-      await check('no agents');
-      const title = unique('A name as long as it gets ');
-      const { id } = await admin.agent({ name: title, description: 'x'.repeat(200), webhook_url: upstream.url({ status: 401 }) });
-      await to('/agents/new', 'New agent');
-      await page.getByText('How to set up the workflow').click();
-      await check('a new agent');
-      await to('/', /Welcome/);
-      await page.getByText('This server').waitFor();
-      await check('the overview');
-      await to('/agents', 'Agents');
-      await page.getByRole('table').waitFor();
-      await check('the agents');
-      await button(page, `Delete ${title}`).click();
-      await check('a question');
-      await page.keyboard.press('Escape');
-      await to(`/agents/${id}`, title);
-      await page.getByLabel('Your message').fill('hello');
-      await page.keyboard.press('Enter');
-      await page.getByText('provider_auth').waitFor();
-      await check('an agent and its failure');
-      await to(`/agents/${id}/n8n`, title);
-      await button(page, 'Send a test message').click();
-      await page.getByText('HTTP status').waitFor();
-      await check('the n8n helper');
-      await to(`/agents/${id}/widget`, title);
-      await page.getByText('Put it on your site').waitFor();
-      await check('the widget');
-      await to('/account', 'Your account');
-      await check('the account');
-      await to('/nowhere', 'There is no such page');
-      await check('no page');
-      if (options.viewport.width < 600) await button(page, 'Menu').click();
-      await button(page, 'Sign out').click();
-      await page.getByText('You are signed out.').waitFor();
-      await check('the door');
-    });
+test('everyone_can_read_and_use_each_page_in_each_look', async () => {
+  await inConsole({}, async ({ page, admin, to, checkLooks }) => {
+    await checkLooks('the overview of an empty team');
+    await to('/agents', 'Agents');
+    await page.getByText('No agent yet').waitFor();
+    await checkLooks('no agents');
+    const title = unique('A name as long as it gets ');
+    const { id } = await admin.agent({ name: title, description: 'x'.repeat(200), webhook_url: upstream.url({ status: 401 }) });
+    await to('/agents/new', 'New agent');
+    await page.getByText('How to set up the workflow').click();
+    await checkLooks('a new agent');
+    await to('/', /Welcome/);
+    await page.getByText('This server').waitFor();
+    await checkLooks('the overview');
+    await to('/agents', 'Agents');
+    await page.getByRole('table').waitFor();
+    await checkLooks('the agents');
+    await button(page, `Delete ${title}`).click();
+    await checkLooks('a question');
+    await page.keyboard.press('Escape');
+    await to(`/agents/${id}`, title);
+    await page.getByLabel('Your message').fill('hello');
+    await page.keyboard.press('Enter');
+    await page.getByText('provider_auth').waitFor();
+    await checkLooks('an agent and its failure');
+    await to(`/agents/${id}/n8n`, title);
+    await button(page, 'Send a test message').click();
+    await page.getByText('HTTP status').waitFor();
+    await checkLooks('the n8n helper');
+    await to(`/agents/${id}/widget`, title);
+    await page.getByText('Put it on your site').waitFor();
+    await checkLooks('the widget');
+    await to('/account', 'Your account');
+    await checkLooks('the account');
+    await to('/nowhere', 'There is no such page');
+    await checkLooks('no page');
+    await button(page, 'Sign out').click();
+    await page.getByText('You are signed out.').waitFor();
+    await checkLooks('the door');
   });
-}
+});
 
 test('the_overview_says_whether_replies_stream_to_this_browser', async () => {
   await inConsole({}, async ({ page }) => {

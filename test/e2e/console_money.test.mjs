@@ -196,21 +196,19 @@ test('a_webhook_is_added_tested_and_its_dead_deliveries_are_sent_again', () => i
   assert.deepEqual((await admin.get('/api/webhooks')).json, []);
 }, { expected: [422] }));
 
-for (const [name, options] of [['dark', { colorScheme: 'dark' }], ['on_a_phone', { viewport: { width: 360, height: 720 } }]])
-  test(`budgets_and_webhooks_are_fit_to_be_used_${name}`, () => inConsole(async ({ admin, page, to, check, fits }) => {
-    const agent = await admin.agent({ provider: 'n8n', name: 'word'.repeat(20), webhook_url: 'http://127.0.0.1:1/' });
-    await admin.put('/api/budgets', { scope: 'agent', subject_id: agent.id, period: 'month', money_micros: 123456789012345, tokens: 900000000000000, requests: 0 });
-    await admin.put('/api/budgets', { scope: 'team', period: 'day', tokens: 1000000 });
-    const webhook = (await admin.post('/api/webhooks', { url: `http://127.0.0.1:1/${'long-path'.repeat(12)}`, events: ['chat.created', 'budget.spent', 'budget.warning', 'agent.failing', 'agent.recovered', 'message.completed'] })).json;
-    await admin.chat(agent);
-    const isFit = options.viewport ? fits : check;
-    for (const [path, heading] of [['/budgets', 'Budgets'], ['/webhooks', 'Webhooks'], [`/webhooks/${webhook.id}`, /^127/]]) {
-      await to(path, heading);
-      await page.waitForFunction(() => !document.querySelector('.loading'));
-      await isFit(path);
-    }
-    await to('/budgets', 'Budgets');
-    await button(page, 'Set a budget').click();
-    await dialog(page).getByLabel('For', { exact: true }).selectOption('An API key');
-    await isFit('a budget’s form');
-  }, options));
+test('budgets_and_webhooks_are_fit_to_be_used_in_each_look', () => inConsole(async ({ admin, page, to, checkLooks }) => {
+  const agent = await admin.agent({ provider: 'n8n', name: 'word'.repeat(20), webhook_url: 'http://127.0.0.1:1/' });
+  await admin.put('/api/budgets', { scope: 'agent', subject_id: agent.id, period: 'month', money_micros: 123456789012345, tokens: 900000000000000, requests: 0 });
+  await admin.put('/api/budgets', { scope: 'team', period: 'day', tokens: 1000000 });
+  const webhook = (await admin.post('/api/webhooks', { url: `http://127.0.0.1:1/${'long-path'.repeat(12)}`, events: ['chat.created', 'budget.spent', 'budget.warning', 'agent.failing', 'agent.recovered', 'message.completed'] })).json;
+  await admin.chat(agent);
+  for (const [path, heading] of [['/budgets', 'Budgets'], ['/webhooks', 'Webhooks'], [`/webhooks/${webhook.id}`, /^127/]]) {
+    await to(path, heading);
+    await page.waitForFunction(() => !document.querySelector('.loading'));
+    await checkLooks(path);
+  }
+  await to('/budgets', 'Budgets');
+  await button(page, 'Set a budget').click();
+  await dialog(page).getByLabel('For', { exact: true }).selectOption('An API key');
+  await checkLooks('a budget’s form');
+}));

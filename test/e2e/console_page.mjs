@@ -1,11 +1,11 @@
 // The console in a browser, watched: nothing may be asked from another host, be refused by the page's policy, or go wrong unseen.
 import assert from 'node:assert/strict';
 import { PASSWORD } from '../tools/aerie.mjs';
-import { assertAccessible } from './axe.mjs';
+import { assertFit, assertFitInEachLook } from './axe.mjs';
 
-/** An admin's page: {page, to(path), fits(what), check(what), close()}. expected: statuses of answers that the test provokes. */
+/** An admin's page: {page, to(path), check(what), checkLooks(what), close()}. expected: statuses of answers that the test provokes. */
 export async function openConsole(browser, aerie, email, { expected = [], ...options } = {}) {
-  const context = await browser.newContext({ acceptDownloads: true, ...options });
+  const context = await browser.newContext({ acceptDownloads: true, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(15000);
   const complaints = [];
@@ -29,12 +29,8 @@ export async function openConsole(browser, aerie, email, { expected = [], ...opt
       await page.goto(`${aerie.base}/console#${path}`);
       await page.getByRole('heading', { level: 1, name: heading }).waitFor();
     },
-    fits: (what) => fits(page, what),
-    /** Nothing serious for axe, and no sideways scrolling. */
-    async check(what) {
-      await assertAccessible(page, what);
-      await fits(page, what);
-    },
+    check: (what) => assertFit(page, what),
+    checkLooks: (what) => assertFitInEachLook(page, what),
     async close() {
       await context.close();
       assert.deepEqual(complaints, []);
@@ -52,8 +48,3 @@ export async function inConsole(browser, aerie, run, options) {
 
 export const button = (where, name) => where.getByRole('button', { name, exact: true });
 export const dialog = (page) => page.getByRole('dialog');
-
-async function fits(page, what) {
-  const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(tooWide <= 0, `${what} is ${tooWide} px too wide`);
-}
