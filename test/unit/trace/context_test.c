@@ -129,7 +129,7 @@ static void a_tracestate_is_a_list_of_keys_and_values(void **state)
 
 static void a_tracestate_has_bounds(void **state)
 {
-    char text[1024], long_text[1024];
+    char text[1024], long_text[512];
 
     (void)state;
     repeat(text, "a=1,", 32);
