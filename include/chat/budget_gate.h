@@ -15,7 +15,7 @@ struct budget_gate {
     struct buf held_back;
     bool was_cut;
     void *state;
-    void (*take)(void *state, struct str text); /* goes through */
+    bool (*take)(void *state, struct str text); /* goes through; false: nobody wants more */
     bool (*is_ended)(void *state);              /* the agent has no more to say */
     /* There is no more; what was held back is gone. */
     void (*cut)(void *state, struct error why);

@@ -101,12 +101,13 @@ static void begin_span(struct flow *f)
         f->span = s->span;
 }
 
-static void take_text(void *state, struct str text)
+static bool take_text(void *state, struct str text)
 {
     struct completion *s = state;
+    bool goes_on;
 
     if (is_error(s->req->flow.err)) /* nobody waits for it any more */
-        return;
+        return false;
     s->n_reply_chars += utf8_length(text);
     buf_append_str(&s->text, text);
     s->has_failed = s->text.failed;
@@ -117,7 +118,9 @@ static void take_text(void *state, struct str text)
         if (!s->is_blocked)
             completion_pump(s);
     }
-    completion_check_failed(s);
+    goes_on = !s->has_failed;
+    completion_check_failed(s); /* last: may end it */
+    return goes_on;
 }
 
 static void on_text(struct upstream_call *call, struct str text)
@@ -132,7 +135,7 @@ static void on_text(struct upstream_call *call, struct str text)
     if (s->budget)
         budget_gate_text(&s->gate, text);
     else
-        take_text(s, text);
+        (void)take_text(s, text);
 }
 
 static void call_provider(struct flow *f)
@@ -300,6 +303,8 @@ static void ask_fallback(struct flow *f)
     if (!s->has_fallen_back)
         return;
     take_knowledge(f);
+    if (s->budget)
+        budget_set_prompt(s->budget, usage_estimate(usage_prompt_chars(&s->prompt)));
     flow_try(f, &s->ask, ask_steps, req);
 }
 
@@ -319,14 +324,21 @@ static void send_rest(struct flow *f)
         op_begin(&s->drain, f, on_drain_cancel);
 }
 
+static struct error outcome_of(const struct completion *s)
+{
+    if (is_error(s->cut))
+        return s->cut;
+    if (s->ask.flow.err.status == ERR_PROVIDER_ERROR && s->call.finish == UPSTREAM_FILTERED)
+        return NO_ERROR; /* in this protocol it is a way to end */
+    return s->ask.flow.err;
+}
+
 static void answer(struct flow *f)
 {
     struct request *req = request_of(f);
     struct completion *s = req->state;
-    struct error err = is_error(s->cut) ? s->cut : s->ask.flow.err;
+    struct error err = outcome_of(s);
 
-    if (err.status == ERR_PROVIDER_ERROR && s->call.finish == UPSTREAM_FILTERED)
-        err = NO_ERROR; /* in this protocol it is a way to end */
     if (s->in.is_stream && !is_error(err) && !response_is_started(req))
         completion_begin_stream(s); /* of a filter, which let no text through */
     if (response_is_started(req))
@@ -383,6 +395,7 @@ static void save_usage(struct flow *f)
     struct completion *s = req->state;
 
     s->used = usage_of(&s->call.usage, s->n_prompt_chars, s->n_reply_chars);
+    s->outcome = is_error(f->err) ? f->err.status : outcome_of(s).status;
     if (s->provider)
         flow_try(f, &s->save, usage_steps, req);
 }
@@ -404,9 +417,7 @@ static void check_usage(struct flow *f)
 static void end_span(struct flow *f)
 {
     struct completion *s = request_of(f)->state;
-    enum status status = is_error(f->err)   ? f->err.status
-                         : is_error(s->cut) ? s->cut.status
-                                            : s->ask.flow.err.status;
+    enum status status = s->outcome;
 
     if (!s->span)
         return;

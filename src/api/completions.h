@@ -36,6 +36,7 @@ struct completion {
     size_t n_prompt_chars, n_reply_chars;
     uint64_t begun_us, first_text_us; /* by the monotonic clock; the latter 0: none came */
     struct usage used;                /* once it is added up */
+    enum status outcome;              /* then: what came afterwards does not count */
     struct span *span;                /* of the turn; NULL: it is not told of */
     struct stream_place place;
     bool is_blocked; /* the socket takes no more for now */

@@ -123,11 +123,9 @@ static struct budget_amount amount_of(const struct budget_claim *c, int64_t prom
 /* What a reply of so many tokens more takes. */
 static struct budget_amount growth_of(const struct budget_claim *c, int64_t more)
 {
-    const struct price *price = &c->price;
+    int64_t money = price_cost(&c->price, c->prompt_tokens, c->reply_tokens + more) - c->money;
 
-    return (struct budget_amount){{0, more,
-                                   price_cost(price, c->prompt_tokens, c->reply_tokens + more) -
-                                       price_cost(price, c->prompt_tokens, c->reply_tokens)}};
+    return (struct budget_amount){{0, more, money > 0 ? money : 0}};
 }
 
 /* The first unit of which too little is free, or N_BUDGET_UNITS. */
@@ -142,6 +140,7 @@ static enum budget_unit short_unit(const struct budget_part *p, const struct bud
 
 static void hold(struct budget_claim *c, const struct budget_amount *amount)
 {
+    c->money += amount->of[BUDGET_MONEY];
     for (size_t i = 0; i < c->n_parts; i++)
         for (size_t unit = 0; unit < N_BUDGET_UNITS; unit++) {
             c->parts[i].held.of[unit] += amount->of[unit];
@@ -210,7 +209,7 @@ static void drop(struct budget_claim *c)
         p->held = (struct budget_amount){{0}};
     }
     c->is_held = false;
-    c->reply_tokens = 0;
+    c->reply_tokens = c->money = 0;
 }
 
 /* ---- a turn's ---- */

@@ -24,7 +24,8 @@ struct budget_claim {
     struct budget_part parts[BUDGET_PARTS];
     size_t n_parts;
     struct price price;
-    int64_t prompt_tokens, reply_tokens; /* held */
+    int64_t prompt_tokens, reply_tokens; /* held; the latter is less than 0 where the prompt grew */
+    int64_t money;                       /* held */
     bool is_held;
 };
 

@@ -52,7 +52,8 @@ static void release(struct budget_gate *g)
 
         if (part.len > 0) {
             g->chars += utf8_length(part);
-            g->take(g->state, part);
+            if (!g->take(g->state, part))
+                return; /* g may be gone */
             buf_consume(&g->held_back, part.len);
         }
         if (g->held_back.len > 0)
@@ -82,7 +83,7 @@ void budget_gate_text(struct budget_gate *g, struct str text)
         return;
     if (n <= budget_gate_room(g)) {
         g->chars += n;
-        g->take(g->state, text);
+        (void)g->take(g->state, text);
         return;
     }
     if (g->held_back.cap == 0)

@@ -175,7 +175,7 @@ static void fall_back(struct flow *f)
 
     if (!is_error(err))
         return;
-    if (t->log->text.len > 0 || !prompt_may_fall_back(err) ||
+    if (!t->load /* text came, though it may wait at the gate */ || !prompt_may_fall_back(err) ||
         !prompt_fall_back(&t->arena, t->load->chat, t->prompt, &t->agent_id, &name)) {
         flow_fail(f, err);
         return;

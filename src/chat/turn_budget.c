@@ -1,14 +1,15 @@
 /* What a turn may use. The chunk path asks one thing: does the text pass what is covered? */
 #include "turn_state.h"
 
-static void take(void *state, struct str text)
+static bool take(void *state, struct str text)
 {
     struct turn *t = state;
 
     if (is_error(t->flow.err)) /* it ends for another reason, with what was shown */
-        return;
+        return false;
     t->counted_bytes += text.len;
     turn_append(t, text);
+    return !is_error(t->flow.err);
 }
 
 static bool is_ended(void *state)

@@ -175,6 +175,48 @@ test('a_piece_that_does_not_fit_is_cut_at_the_character', async () => {
   assert.equal((await spent(list)).tokens, 1000);
 });
 
+test('a_failure_that_comes_while_all_text_waits_for_the_budget_ends_the_reply', async () => {
+  const server = await Aerie.start({ env: { LIMITS__REPLY_TOKENS: 0 } }); // no more than the prompt is held
+  try {
+    const { admin, agent, put } = await team(server);
+    await put({ scope: 'team', tokens: 60 });
+    const chat = await admin.chat(agent);
+    const stream = await admin.ask(chat, '!tokens=3&error=1');
+    assert.equal(stream.events.at(-1).data.code, 'provider_error');
+    assert.equal((await admin.settledReply(chat)).status, 'error');
+    await put({ scope: 'team', tokens: 6000 });
+    assert.equal((await admin.ask(chat, '!tokens=3')).text, 'tok0 tok1 tok2');
+  } finally {
+    await server.stop();
+  }
+});
+
+test('a_reply_that_ends_while_the_database_is_asked_again_and_again_is_whole', { skip: kind === 'sqlite' && 'nobody else holds its rows' }, async () => {
+  const framed = (object) => {
+    const line = `${JSON.stringify(object)}\n`;
+    return `${line.length.toString(16)}\r\n${line}\r\n`;
+  };
+  const { admin, agent, put, list } = await team(aerie, { webhook_url: upstream.url({}, '/bursts') });
+  await put({ scope: 'team', tokens: 4000 });
+  upstream.handle('/bursts', async (_, socket) => {
+    const held = aerie.database.hold('begin; lock table budget_spend in exclusive mode; select pg_sleep(1.2); commit');
+    await sleep(500);
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${framed({ type: 'begin' })}${framed({ type: 'item', content: 'a'.repeat(1000) })}`);
+    await sleep(200); // the database is asked for these 250 tokens
+    socket.write(`${framed({ type: 'item', content: 'b'.repeat(4000) })}${framed({ type: 'end' })}0\r\n\r\n`);
+    await held;
+  });
+  const whole = 'a'.repeat(1000) + 'b'.repeat(4000);
+  const chat = await admin.chat(agent);
+  assert.equal((await admin.ask(chat, 'hello')).text, whole);
+  const reply = await admin.settledReply(chat);
+  assert.deepEqual([reply.status, reply.content.length], ['complete', 5000]);
+  const key = (await admin.post(`/api/agents/${agent.id}/api-keys`, { name: 'k' })).json;
+  const answer = await aerie.request('POST', '/v1/chat/completions', { token: key.api_key, json: { model: agent.id, messages: [{ role: 'user', content: 'hello' }] } });
+  assert.equal(answer.json.choices[0].message.content, whole);
+  await withinASecond(async () => (await spent(list)).tokens === 2 * (2 + 1250), 'both are counted');
+});
+
 test('a_reply_that_asks_for_more_again_and_again_is_whole', async () => {
   const { admin, agent, put, list } = await team();
   await put({ scope: 'team', tokens: 6000 }); // portions of 93 tokens: what comes while the database is asked waits
