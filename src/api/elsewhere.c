@@ -59,7 +59,7 @@ static void join_mirror(struct flow *f)
     if (log && arena_defer(&e->req->arena, unref_log, log))
         *e->log = log;
     else
-        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+        flow_fail(f, ERROR(ERR_BUSY, 1, NULL)); /* it ends, or has no memory */
 }
 
 static void await_mirror(struct flow *f)

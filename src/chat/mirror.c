@@ -51,6 +51,7 @@ struct mirror {
     struct db_query look;
     struct wait pause;
     uint64_t began_at; /* the log's last number when the attempt began */
+    uint64_t began_ms;
     uint64_t until_ms; /* 0: all is well */
     bool was_tried, is_paused, is_over;
 
@@ -114,6 +115,7 @@ static void call_node(struct flow *f)
     int len = write_target(target, "/peer/turn", &m->place);
 
     m->began_at = turn_log_last(m->log);
+    m->began_ms = now_ms();
     snprintf(target + len, sizeof(target) - (size_t)len, "&from=%llu",
              (unsigned long long)m->began_at);
     mirror_reading_begin(&m->reading);
@@ -134,6 +136,13 @@ static void read_there(struct flow *f)
     flow_try(f, &mirror_of(f)->call, call_steps, mirror_of(f));
 }
 
+/* This attempt brought something, or stood for a while: an agent may say nothing for long. */
+static bool was_well(const struct mirror *m)
+{
+    return turn_log_last(m->log) > m->began_at ||
+           (m->reading.has_head && now_ms() - m->began_ms > config()->nodes.dead_seconds * 1000);
+}
+
 /* The stream has ended without the turn's end. */
 static void look_at_row(struct flow *f)
 {
@@ -149,7 +158,7 @@ static void look_at_row(struct flow *f)
              : is_error(*err)      ? (err->detail ? err->detail : status_row(err->status)->name)
              : m->reading.has_head ? "its stream ended early"
                                    : "it knows no such turn");
-    if (m->until_ms == 0 || turn_log_last(m->log) > m->began_at)
+    if (m->until_ms == 0 || was_well(m))
         m->until_ms = now_ms() + (config()->nodes.dead_seconds + PATIENCE_S) * 1000;
     db_query(&m->look, f, &m->arena, SQL_REPLY_LOOK,
              DB_ARGS(db_uuid(id_str(&m->place.team_id)), db_uuid(id_str(&m->place.reply_id))));
@@ -402,9 +411,12 @@ static void give_way(struct turn_log *other)
 
 struct turn_log *mirror_join(const struct turn_place *place, const struct span *parent)
 {
-    struct turn_log *log = log_new(place), *there;
+    struct turn_log *log, *there;
     struct mirror *m;
 
+    if (room_here()->is_draining) /* it would outlive the room */
+        return NULL;
+    log = log_new(place);
     if (!log)
         return NULL;
     while ((there = hub_claim(log))) {
