@@ -120,6 +120,20 @@ static struct str quoted_name(struct arena *a, const char *name)
     return copy;
 }
 
+struct error pg_backup_look(const char *file)
+{
+    struct arena arena = {0};
+    const char *program = arena_copy(&arena, config()->backup.pg_restore).ptr;
+    const char *argv[] = {program, "--list", file, NULL};
+    struct tool t = {.argv = argv};
+    struct error err = program ? tool_run(&t) : ERROR(ERR_NO_MEMORY, 0, NULL);
+
+    if (is_error(err) && program)
+        err = explain(err, "pg_restore", "BACKUP__PG_RESTORE");
+    arena_free(&arena);
+    return err;
+}
+
 struct error pg_backup_load(struct str url, const char *file)
 {
     struct arena arena = {0};

@@ -8,6 +8,8 @@
 struct error pg_backup_url(struct str *out) MUST_CHECK;
 /* What db's transaction sees, into a new file. */
 struct error pg_backup_dump(struct db *db, struct str url, const char *file) MUST_CHECK;
+/* Is pg_restore there, and can it read the file's head and its table of contents? */
+struct error pg_backup_look(const char *file) MUST_CHECK;
 /* Into a database without tables of ours; all of it or nothing. */
 struct error pg_backup_load(struct str url, const char *file) MUST_CHECK;
 

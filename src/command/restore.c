@@ -137,6 +137,20 @@ static struct error check_place(struct restore *r, const char *path, bool *is_ta
     return err;
 }
 
+/* What SQLite kept beside a file that is to be another: it would be rolled into that. */
+static bool forget_beside(const char *path)
+{
+    static const char *const ends[] = {"-journal", "-wal", "-shm"};
+    char name[PATH_MAX];
+    bool ok = true;
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        snprintf(name, sizeof(name), "%s%s", path, ends[i]);
+        ok = (unlink(name) == 0 || errno == ENOENT) && ok;
+    }
+    return ok;
+}
+
 /* A copy beside the database, whole and up to date, before anything of the old one is touched. */
 static struct error prepare(struct restore *r, const char *draft)
 {
@@ -146,7 +160,7 @@ static struct error prepare(struct restore *r, const char *draft)
     uint64_t bytes;
     int fd;
 
-    if (unlink(draft) != 0 && errno != ENOENT)
+    if (!forget_beside(draft) || (unlink(draft) != 0 && errno != ENOENT))
         return part_fail("write", draft, errno);
     fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -169,7 +183,6 @@ static struct error prepare(struct restore *r, const char *draft)
 /* What is left of the old one goes first: its WAL must not meet the new file. */
 static struct error exchange(const char *draft, const char *path, bool is_taken)
 {
-    char name[PATH_MAX];
     struct db *old;
     int fd = open(draft, O_RDONLY | O_CLOEXEC);
     bool ok = fd >= 0 && fsync(fd) == 0;
@@ -182,11 +195,7 @@ static struct error exchange(const char *draft, const char *path, bool is_taken)
         db_leave_file(old);
         db_close(old);
     }
-    snprintf(name, sizeof(name), "%s-wal", path);
-    ok = unlink(name) == 0 || errno == ENOENT;
-    snprintf(name, sizeof(name), "%s-shm", path);
-    ok = (unlink(name) == 0 || errno == ENOENT) && ok;
-    if (!ok || rename(draft, path) != 0)
+    if (!forget_beside(path) || rename(draft, path) != 0)
         return part_fail("write", path, errno);
     return part_sync_folder(path);
 }
@@ -259,6 +268,8 @@ static struct error restore_pg(struct restore *r)
         err = part_sum_file(r->file, -1, sum, &bytes);
     if (!is_error(err))
         err = check_sum(r, sum, bytes);
+    if (!is_error(err))
+        err = pg_backup_look(r->file);
     if (!is_error(err))
         err = make_room(r, db);
     if (!is_error(err))

@@ -75,7 +75,8 @@ static void listen_to(struct tool *t, int in)
         struct pollfd p = {.fd = in, .events = POLLIN};
 
         if (poll(&p, 1, TICK_MS) <= 0) {
-            t->tick(t->state);
+            if (t->tick)
+                t->tick(t->state);
             continue;
         }
         n = read(in, piece, sizeof(piece));

@@ -9,7 +9,7 @@
 struct tool {
     const char *const *argv;   /* NULL at its end; the first is looked up in PATH */
     char *const *env;          /* "NAME=value" that win over the process's; NULL at its end */
-    void (*tick)(void *state); /* some times a second */
+    void (*tick)(void *state); /* some times a second; NULL: nobody waits */
     void *state;
     char said[TOOL_SAID_BYTES + 1];
 };

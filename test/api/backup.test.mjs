@@ -1,6 +1,6 @@
 // Backups: made while people write, checked, restored into an empty place, and refused when something is wrong with them or with the place.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -190,6 +190,18 @@ test('an_older_backup_is_brought_up_to_date', () => {
   }
 });
 
+/** What a kill in mid-transaction leaves beside a database: pages that SQLite would roll back. */
+function leaveJournal(file, journal) {
+  execFileSync('python3', ['-c', `import shutil, sqlite3, sys
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+c.execute('pragma cache_size = 1')
+c.execute('create table t (x)')
+c.executemany('insert into t values (?)', [('x' * 500,)] * 500)
+c.execute('begin')
+c.execute('update t set x = x || x')
+shutil.copy(sys.argv[1] + '-journal', sys.argv[2])`, file, journal]);
+}
+
 test('what_a_killed_server_left_beside_a_ruined_database_does_not_come_back', async () => {
   const aerie = filled(50);
   const file = join(aerie.folder, 'copy');
@@ -203,6 +215,7 @@ test('what_a_killed_server_left_beside_a_ruined_database_does_not_come_back', as
     await aerie.kill();
     assert.ok(statSync(`${path}-wal`).size > 0, 'its last writes are in the log of the database');
     writeFileSync(path, 'no database any more');
+    leaveJournal(join(aerie.folder, 'other.db'), `${path}.restoring-journal`); // of a restore that was killed, too
     aerie.command(['restore', file, '--replace', '--yes']);
     assert.deepEqual({ counts: counts(aerie.database), digests: digests(aerie.database) }, had);
   } finally {
@@ -241,6 +254,9 @@ test('what_the_tools_of_postgresql_say_is_explained', () => {
     refuses(aerie, ['backup', file], /database\.url is a pooler's[^]*BACKUP__URL/, { env: { DATABASE__PREPARED_STATEMENTS: 'false' } });
     aerie.command(['backup', file], { env: { DATABASE__PREPARED_STATEMENTS: 'false', BACKUP__URL: aerie.database.url } });
     assert.ok(existsSync(file));
+    const had = counts(aerie.database);
+    refuses(aerie, ['restore', file, '--replace', '--yes'], /cannot run \/none\/pg_restore: [^]* BACKUP__PG_RESTORE/, { env: { BACKUP__PG_RESTORE: '/none/pg_restore' } });
+    assert.deepEqual(counts(aerie.database), had, 'nothing was deleted before it was known that the backup can be read');
   } finally {
     aerie.drop();
   }
