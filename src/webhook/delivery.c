@@ -102,7 +102,7 @@ static void write_outcome(struct flow *f)
     const struct db_arg dead[] = {team, id, tries, status_arg(status), db_text(words)};
     const struct db_arg success[] = {team, webhook, now, noted};
     const struct db_arg failure[] = {team, webhook, now, noted, db_text(words)};
-    const struct db_arg gone[] = {team, webhook, now, db_text(words)};
+    const struct db_arg gone[] = {team, webhook, now, db_text(words), db_text(d->message.url)};
     const struct db_arg rest[] = {team, webhook, db_text(STR(SWITCHED_OFF))};
     struct db_call calls[3];
     size_t n = 0;
@@ -122,7 +122,7 @@ static void write_outcome(struct flow *f)
         break;
     case OUTCOME_GONE:
         calls[n++] = (struct db_call){SQL_WEBHOOK_DEAD, dead, 5};
-        calls[n++] = (struct db_call){SQL_WEBHOOK_GONE, gone, 4};
+        calls[n++] = (struct db_call){SQL_WEBHOOK_GONE, gone, 5};
         calls[n++] = (struct db_call){SQL_WEBHOOK_END_PENDING, rest, 3};
         break;
     }

@@ -66,6 +66,15 @@ static unsigned count_of_team(const struct sender *s, struct str team_id)
     return n;
 }
 
+/* Its lease may be over while the database does not take how it went: it is not sent again. */
+static bool is_under_way(const struct sender *s, struct str delivery_id)
+{
+    for (struct list *l = s->deliveries.next; l != &s->deliveries; l = l->next)
+        if (str_eq(container_of(l, struct delivery, link)->message.delivery_id, delivery_id))
+            return true;
+    return false;
+}
+
 struct listing {
     const struct sender *sender;
     struct json json;
@@ -202,7 +211,7 @@ static bool may_pick(struct sender *s, const bool *is_picked, size_t row)
     uint64_t n_team = count_of_team(s, team_id), n_webhook = 0, n_failing = s->n_failing;
     uint64_t at_once = config()->webhooks.at_once, per_team = config()->webhooks.at_once_per_team;
 
-    if (!known)
+    if (!known || is_under_way(s, db_get_text(r, row, DUE_ID)))
         return false;
     for (size_t i = 0; i < row; i++) {
         struct map_node *other;

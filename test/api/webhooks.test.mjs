@@ -343,6 +343,37 @@ test('a_receiver_that_wants_no_more_is_left_alone', () => withReceiver(async (re
   assert.equal((await deliveries(one.admin, webhook)).length, 3);
 }));
 
+test('what_was_taken_is_not_sent_again_though_nothing_could_be_written_for_longer_than_its_lease', { skip: kind === 'sqlite' && 'nobody else holds its rows' }, () => withReceiver(async (receiver) => {
+  const one = await team();
+  const webhook = await hook(one.admin, receiver);
+  let held;
+  receiver.manner = async (socket) => {
+    held ??= aerie.database.hold('begin; lock table webhook_deliveries in share row exclusive mode; select pg_sleep(8); commit'); // its lease: 6 s
+    await sleep(500);
+    manners.take(socket);
+  };
+  await ask(one);
+  await receiver.wait(1);
+  await held;
+  await settled(one.admin, webhook, allDelivered(1));
+  assert.equal(receiver.calls.length, 1);
+}));
+
+test('a_late_410_of_the_url_before_does_not_switch_the_new_one_off', () => withReceiver(async (receiver) => {
+  const one = await team();
+  const webhook = await hook(one.admin, receiver);
+  receiver.manner = async (socket) => {
+    assert.equal((await one.admin.put(`/api/webhooks/${webhook.id}`, { url: `${receiver.url}/moved` })).status, 200);
+    receiver.manner = manners.take;
+    manners['want no more'](socket);
+  };
+  await ask(one);
+  await settled(one.admin, webhook, (found) => found[0]?.status === 'dead');
+  assert.equal((await one.admin.get(`/api/webhooks/${webhook.id}`)).json.is_active, true);
+  await ask(one);
+  await receiver.wait(1, ({ path }) => path === '/moved');
+}));
+
 test('retry_after_is_honoured_within_the_longest_wait', async () => {
   const server = await Aerie.start({ env: { ...env, WEBHOOKS__WAITS: '0,3' } });
   try {

@@ -95,10 +95,10 @@ STATEMENT(WEBHOOK_NOTE_FAILURE, SQL_WRITE, NULL,
           "UPDATE webhooks SET last_failure_at = $3, last_failure = $5 WHERE team_id = $1 AND id = $2"
           " AND (last_failure_at IS NULL OR last_failure_at < $4)",
           NULL)
-/* $1 team, $2 webhook, $3 now, $4 words: the receiver wants no more. */
+/* $1 team, $2 webhook, $3 now, $4 words, $5 the URL that was called: the receiver there wants no more. */
 STATEMENT(WEBHOOK_GONE, SQL_WRITE, NULL,
           "UPDATE webhooks SET is_active = false, updated_at = $3, last_failure_at = $3, last_failure = $4"
-          " WHERE team_id = $1 AND id = $2 AND is_active",
+          " WHERE team_id = $1 AND id = $2 AND is_active AND url = $5",
           NULL)
 /* Of one that is switched off nothing waits. $3 words. */
 STATEMENT(WEBHOOK_END_PENDING, SQL_WRITE, NULL,
