@@ -47,8 +47,9 @@ static struct str read_tracestate(const struct request *req, char out[TRACESTATE
             return STR("");
         if (all.len > 0)
             out[all.len++] = ',';
-        memcpy(out + all.len, line.ptr, line.len);
-        all.len += line.len;
+        /* Both are OWS; where it goes on to, a tab may be refused. */
+        for (size_t at = 0; at < line.len; at++)
+            out[all.len++] = line.ptr[at] == '\t' ? ' ' : line.ptr[at];
     }
     return trace_state_is_valid(all) ? all : STR("");
 }

@@ -56,7 +56,6 @@ struct multi {
 
 struct client {
     struct loop *loop;
-    const struct config *rules; /* in force when it began */
     struct multi *multis[MULTIS_MAX];
     unsigned n_multis;
     struct sock **socks; /* by descriptor */
@@ -618,9 +617,9 @@ bool exchange_connected(struct exchange *x, const char *peer_ip)
 {
     if (x->sock)
         settle_sock(x->sock);
-    /* Since the settings have changed, it may be a connection that open_socket() would not make. */
-    return x->is_inside || config() == x->client->rules ||
-           egress_allows_text(str_from(peer_ip), str_from(x->host));
+    /* A connection that open_socket() did not make for this call: of a call of our own to the inside
+     * that is under way, or of before the settings have changed. */
+    return x->is_inside || egress_allows_text(str_from(peer_ip), str_from(x->host));
 }
 
 void exchange_close(struct exchange *x)
@@ -676,7 +675,6 @@ struct client *client_new(struct loop *l, struct workers *resolver_workers)
     if (!c)
         return NULL;
     c->loop = l;
-    c->rules = config();
     if (!make_sessions(c) || !make_headers(c) || !resolver_init(&c->resolver, resolver_workers)) {
         curl_share_cleanup(c->sessions);
         curl_slist_free_all(c->headers);

@@ -13,6 +13,7 @@
 
 #define FIRST_RETRY_MS 500
 #define MAX_RETRY_MS   10000
+#define MOST_DOUBLINGS 5
 #define ANSWER_BYTES   (64 * 1024)
 #define ANSWER_DEPTH   16
 #define WORDS_BYTES    200 /* of the collector's, in the log */
@@ -119,9 +120,10 @@ static void note_failure(struct span_sender *s)
 
 static uint64_t pause_ms(const struct span_sender *s)
 {
-    uint64_t ms = (uint64_t)FIRST_RETRY_MS << (s->n_tries - 1);
+    unsigned n_doublings = s->n_tries < MOST_DOUBLINGS ? s->n_tries - 1 : MOST_DOUBLINGS;
+    uint64_t ms = (uint64_t)FIRST_RETRY_MS << n_doublings;
 
-    if (s->fetch.retry_after_s >= 0)
+    if (s->fetch.retry_after_s > 0)
         return (uint64_t)s->fetch.retry_after_s * 1000;
     return ms < MAX_RETRY_MS ? ms : MAX_RETRY_MS;
 }

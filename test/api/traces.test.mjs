@@ -195,6 +195,11 @@ test('what_fails_says_so', () => withTraces(async (aerie, collector) => {
   assert.deepEqual([missing.name, missing.facts['http.response.status_code'], missing.status], ['GET', 404, {}]);
 }));
 
+test('a_tab_between_the_members_of_tracestate_goes_on_as_a_space', () => withTraces(async (aerie) => {
+  const chat = await askIn(aerie.admin, caller({ state: 'a=1,\tb=2' }));
+  assert.equal(requestOf(chat).headers.tracestate, 'a=1, b=2');
+}));
+
 test('a_message_over_a_websocket_is_a_part_of_the_socket_s_trace', () => withTraces(async (aerie, collector) => {
   const from = caller();
   const { default: WebSocket } = await import('ws');
