@@ -376,8 +376,8 @@ static void on_grown(struct flow *f)
     b->is_asking = false;
     if (b->is_starting)
         return;
-    b->on_answer(b->state); /* may free b, where nobody waits */
-    if (is_awaited && !b->is_asking) /* it may have asked for more still */
+    b->on_answer(b->state);            /* may free b, where nobody waits */
+    if (is_awaited && !b->is_asking)   /* it may have asked for more still */
         op_end(&b->waiting, NO_ERROR); /* last: may free b */
 }
 

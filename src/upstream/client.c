@@ -617,8 +617,8 @@ bool exchange_connected(struct exchange *x, const char *peer_ip)
 {
     if (x->sock)
         settle_sock(x->sock);
-    /* A connection that open_socket() did not make for this call: of a call of our own to the inside
-     * that is under way, or of before the settings have changed. */
+    /* A connection that open_socket() did not make for this call: of a call of our own to the
+     * inside that is under way, or of before the settings have changed. */
     return x->is_inside || egress_allows_text(str_from(peer_ip), str_from(x->host));
 }
 
