@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,9 +21,35 @@ struct error part_fail(const char *what, const char *path, int code)
                  code, words);
 }
 
+/* The draft is this process's alone: what another left is taken over, what another writes is not.
+ * 0, or errno. */
+static int claim_draft(struct part *p)
+{
+    struct stat own, there;
+    int code = 0;
+
+    p->fd = open(p->draft, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (p->fd < 0)
+        return errno;
+    if (flock(p->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        code = EBUSY;
+    else if (fstat(p->fd, &own) != 0 || lstat(p->draft, &there) != 0)
+        code = errno;
+    else if (own.st_ino != there.st_ino || own.st_dev != there.st_dev)
+        code = EBUSY; /* it has just become another's file */
+    else if (fchmod(p->fd, 0600) != 0 || ftruncate(p->fd, 0) != 0)
+        code = errno;
+    if (code != 0) {
+        close(p->fd);
+        p->fd = -1;
+    }
+    return code;
+}
+
 struct error part_begin(struct part *p, const char *path)
 {
     struct stat st;
+    int code;
 
     memset(p, 0, sizeof(*p));
     p->fd = -1;
@@ -33,9 +60,12 @@ struct error part_begin(struct part *p, const char *path)
         return part_fail("write", path, EEXIST);
     /* A file that may grow no more is an error like others. */
     signal(SIGXFSZ, SIG_IGN);
-    if (unlink(p->draft) == 0 || errno == ENOENT)
-        p->fd = open(p->draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return p->fd >= 0 ? NO_ERROR : part_fail("write", p->draft, errno);
+    code = claim_draft(p);
+    if (code == EBUSY)
+        return ERROR(
+            ERR_CONFLICT, 0,
+            "another process is writing a file of that name: wait for it, or take another");
+    return code == 0 ? NO_ERROR : part_fail("write", p->draft, code);
 }
 
 /* 0, or errno. */
@@ -92,9 +122,11 @@ static struct error appear(struct part *p)
     bool ok = link(p->draft, p->path) == 0;
 
     if (ok)
-        ok = unlink(p->draft) == 0;
-    else if (errno != EEXIST) /* a file system without hard links */
+        ok = unlink(p->draft) == 0; /* while it is locked: the next one may have that name */
+    else if (errno != EEXIST)       /* a file system without hard links */
         ok = access(p->path, F_OK) != 0 && rename(p->draft, p->path) == 0;
+    if (ok)
+        p->draft[0] = '\0';
     return ok ? part_sync_folder(p->path) : part_fail("write", p->path, errno);
 }
 
@@ -109,12 +141,13 @@ struct error part_finish(struct part *p)
 
 void part_drop(struct part *p)
 {
-    if (p->fd >= 0)
-        close(p->fd);
-    p->fd = -1;
     buf_deinit(&p->out);
+    if (p->fd < 0)
+        return;
     if (p->draft[0])
-        (void)unlink(p->draft); /* gone already where all went well */
+        (void)unlink(p->draft);
+    close(p->fd);
+    p->fd = -1;
 }
 
 void part_sum_text(struct crypto_sum *s, char sum[PART_SUM_BYTES])

@@ -18,8 +18,8 @@ struct part {
     uint64_t bytes;
 };
 /* Makes an empty draft, mode 0600, for part_write() or for whoever writes it by its name. The words
- * of errors here live until the thread's next one. One that was left behind goes; p is to be
- * dropped whatever comes. */
+ * of errors here live until the thread's next one. One that was left behind is taken over;
+ * ERR_CONFLICT: another process writes it. p is to be dropped whatever comes. */
 struct error part_begin(struct part *p, const char *path) MUST_CHECK;
 struct error part_write(struct part *p, struct str bytes) MUST_CHECK;
 struct error part_finish(struct part *p) MUST_CHECK;

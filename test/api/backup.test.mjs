@@ -1,6 +1,7 @@
 // Backups: made while people write, checked, restored into an empty place, and refused when something is wrong with them or with the place.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -232,6 +233,26 @@ test('a_full_disk_leaves_no_half_backup_and_says_so', () => {
     assert.match(ran.stderr, /copy\.part: no room is left for it/);
     assert.deepEqual(readdirSync(aerie.folder).filter((name) => name.startsWith('copy')), []);
   } finally {
+    aerie.drop();
+  }
+});
+
+test('what_another_process_is_writing_is_left_to_it_and_what_was_left_behind_is_not', async () => {
+  const aerie = filled(5);
+  const file = join(aerie.folder, 'copy');
+  writeFileSync(`${file}.part`, 'half of it');
+  const other = spawn('python3', ['-c', 'import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()', `${file}.part`]);
+  try {
+    await once(other.stdout, 'data');
+    refuses(aerie, ['backup', file], /another process is writing a file of that name/);
+    assert.equal(readFileSync(`${file}.part`, 'utf8'), 'half of it');
+    const gone = once(other, 'close');
+    other.kill();
+    await gone;
+    aerie.command(['backup', file]);
+    assert.ok(existsSync(file) && !existsSync(`${file}.part`));
+  } finally {
+    other.kill();
     aerie.drop();
   }
 });
