@@ -38,6 +38,22 @@ struct error provision_remove(struct db *db, struct arena *arena, struct audit *
     return err;
 }
 
+struct error provision_revoke(struct db *db, enum revoked_kind kind, const struct id *team,
+                              const struct id *subject)
+{
+    struct arena arena = {0};
+    int64_t now_us = clock_wall_us();
+    struct db_result r;
+    struct error err = db_run(db, &arena, SQL_REVOKED_ADD,
+                              DB_ARGS(db_uuid(id_str(team)), db_text(revoked_kind_name(kind)),
+                                      db_uuid(id_str(subject)), db_time(now_us),
+                                      db_time(revocation_expiry(now_us))),
+                              &r);
+
+    arena_free(&arena);
+    return err;
+}
+
 struct error provision_find_team(struct db *db, struct str slug, struct id *out)
 {
     struct arena arena = {0};

@@ -3,6 +3,7 @@
 #define AERIE_SRC_COMMAND_PROVISION_H
 
 #include "account/audit.h"
+#include "account/revocation.h"
 #include "base/id.h"
 #include "db/db.h"
 
@@ -21,6 +22,11 @@ struct error provision_change(struct db *db, struct arena *arena, struct audit *
 struct error provision_remove(struct db *db, struct arena *arena, struct audit *audit, enum sql sql,
                               const struct db_arg *args, size_t n_args,
                               struct db_result *out) MUST_CHECK;
+
+/* What was issued to subject until now. Behind a change that has revoked by itself: its row has a
+ * moment before its commit, and until then tokens are made of what was true before it. */
+struct error provision_revoke(struct db *db, enum revoked_kind kind, const struct id *team,
+                              const struct id *subject) MUST_CHECK;
 
 struct new_user {
     struct id team_id;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
 struct team_options {
     const char *name, *slug, *days;
     bool as_json;
@@ -82,29 +84,31 @@ static int team_list(struct db *db, const struct team_options *o)
     return exit;
 }
 
-/* The tokens of a disabled team die with the next poll of the servers. */
+/* The tokens of a disabled team die with it. */
 static int team_switch(struct db *db, const struct team_options *o, bool is_active)
 {
-    int64_t now_us = clock_wall_us();
+    struct db_result results[DB_BATCH_MAX] = {0};
     struct arena arena = {0};
-    struct db_result r;
-    struct id id;
-    struct audit audit;
+    struct id id = {{0}};
     struct error err = provision_find_team(db, str_from(o->slug), &id);
+    int64_t now_us = clock_wall_us();
+    struct audit audit = provision_audit("team.update", &id, &id, now_us);
+    struct db_arg team = db_uuid(id_str(&id));
+    const struct db_arg update[] = {team, db_bool(is_active), db_time(now_us)};
+    const struct db_arg revoke[] = {team, db_text(revoked_kind_name(REVOKED_TEAM)), team,
+                                    db_time(now_us), db_time(revocation_expiry(now_us))};
 
-    if (!is_error(err)) {
-        audit = provision_audit("team.update", &id, &id, now_us);
-        audit_values(&audit, "is_active", STR_NONE, audit_bool(is_active));
-        err = provision_change(db, &arena, &audit, SQL_TEAM_SET_ACTIVE,
-                               DB_ARGS(db_uuid(id_str(&id)), db_bool(is_active), db_time(now_us)),
-                               &r);
-    }
+    audit_values(&audit, "is_active", STR_NONE, audit_bool(is_active));
+    const struct db_call calls[] = {
+        {SQL_TEAM_SET_ACTIVE, update, COUNT(update)},
+        audit_call(&audit, &arena),
+        {SQL_REVOKED_ADD, revoke, COUNT(revoke)},
+    };
+
+    if (!is_error(err))
+        err = db_run_batch(db, &arena, calls, is_active ? 2 : COUNT(calls), results);
     if (!is_error(err) && !is_active)
-        err = db_run(db, &arena, SQL_REVOKED_ADD,
-                     DB_ARGS(db_uuid(id_str(&id)), db_text(revoked_kind_name(REVOKED_TEAM)),
-                             db_uuid(id_str(&id)), db_time(now_us),
-                             db_time(revocation_expiry(now_us))),
-                     &r);
+        err = provision_revoke(db, REVOKED_TEAM, &id, &id);
     arena_free(&arena);
     return is_error(err) ? command_fail(err) : COMMAND_OK;
 }

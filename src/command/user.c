@@ -14,6 +14,7 @@
 
 #define EMAIL_BYTES 256
 #define PAGE_ROWS   1000
+#define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
 
 enum user_column { USER_ID, USER_TEAM_ID, USER_EMAIL, USER_FULL_NAME, USER_ROLE, USER_IS_ACTIVE };
 
@@ -137,58 +138,43 @@ static int user_list(struct db *db, struct user_options *o)
 
 /* ---- change ---- */
 
-/* The user's access tokens die with the next poll of the servers; with_logins: refresh tokens too.
- */
-static struct error revoke_tokens(struct db *db, const struct id *team, const struct id *user,
-                                  int64_t now_us, bool with_logins)
-{
-    struct arena arena = {0};
-    struct db_result r;
-    struct error err =
-        db_run(db, &arena, SQL_REVOKED_ADD,
-               DB_ARGS(db_uuid(id_str(team)), db_text(revoked_kind_name(REVOKED_USER)),
-                       db_uuid(id_str(user)), db_time(now_us), db_time(revocation_expiry(now_us))),
-               &r);
-
-    if (!is_error(err) && with_logins)
-        err = db_run(db, &arena, SQL_REFRESH_DROP_USER,
-                     DB_ARGS(db_uuid(id_str(team)), db_uuid(id_str(user)), db_null()), &r);
-    if (!is_error(err) && with_logins) /* and what was mailed to set a password */
-        err = db_run(db, &arena, SQL_MAIL_TOKEN_DROP_USER,
-                     DB_ARGS(db_uuid(id_str(team)), db_uuid(id_str(user)),
-                             db_text(mail_kind_name(MAIL_RESET))),
-                     &r);
-    arena_free(&arena);
-    return err;
-}
-
-/* role NULL, is_active db_null(): stays */
+/* role NULL, is_active db_null(): stays. The user's access tokens die with the change; of one who
+ * is disabled the refresh tokens too, and what was mailed to set a password. */
 static int change(struct db *db, struct user_options *o, struct db_arg role,
                   struct db_arg is_active)
 {
-    int64_t now_us = clock_wall_us();
+    struct db_result results[DB_BATCH_MAX] = {0};
     struct arena arena = {0};
-    struct db_result r;
-    struct id id;
-    struct audit audit;
+    struct id id = {{0}};
     struct error err = provision_find_user(db, &o->team_id, str_from(o->lower_email), &id);
+    int64_t now_us = clock_wall_us();
+    struct audit audit = provision_audit("user.update", &o->team_id, &id, now_us);
+    struct db_arg team = db_uuid(id_str(&o->team_id)), user = db_uuid(id_str(&id));
+    const struct db_arg update[] = {team,           user,      role,           is_active,
+                                    db_bool(false), db_null(), db_time(now_us)};
+    const struct db_arg revoke[] = {team, user, db_time(now_us),
+                                    db_time(revocation_expiry(now_us))};
 
-    if (!is_error(err)) {
-        audit = provision_audit("user.update", &o->team_id, &id, now_us);
-        if (role.type == DB_TEXT)
-            audit_values(&audit, "role", STR_NONE, role.text);
-        if (is_active.type == DB_BOOL)
-            audit_values(&audit, "is_active", STR_NONE, audit_bool(is_active.number != 0));
-        err = provision_change(db, &arena, &audit, SQL_USER_UPDATE,
-                               DB_ARGS(db_uuid(id_str(&o->team_id)), db_uuid(id_str(&id)), role,
-                                       is_active, db_bool(false), db_null(), db_time(now_us)),
-                               &r);
-    }
-    if (!is_error(err) && r.n_rows == 0)
+    if (role.type == DB_TEXT)
+        audit_values(&audit, "role", STR_NONE, role.text);
+    if (is_active.type == DB_BOOL)
+        audit_values(&audit, "is_active", STR_NONE, audit_bool(is_active.number != 0));
+    const struct db_call calls[] = {
+        {SQL_TEAM_LOCK, update, 1}, /* the other admins are counted by one at a time */
+        {SQL_USER_UPDATE, update, COUNT(update)},
+        audit_call(&audit, &arena),
+        {SQL_REVOKED_ADD_USER_CHANGED, revoke, COUNT(revoke)},
+        {SQL_REFRESH_DROP_DISABLED, revoke, 2},
+        {SQL_REFRESH_DROP_DISABLED, revoke, 2},
+        {SQL_MAIL_TOKEN_DROP_DISABLED, revoke, 2},
+    };
+
+    if (!is_error(err))
+        err = db_run_batch(db, &arena, calls, COUNT(calls), results);
+    if (!is_error(err) && results[1].n_rows == 0)
         err = ERROR(ERR_CONFLICT, 0, "this is the team's last active admin");
     if (!is_error(err))
-        err = revoke_tokens(db, &o->team_id, &id, now_us,
-                            is_active.type == DB_BOOL && !is_active.number);
+        err = provision_revoke(db, REVOKED_USER, &o->team_id, &id);
     arena_free(&arena);
     return is_error(err) ? command_fail(err) : COMMAND_OK;
 }
@@ -208,30 +194,50 @@ static int user_disable(struct db *db, struct user_options *o)
     return change(db, o, db_null(), db_bool(false));
 }
 
+/* At the moment of the change, not at that of the question: typing and hashing take their time. */
+static struct error save_password(struct db *db, const struct id *team_id, const struct id *id,
+                                  const char *hash)
+{
+    struct db_result results[DB_BATCH_MAX] = {0};
+    struct arena arena = {0};
+    int64_t now_us = clock_wall_us();
+    struct audit audit = provision_audit("user.password", team_id, id, now_us);
+    struct db_arg team = db_uuid(id_str(team_id)), user = db_uuid(id_str(id));
+    const struct db_arg password[] = {team, user, db_text(str_from(hash)), db_null(),
+                                      db_time(now_us)};
+    const struct db_arg revoke[] = {team, user, db_time(now_us),
+                                    db_time(revocation_expiry(now_us))};
+    const struct db_arg links[] = {team, user, db_text(mail_kind_name(MAIL_RESET))};
+    const struct db_call calls[] = {
+        {SQL_USER_SET_PASSWORD, password, COUNT(password)},
+        audit_call(&audit, &arena),
+        {SQL_REVOKED_ADD_USER_CHANGED, revoke, COUNT(revoke)},
+        {SQL_REFRESH_DROP_CHANGED, revoke, 3},
+        {SQL_REFRESH_DROP_CHANGED, revoke, 3},
+        {SQL_MAIL_TOKEN_DROP_USER, links, COUNT(links)},
+    };
+    struct error err = db_run_batch(db, &arena, calls, COUNT(calls), results);
+
+    if (!is_error(err) && results[0].n_changed == 0)
+        err = ERROR(ERR_NOT_FOUND, 0, "the user was deleted just now");
+    if (!is_error(err))
+        err = provision_revoke(db, REVOKED_USER, team_id, id);
+    arena_free(&arena);
+    return err;
+}
+
 static int user_password(struct db *db, struct user_options *o)
 {
     char password[PASSWORD_MAX_BYTES], hash[PASSWORD_HASH_BYTES];
-    int64_t now_us = clock_wall_us();
-    struct arena arena = {0};
-    struct db_result r;
     struct id id;
-    struct audit audit;
     struct error err = provision_find_user(db, &o->team_id, str_from(o->lower_email), &id);
 
     if (!is_error(err))
         err = secret_input_read(source_of(o), password);
     if (!is_error(err) && !password_hash_blocking(str_from(password), hash))
         err = ERROR(ERR_NO_MEMORY, 0, NULL);
-    if (!is_error(err)) {
-        audit = provision_audit("user.password", &o->team_id, &id, now_us);
-        err = provision_change(db, &arena, &audit, SQL_USER_SET_PASSWORD,
-                               DB_ARGS(db_uuid(id_str(&o->team_id)), db_uuid(id_str(&id)),
-                                       db_text(str_from(hash)), db_null(), db_time(now_us)),
-                               &r);
-    }
     if (!is_error(err))
-        err = revoke_tokens(db, &o->team_id, &id, now_us, true);
-    arena_free(&arena);
+        err = save_password(db, &o->team_id, &id, hash);
     if (!is_error(err) && o->is_generated)
         puts(password);
     explicit_bzero(password, sizeof(password));

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Aerie, PASSWORD, binaryPath, serverEnv, unique } from '../tools/aerie.mjs';
+import { Aerie, PASSWORD, binaryPath, serverEnv, unique, withinASecond } from '../tools/aerie.mjs';
 import { Terminal } from '../tools/terminal.mjs';
 
 let aerie;
@@ -120,6 +120,21 @@ test('a_password_is_asked_for_twice_and_not_shown', async () => {
   assert.equal(made.status, 0, made.said);
   for (const { said } of [differ, short, made]) assert.doesNotMatch(said, /long enough|short|typed/);
   assert.equal((await login(email, 'typed at a terminal')).status, 200);
+});
+
+test('a_token_made_while_a_new_password_is_typed_counts_no_more_afterwards', async () => {
+  const user = await aerie.user();
+  const terminal = new Terminal(aerie, ['user', 'password', '--email', user.email, '--team', slug]);
+  await terminal.until(/Password: /);
+  const thief = await aerie.login(user.email);
+  terminal.type('only the owner knows\n');
+  await terminal.until(/Again: /);
+  const refreshed = await aerie.request('POST', '/api/auth/refresh', { json: { refresh_token: thief.refreshToken } });
+  terminal.type('only the owner knows\n');
+  assert.equal(await terminal.ended, 0, terminal.said);
+  for (const token of [thief.token, refreshed.json.access_token])
+    await withinASecond(async () => (await aerie.request('GET', '/api/auth/me', { token })).status === 401, 'the token is refused');
+  assert.equal((await login(user.email, 'only the owner knows')).status, 200);
 });
 
 test('the_schema_goes_up_and_down_and_tells_how_it_stands', () => {

@@ -5,9 +5,10 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Aerie, PASSWORD } from '../tools/aerie.mjs';
+import { Aerie, PASSWORD, withinASecond } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
 import { multipart } from '../tools/http.mjs';
+import { runBeside } from '../tools/terminal.mjs';
 
 let aerie;
 before(async () => (aerie = await Aerie.start()));
@@ -54,6 +55,30 @@ for (const [name, act, status] of [
     assert.equal(stale.status, 200, stale.text);
     const answer = await aerie.request('GET', '/api/users', { token: stale.json.access_token });
     assert.equal(answer.status, 401, 'the token says what was true before');
+  });
+
+for (const [name, verb, change] of [
+  ['a_user_is_demoted', ({ email }) => ['user', 'role', '--role', 'user', '--email', email]],
+  ['a_user_is_disabled', ({ email }) => ['user', 'disable', '--email', email]],
+  ['a_user_s_password_is_set', ({ email }) => ['user', 'password', '--password-stdin', '--email', email]],
+  ['a_team_is_disabled', () => ['team', 'disable'], (team) => `select 1 from teams where id = '${team.id}' for no key update;`],
+])
+  test(`a_token_made_while_${name}_by_the_command_line_counts_no_more_afterwards`, { skip: kind === 'sqlite' && 'a command waits for the one writer before it begins' }, async () => {
+    const team = await aerie.otherTeam();
+    const user = await aerie.user({ team_id: team.id });
+    assert.equal((await team.admin.put(`/api/users/${user.me.id}`, { role: 'admin' })).status, 200);
+    const raised = await aerie.login(user.email, { team_id: team.id });
+    assert.equal((await refresh(raised.refreshToken)).status, 200);
+    const release = await hold(user, change?.(team));
+    const args = verb(user);
+    const command = runBeside(aerie, [...args, args[0] === 'team' ? '--slug' : '--team', team.slug], { input: 'set by the operator\n' });
+    await sleep(1500); // the command waits for the database
+    const stale = await refresh(raised.refreshToken);
+    await release();
+    const { status, stderr } = await command;
+    assert.equal(status, 0, stderr);
+    assert.equal(stale.status, 200, stale.text);
+    await withinASecond(async () => (await aerie.request('GET', '/api/auth/me', { token: stale.json.access_token })).status === 401, 'the token is refused');
   });
 
 test('a_login_with_the_old_password_does_not_outlive_its_change', { skip: kind === 'sqlite' && 'one writer: nothing overlaps' }, async () => {

@@ -5,6 +5,11 @@ STATEMENT(MAIL_TOKEN_ADD, SQL_WRITE, NULL,
           NULL)
 STATEMENT(MAIL_TOKEN_CLEAN, SQL_WRITE, "what is past its time goes in every team",
           "DELETE FROM mail_tokens WHERE expires_at < $1", NULL)
+/* in the batch that has just disabled the user, perhaps */
+STATEMENT(MAIL_TOKEN_DROP_DISABLED, SQL_WRITE, NULL,
+          "DELETE FROM mail_tokens WHERE team_id = $1 AND user_id = $2 AND kind = 'reset' "
+          "AND NOT EXISTS (SELECT 1 FROM users WHERE team_id = $1 AND id = $2 AND is_active)",
+          NULL)
 STATEMENT(MAIL_TOKEN_DROP_USER, SQL_WRITE, NULL,
           "DELETE FROM mail_tokens WHERE team_id = $1 AND user_id = $2 AND kind = $3", NULL)
 STATEMENT(MAIL_TOKEN_FIND, SQL_READ, "the token is all that the asker has",
