@@ -1,8 +1,6 @@
-/* Opens the room, and keeps the first loop's watch over what other processes revoke. It also goes
- * on with the erasures that were broken off. */
+/* Opens the room, and keeps the first loop's watch over what other processes revoke. */
 #include "account/account.h"
 
-#include "account/erasure.h"
 #include "account/key_cache.h"
 #include "account/outbox.h"
 #include "account/password.h"
@@ -11,23 +9,20 @@
 #include "account/token_cache.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "chores.h"
 #include "cluster/news.h"
 
 #include <stdlib.h>
 
 /* What is revoked elsewhere is asked for this often, and as soon as we are told of it. */
-#define POLL_MS        500
-#define POLL_TOLD_MS   5000
-#define PAUSE_MS       20 /* between two polls, however many are told of */
-#define CLEAN_EVERY_MS (10 * 60 * 1000)
+#define POLL_MS      500
+#define POLL_TOLD_MS 5000
+#define PAUSE_MS     20 /* between two polls, however many are told of */
 /* A row's number is given before its commit, so a lower one may show up after a higher one: each
  * poll starts again from the last number that was seen this long ago, longer than any statement may
  * run. */
 #define SETTLE_MS 15000
-/* Whoever erases touches the erasure's row with each transaction. */
-#define ERASURE_LOOK_MS  (60 * 1000)
-#define ERASURE_QUIET_US (30ll * 1000000)
-#define PAGE_ROWS        1000
+#define PAGE_ROWS 1000
 
 /* The first loop's. */
 struct watch {
@@ -35,19 +30,15 @@ struct watch {
     struct timer timer;
     struct flow flow;
     struct arena arena;
-    struct db_query query, clean, clean_mails, clean_mail_tokens, clean_rates;
-    struct subflow part;
-    struct db_query claim, erase;
-    struct erasure erasure; /* that was broken off, and goes on: a transaction each time */
-    bool is_erasing;
-    uint64_t erasures_ms;  /* when they were last looked for; 0: not yet */
+    struct db_query query;
+    struct chores chores;
     struct outbox *outbox; /* NULL: no mail */
     struct news_reader news;
     int64_t pos; /* of the last row seen */
     int64_t settled,
         candidate; /* before settled nothing new can come; candidate is that in SETTLE_MS */
-    uint64_t candidate_ms, cleaned_ms;
-    bool is_running, is_page_full, is_told, was_failing;
+    uint64_t candidate_ms;
+    bool is_running, is_page_full, is_told, is_stopping, was_failing;
     void (*on_detached)(struct loop *l);
 };
 
@@ -72,99 +63,11 @@ static void take_rows(struct flow *f)
         flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
 }
 
-static void clean_up(struct flow *f)
-{
-    struct watch *w = f->state;
-    uint64_t now_ms = loop_now_ms(w->loop);
-    int64_t now_us = clock_wall_us();
-
-    if (now_ms - w->cleaned_ms < CLEAN_EVERY_MS)
-        return;
-    w->cleaned_ms = now_ms;
-    revocation_drop_expired(now_us);
-    db_query(&w->query, f, &w->arena, SQL_REVOKED_CLEAN, DB_ARGS(db_time(now_us)));
-    db_query(&w->clean, f, &w->arena, SQL_REFRESH_CLEAN, DB_ARGS(db_time(now_us)));
-    db_query(&w->clean_mails, f, &w->arena, SQL_MAIL_CLEAN, DB_ARGS(db_time(now_us)));
-    db_query(&w->clean_mail_tokens, f, &w->arena, SQL_MAIL_TOKEN_CLEAN, DB_ARGS(db_time(now_us)));
-    if (!db_is_sqlite_here())
-        db_query(&w->clean_rates, f, &w->arena, SQL_RATES_FORGET, NULL, 0);
-}
-
-static void claim_erasure(struct flow *f)
-{
-    struct watch *w = f->state;
-    uint64_t now_ms = loop_now_ms(w->loop);
-    int64_t now_us = clock_wall_us();
-
-    w->claim.result = NULL;
-    if (w->is_erasing || (w->erasures_ms != 0 && now_ms - w->erasures_ms < ERASURE_LOOK_MS))
-        return;
-    w->erasures_ms = now_ms;
-    db_query(&w->claim, f, &w->arena, SQL_ERASURE_CLAIM,
-             DB_ARGS(db_time(now_us), db_time(now_us - ERASURE_QUIET_US)));
-}
-
-static void go_on_erasing(struct flow *f)
-{
-    struct watch *w = f->state;
-    struct db_call calls[DB_BATCH_MAX];
-    size_t n;
-
-    if (!w->is_erasing && w->claim.result && w->claim.result->n_rows > 0) {
-        w->erasure = (struct erasure){.is_sqlite = db_is_sqlite_here()};
-        w->is_erasing = erasure_take(&w->erasure, w->claim.result);
-        if (w->is_erasing)
-            log_info("account: erasure %s goes on", w->erasure.id.text);
-    }
-    if (!w->is_erasing)
-        return;
-    n = erasure_next(&w->erasure, &w->arena, calls);
-    if (n > 0)
-        db_batch(&w->erase, f, &w->arena, calls, n);
-}
-
-static void note_erasing(struct flow *f)
-{
-    struct watch *w = f->state;
-
-    if (!w->is_erasing)
-        return;
-    erasure_note(&w->erasure, w->erase.result);
-    if (w->erasure.stage != ERASE_DONE)
-        return;
-    w->is_erasing = false;
-    w->erasures_ms = 0; /* there may be another */
-    log_info("account: erasure %s has ended", w->erasure.id.text);
-}
-
-static const struct step erase_steps[] = {
-    STEP(claim_erasure),
-    STEP(go_on_erasing),
-    STEP(note_erasing),
-    STEP_END,
-};
-
-/* What is revoked does not wait for it to be well. */
-static void erase(struct flow *f)
-{
-    struct watch *w = f->state;
-
-    flow_try(f, &w->part, erase_steps, w);
-}
-
-static void note_erase(struct flow *f)
-{
-    struct watch *w = f->state;
-
-    if (!is_error(w->part.flow.err))
-        return;
-    if (w->is_erasing)
-        log_warn("account: an erasure waits: %s", status_row(w->part.flow.err.status)->name);
-    w->is_erasing = false; /* it is claimed again */
-}
-
+/* Nothing else that may wait, since until they end nothing new is read: that is in chores.h. */
 static const struct step watch_steps[] = {
-    STEP(load_more), STEP(take_rows), STEP(clean_up), STEP(erase), STEP(note_erase), STEP_END,
+    STEP(load_more),
+    STEP(take_rows),
+    STEP_END,
 };
 
 static void watch_start(struct timer *t);
@@ -179,7 +82,7 @@ static void on_watch_end(struct flow *f)
         log_warn("account: cannot read what is revoked, trying again");
     w->was_failing = is_error(f->err);
     arena_free(&w->arena);
-    if (w->on_detached && !w->outbox) {
+    if (w->is_stopping) {
         void (*on_detached)(struct loop * l) = w->on_detached;
         struct loop *l = w->loop;
 
@@ -199,7 +102,7 @@ static void on_watch_end(struct flow *f)
     }
     w->pos = w->settled;
     timer_start(&w->timer,
-                w->is_told || w->is_erasing                             ? PAUSE_MS
+                w->is_told                                              ? PAUSE_MS
                 : w->was_failing || !news_are_told(NEWS_REVOKED_TOKENS) ? POLL_MS
                                                                         : POLL_TOLD_MS,
                 watch_start);
@@ -212,7 +115,6 @@ static void watch_start(struct timer *t)
     w->is_running = true;
     w->is_told = false;
     w->query = (struct db_query){0};
-    w->clean = w->clean_mails = w->clean_mail_tokens = w->clean_rates = (struct db_query){0};
     flow_start(&w->flow, watch_steps, w, on_watch_end);
 }
 
@@ -252,9 +154,10 @@ struct error account_attach(struct loop *l)
     /* as if this page had been seen just now */
     w->pos = w->settled = loaded_pos > PAGE_ROWS ? loaded_pos - PAGE_ROWS : 0;
     w->candidate = loaded_pos;
-    w->candidate_ms = w->cleaned_ms = loop_now_ms(l);
+    w->candidate_ms = loop_now_ms(l);
     l->rooms[ROOM_ACCOUNT] = w;
     timer_start(&w->timer, POLL_MS, watch_start);
+    chores_start(&w->chores, l);
     news_read(&w->news, on_news);
     return NO_ERROR;
 }
@@ -264,6 +167,7 @@ static void stop_watch(struct loop *l)
     struct watch *w = l->rooms[ROOM_ACCOUNT];
     void (*on_detached)(struct loop * l) = w->on_detached;
 
+    w->is_stopping = true;
     if (w->is_running) { /* on_watch_end() goes on */
         flow_fail(&w->flow, ERROR(ERR_CANCELED, 0, NULL));
         return;
@@ -274,12 +178,11 @@ static void stop_watch(struct loop *l)
     on_detached(l);
 }
 
-static void on_outbox_stopped(struct loop *l)
+static void stop_chores(struct loop *l)
 {
     struct watch *w = l->rooms[ROOM_ACCOUNT];
 
-    w->outbox = NULL;
-    stop_watch(l);
+    chores_stop(&w->chores, stop_watch);
 }
 
 void account_detach(struct loop *l, void (*on_detached)(struct loop *l))
@@ -293,9 +196,9 @@ void account_detach(struct loop *l, void (*on_detached)(struct loop *l))
     w->on_detached = on_detached;
     news_leave(&w->news);
     if (w->outbox)
-        outbox_stop(w->outbox, on_outbox_stopped);
+        outbox_stop(w->outbox, stop_chores);
     else
-        stop_watch(l);
+        stop_chores(l);
 }
 
 /* All pages of what is revoked now. */
