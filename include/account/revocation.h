@@ -24,6 +24,13 @@ struct str revoked_kind_name(enum revoked_kind kind);
  * was added. */
 bool revocation_add(enum revoked_kind kind, struct str subject, int64_t before_us,
                     int64_t expires_us) MUST_CHECK;
+/* Behind the commit of a change that revokes by itself: what was issued to subject until now, too,
+ * in memory and by a row for the other nodes. The change's own row has a moment before the commit,
+ * and a login or refresh that read the user meanwhile has a token of the time between. An operation
+ * of f, as db_query()'s. */
+void revocation_until_now(struct db_query *q, struct flow *f, struct arena *arena,
+                          enum revoked_kind kind, const struct id *team_id,
+                          const struct id *subject);
 /* Does the set refuse what was issued to subject at issued_us? */
 bool revocation_has(enum revoked_kind kind, struct str subject, int64_t issued_us);
 /* An access token: by itself, its login, its user, its team. */

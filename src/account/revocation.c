@@ -87,6 +87,21 @@ bool revocation_add(enum revoked_kind kind, struct str subject, int64_t before_u
     return true;
 }
 
+void revocation_until_now(struct db_query *q, struct flow *f, struct arena *arena,
+                          enum revoked_kind kind, const struct id *team_id,
+                          const struct id *subject)
+{
+    int64_t now_us = clock_wall_us(), expires_us = revocation_expiry(now_us);
+
+    if (!revocation_add(kind, id_str(subject), now_us, expires_us)) {
+        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
+        return;
+    }
+    db_query(q, f, arena, SQL_REVOKED_ADD,
+             DB_ARGS(db_uuid(id_str(team_id)), db_text(revoked_kind_name(kind)),
+                     db_uuid(id_str(subject)), db_time(now_us), db_time(expires_us)));
+}
+
 /* Under the lock. */
 static bool has(enum revoked_kind kind, struct str subject, int64_t issued_us)
 {

@@ -134,19 +134,17 @@ static void begin(struct flow *f)
     db_batch(&s->query, f, &s->portion, calls, erasure_begin(e, calls));
 }
 
-/* On this node at once, whatever was begun until this moment: a login or refresh that read the user
- * before has a token of the time between. Other nodes are told by the rows. */
+/* On this node at once, whatever was begun until this moment. Other nodes are told by the rows. */
 static void put_out(struct flow *f)
 {
-    const struct erase_call *s = request_of(f)->state;
-    struct str subject = id_str(&s->erasure.subject_id);
-    int64_t now_us = clock_wall_us(), expiry_us = revocation_expiry(now_us);
-    bool is_account = s->erasure.kind != ERASURE_VISITOR;
+    struct request *req = request_of(f);
+    struct erase_call *s = req->state;
+    const struct id *team = &s->erasure.team_id, *subject = &s->erasure.subject_id;
 
-    if ((is_account && !revocation_add(REVOKED_USER, subject, now_us, expiry_us)) ||
-        !revocation_add(REVOKED_ERASED, subject, now_us, expiry_us))
-        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
-    turn_end_all_of(&s->erasure.subject_id);
+    if (s->erasure.kind != ERASURE_VISITOR)
+        revocation_until_now(&s->put_out, f, &req->arena, REVOKED_USER, team, subject);
+    revocation_until_now(&s->end_turns, f, &req->arena, REVOKED_ERASED, team, subject);
+    turn_end_all_of(subject);
 }
 
 static void note_begin(struct flow *f)

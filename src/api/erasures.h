@@ -10,8 +10,9 @@ struct erase_call {
     struct input visitor, password;
     struct erasure erasure;
     struct db_query query; /* of the user, then of each transaction */
-    size_t n_calls;        /* of the transaction under way; 0: none yet */
-    struct arena portion;  /* its memory */
+    struct db_query put_out, end_turns;
+    size_t n_calls;       /* of the transaction under way; 0: none yet */
+    struct arena portion; /* its memory */
     struct password_job job;
 };
 extern const struct step erase_delete_user_steps[], erase_me_steps[], erase_user_steps[],

@@ -322,17 +322,21 @@ static void reset(struct flow *f)
     db_batch(&s->query, f, &req->arena, calls, COUNT(calls));
 }
 
-static void answer_reset(struct flow *f)
+/* Also when the client has left since. */
+static void end_logins(struct flow *f)
 {
-    struct mailed *s = request_of(f)->state;
-    int64_t now_us = clock_wall_us();
+    struct request *req = request_of(f);
+    struct mailed *s = req->state;
 
     if (db_result_at(&s->query, 0)->n_changed == 0 || db_result_at(&s->query, 1)->n_changed == 0)
         flow_fail(f, spent()); /* the token was used, or the password changed, just now */
-    else if (!revocation_add(REVOKED_USER, id_str(&s->user_id), now_us, revocation_expiry(now_us)))
-        flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
     else
-        answer_done(request_of(f), STR("Your password is changed: sign in with it"));
+        revocation_until_now(&s->query, f, &req->arena, REVOKED_USER, &s->team_id, &s->user_id);
+}
+
+static void answer_reset(struct flow *f)
+{
+    answer_done(request_of(f), STR("Your password is changed: sign in with it"));
 }
 
 const struct step mailed_reset_steps[] = {
@@ -341,7 +345,8 @@ const struct step mailed_reset_steps[] = {
     STEP(take_token),   /* 400 */
     STEP(hash_reset),   /* 503 */
     STEP(reset),
-    STEP(answer_reset), /* 400 */
+    STEP_ALWAYS(end_logins), /* 400 */
+    STEP(answer_reset),
     STEP_END,
 };
 const struct route_doc mailed_reset_doc = {

@@ -172,17 +172,18 @@ static void save_change(struct flow *f)
     db_batch(&s->query, f, &req->arena, calls, s->revokes ? COUNT(calls) : 3);
 }
 
-/* Before the answer, so that the next request of that user is refused. Up to this moment, not to
- * the change's: a login or refresh that read the user while the change was being committed has a
- * token of the time between. */
-static bool revoke_in_memory(struct flow *f, const struct users *s)
+/* Before the answer, so that the next request of that user is refused; also when the client has
+ * left since. */
+static void end_logins(struct flow *f)
 {
-    int64_t now_us = clock_wall_us();
+    struct request *req = request_of(f);
+    struct users *s = req->state;
 
-    if (revocation_add(REVOKED_USER, id_str(&s->id), now_us, revocation_expiry(now_us)))
-        return true;
-    flow_fail(f, ERROR(ERR_NO_MEMORY, 0, NULL));
-    return false;
+    if (db_result_at(&s->query, 1)->n_rows == 0)
+        flow_fail(f, ERROR(ERR_CONFLICT, 0, LAST_ADMIN));
+    else if (s->revokes)
+        revocation_until_now(&s->revoke, f, &req->arena, REVOKED_USER, &caller_of(req)->team_id,
+                             &s->id);
 }
 
 static void answer_change(struct flow *f)
@@ -190,17 +191,14 @@ static void answer_change(struct flow *f)
     struct request *req = request_of(f);
     struct users *s = req->state;
 
-    if (db_result_at(&s->query, 1)->n_rows == 0)
-        flow_fail(f, ERROR(ERR_CONFLICT, 0, LAST_ADMIN));
-    else if (!s->revokes || revoke_in_memory(f, s))
-        user_answer(req, 200, db_result_at(&s->query, 1));
+    user_answer(req, 200, db_result_at(&s->query, 1));
 }
 
 const struct step users_update_steps[] = {
-    STEP(read_change),                      /* 422 */
-    STEP(load_user),   STEP(require_user),  /* 404 */
-    STEP(save_change), STEP(answer_change), /* 409 */
-    STEP_END,
+    STEP(read_change),                            /* 422 */
+    STEP(load_user),     STEP(require_user),      /* 404 */
+    STEP(save_change),   STEP_ALWAYS(end_logins), /* 409 */
+    STEP(answer_change), STEP_END,
 };
 
 const struct route_doc users_update_doc = {

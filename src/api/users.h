@@ -7,7 +7,7 @@
 
 struct users {
     struct input role, is_active, full_name;
-    struct db_query query, count;
+    struct db_query query, count, revoke;
     struct id id;
     int64_t limit, offset, now_us;
     bool revokes; /* tokens that say what is not true any more */

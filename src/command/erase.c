@@ -51,6 +51,10 @@ static struct error begin(struct db *db, struct erasure *e)
 
     if (!is_error(err))
         err = erasure_note_begin(e, results);
+    if (!is_error(err) && e->kind != ERASURE_VISITOR)
+        err = provision_revoke(db, REVOKED_USER, &e->team_id, &e->subject_id);
+    if (!is_error(err))
+        err = provision_revoke(db, REVOKED_ERASED, &e->team_id, &e->subject_id);
     arena_free(&arena);
     return err;
 }

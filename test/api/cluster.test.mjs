@@ -214,6 +214,36 @@ test('what_the_command_line_revokes_is_refused_by_all_nodes_within_a_second', { 
   });
 });
 
+test('a_token_that_one_node_makes_while_another_changes_its_user_counts_on_none_afterwards', { skip }, async () => {
+  await withNodes(2, async (nodes) => {
+    const [first, second] = nodes;
+    for (const [act, status] of [
+      [(path) => first.admin.put(path, { role: 'user' }), 200],
+      [(path) => first.admin.put(path, { is_active: false }), 200],
+      [(path) => first.admin.delete(path), 204],
+    ]) {
+      const user = await first.user();
+      const path = `/api/users/${user.me.id}`;
+      assert.equal((await first.admin.put(path, { role: 'admin' })).status, 200);
+      const { refreshToken } = await first.login(user.email);
+      const refresh = () => second.request('POST', '/api/auth/refresh', { json: { refresh_token: refreshToken } });
+      assert.equal((await refresh()).status, 200);
+      const held = first.database.hold(`begin; select id from users where id = '${user.me.id}' for no key update; select pg_sleep(1); commit`);
+      await sleep(200);
+      const change = act(path);
+      await sleep(300); // it waits for the row
+      const stale = await refresh(); // the other tab's: it only reads
+      await held;
+      assert.equal((await change).status, status);
+      assert.equal(stale.status, 200, stale.text);
+      const isRefused = async (node) => (await node.request('GET', '/api/auth/me', { token: stale.json.access_token })).status === 401;
+      await withinASecond(async () => (await Promise.all(nodes.map(isRefused))).every(Boolean), 'the token is refused');
+      if (status === 200 && (await first.admin.put(path, { is_active: true })).status === 200) // and one that is made now is good on all
+        for (const node of nodes) assert.equal((await on(node, await first.login(user.email)).get('/api/auth/me')).status, 200);
+    }
+  });
+});
+
 test('what_is_revoked_elsewhere_counts_while_an_erasure_waits_for_the_database', { skip }, async () => {
   await withNodes(1, async ([first], agent) => {
     const [user, erased] = [await first.user(), await first.user()];
