@@ -206,10 +206,14 @@ static void remove_sockets(const struct cluster_roll *roll)
 
 static struct error mark_unfinished(struct db *db)
 {
-    int64_t n_replies = 0, n_documents = 0;
-    struct error err =
-        run(db, SQL_REPLIES_INTERRUPTED, DB_ARGS(db_time(clock_wall_us())), &n_replies);
+    int64_t n_replies = 0, n_marked, n_documents = 0;
+    struct error err;
 
+    do {
+        err = run(db, SQL_REPLIES_INTERRUPTED,
+                  DB_ARGS(db_time(clock_wall_us()), db_int(REPLIES_PORTION)), &n_marked);
+        n_replies += n_marked;
+    } while (!is_error(err) && n_marked >= REPLIES_PORTION);
     if (!is_error(err))
         err = run(db, SQL_DOCUMENTS_INTERRUPTED, NULL, 0, &n_documents);
     if (n_replies > 0)

@@ -1,4 +1,4 @@
-/* One beat a second: the row, then whatever has not been seen for too long. See pulse.h. */
+/* One beat a second: the row; and beside it, whatever has not been seen for too long. See pulse.h. */
 #include "pulse.h"
 
 #include "base/clock.h"
@@ -105,62 +105,40 @@ static void send_echo(struct flow *f)
         db_query(&p->echo, f, &p->arena, SQL_NEWS_ECHO, DB_ARGS(db_uuid(id_str(cluster_node_id()))));
 }
 
-static void sweep(struct flow *f)
+/* Also now and then: whose node died while its row was not there. */
+static bool is_sweep_due(const struct pulse *p)
 {
-    struct pulse *p = pulse_of(f);
-
-    p->sweep.result = p->orphans.result = NULL;
-    if (!may_judge(p))
-        return;
-    if (has_silent(p))
-        db_query(&p->sweep, f, &p->arena, SQL_NODES_SWEEP,
-                 DB_ARGS(db_uuid(id_str(cluster_node_id())),
-                         db_int((int64_t)config()->nodes.dead_seconds), db_time(clock_wall_us())));
-    /* Whose node died while its row was not there. */
-    if (p->beaten_ms - p->orphans_ms >= ORPHANS_MS) {
-        p->orphans_ms = p->beaten_ms;
-        db_query(&p->orphans, f, &p->arena, SQL_REPLIES_INTERRUPTED,
-                 DB_ARGS(db_time(clock_wall_us())));
-        db_query(&p->documents, f, &p->arena, SQL_DOCUMENTS_INTERRUPTED, NULL, 0);
-    }
+    return !p->sweep.is_running && may_judge(p) &&
+           (has_silent(p) || p->sweep.is_owed || p->beaten_ms - p->sweep.begun_ms >= ORPHANS_MS);
 }
 
-static void note_sweep(struct flow *f)
-{
-    struct pulse *p = pulse_of(f);
-    const struct db_result *row = p->sweep.result;
+static void start_sweep(struct pulse *p);
 
-    if (row && row->n_rows > 0 && db_get_int(row, 0, 0) > 0) {
-        counter_add(&cluster_count()->buried, (uint64_t)db_get_int(row, 0, 0));
-        counter_add(&cluster_count()->marked, (uint64_t)db_get_int(row, 0, 1));
-        log_warn("cluster: %lld nodes were not seen for %llu s and are taken for dead; %lld of "
-                 "their replies are marked interrupted",
-                 (long long)db_get_int(row, 0, 0),
-                 (unsigned long long)config()->nodes.dead_seconds,
-                 (long long)db_get_int(row, 0, 1));
-    }
-    if (p->orphans.result && p->orphans.result->n_changed > 0) {
-        counter_add(&cluster_count()->marked, (uint64_t)p->orphans.result->n_changed);
-        log_warn("cluster: %lld replies that no node writes are marked interrupted",
-                 (long long)p->orphans.result->n_changed);
-    }
+static void judge(struct flow *f)
+{
+    if (is_sweep_due(pulse_of(f)))
+        start_sweep(pulse_of(f));
 }
 
 static const struct step steps[] = {
     STEP(beat),
     STEP(note_beat),
+    STEP(judge),
     STEP(send_echo),
-    STEP(sweep),
-    STEP(note_sweep),
     STEP_END,
 };
 
 static void on_due(struct timer *t);
 
+static void stop_at_rest(struct pulse *p)
+{
+    if (p->on_stopped && !p->is_running && !p->sweep.is_running)
+        p->on_stopped(p); /* may free p */
+}
+
 static void on_beaten(struct flow *f)
 {
     struct pulse *p = pulse_of(f);
-    void (*on_stopped)(struct pulse * p) = p->on_stopped;
     bool is_failing = is_error(f->err);
 
     p->is_running = false;
@@ -169,20 +147,17 @@ static void on_beaten(struct flow *f)
         p->steady_ms = 0;
         counter_add(&cluster_count()->failed_beats, 1);
     }
-    if (is_failing && !p->was_failing && !on_stopped)
+    if (is_failing && !p->was_failing && !p->on_stopped)
         log_warn("cluster: this node's row could not be written: %s; trying again",
                  status_row(f->err.status)->name);
     p->was_failing = is_failing;
-    if (on_stopped) {
-        timer_stop(&p->timer);
-        on_stopped(p); /* may free p */
-    }
+    stop_at_rest(p); /* may free p */
 }
 
 static void start_beat(struct pulse *p)
 {
     p->is_running = true;
-    p->beat = p->echo = p->sweep = p->orphans = p->documents = (struct db_query){0};
+    p->beat = p->echo = (struct db_query){0};
     flow_start(&p->flow, steps, p, on_beaten);
 }
 
@@ -196,12 +171,92 @@ static void on_due(struct timer *t)
         start_beat(p);
 }
 
+/* ---- a sweep: what is without a node's row is nobody's; so the row goes first, and whoever looks finds the rest ---- */
+
+static void bury(struct flow *f)
+{
+    struct sweep *s = f->state;
+
+    db_query(&s->nodes, f, &s->arena, SQL_NODES_SWEEP,
+             DB_ARGS(db_uuid(id_str(cluster_node_id())),
+                     db_int((int64_t)config()->nodes.dead_seconds)));
+}
+
+static void mark_replies(struct flow *f)
+{
+    struct sweep *s = f->state;
+
+    if (s->replies.result) {
+        s->n_marked += s->replies.result->n_changed;
+        if (s->replies.result->n_changed < REPLIES_PORTION)
+            return;
+    } else {
+        s->n_buried = s->nodes.result->n_changed;
+    }
+    db_query(&s->replies, f, &s->arena, SQL_REPLIES_INTERRUPTED,
+             DB_ARGS(db_time(clock_wall_us()), db_int(REPLIES_PORTION)));
+    flow_repeat(f);
+}
+
+static void mark_documents(struct flow *f)
+{
+    struct sweep *s = f->state;
+
+    db_query(&s->documents, f, &s->arena, SQL_DOCUMENTS_INTERRUPTED, NULL, 0);
+}
+
+static void look_for_rest(struct flow *f)
+{
+    struct sweep *s = f->state;
+
+    db_query(&s->rest, f, &s->arena, SQL_REPLIES_OF_NOBODY, NULL, 0);
+}
+
+static const struct step sweep_steps[] = {
+    STEP(bury),
+    STEP(mark_replies),
+    STEP(mark_documents),
+    STEP(look_for_rest),
+    STEP_END,
+};
+
+static void tell_sweep(const struct sweep *s)
+{
+    counter_add(&cluster_count()->buried, (uint64_t)s->n_buried);
+    counter_add(&cluster_count()->marked, (uint64_t)s->n_marked);
+    if (s->n_buried > 0)
+        log_warn("cluster: %lld nodes were not seen for %llu s and are taken for dead; %lld of "
+                 "their replies are marked interrupted",
+                 (long long)s->n_buried, (unsigned long long)config()->nodes.dead_seconds,
+                 (long long)s->n_marked);
+    else if (s->n_marked > 0)
+        log_warn("cluster: %lld replies that no node writes are marked interrupted",
+                 (long long)s->n_marked);
+}
+
+static void on_swept(struct flow *f)
+{
+    struct sweep *s = f->state;
+
+    s->is_running = false;
+    s->is_owed = is_error(f->err) || db_get_bool(s->rest.result, 0, 0);
+    tell_sweep(s);
+    arena_free(&s->arena);
+    stop_at_rest(container_of(s, struct pulse, sweep)); /* may free s */
+}
+
+static void start_sweep(struct pulse *p)
+{
+    p->sweep = (struct sweep){.begun_ms = p->beaten_ms, .is_running = true};
+    flow_start(&p->sweep.flow, sweep_steps, &p->sweep, on_swept);
+}
+
 /* ---- its life ---- */
 
 void pulse_start(struct pulse *p, bool is_regular)
 {
     p->is_regular = is_regular;
-    p->orphans_ms = loop_now_ms(loop_current());
+    p->sweep.begun_ms = loop_now_ms(loop_current());
     if (is_regular || !cluster_is_alone())
         timer_start(&p->timer, 0, on_due);
 }
@@ -216,10 +271,14 @@ void pulse_drain(struct pulse *p)
 
 void pulse_stop(struct pulse *p, void (*on_stopped)(struct pulse *p))
 {
+    const bool is_beating = p->is_running, is_sweeping = p->sweep.is_running;
+
     timer_stop(&p->timer);
     p->on_stopped = on_stopped;
-    if (p->is_running)
-        flow_fail(&p->flow, ERROR(ERR_CANCELED, 0, NULL));
-    else
+    if (is_beating)
+        flow_fail(&p->flow, ERROR(ERR_CANCELED, 0, NULL)); /* may free p, unless it sweeps */
+    if (is_sweeping)
+        flow_fail(&p->sweep.flow, ERROR(ERR_CANCELED, 0, NULL));
+    if (!is_beating && !is_sweeping)
         on_stopped(p); /* may free p */
 }

@@ -7,15 +7,29 @@
 #include "loop/flow.h"
 #include "loop/loop.h"
 
+/* The end of the dead: a flow of its own, which no beat waits for. */
+struct sweep {
+    struct flow flow;
+    struct arena arena;
+    struct db_query nodes, replies, documents, rest;
+    int64_t n_buried, n_marked;
+    uint64_t begun_ms; /* the last one; at first, when the pulse was started */
+    bool is_running;
+    bool is_owed; /* the last one could not do all */
+};
+
+/* So many replies are marked interrupted by one statement, in one transaction. */
+#define REPLIES_PORTION 100
+
 /* All-zero: not started. */
 struct pulse {
     struct timer timer;
     struct flow flow; /* of a beat */
     struct arena arena;
-    struct db_query beat, echo, sweep, orphans, documents;
+    struct db_query beat, echo;
+    struct sweep sweep;
     uint64_t beaten_ms; /* when the last beat went well */
     uint64_t steady_ms; /* since when each has, without a pause; 0: the last one has not */
-    uint64_t orphans_ms; /* when replies of nobody were last looked for */
     bool is_regular, is_running, is_draining, was_failing;
     void (*on_stopped)(struct pulse *p);
 };

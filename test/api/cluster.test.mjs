@@ -89,6 +89,71 @@ test('a_killed_node_s_replies_are_marked_by_another_within_five_seconds', { skip
   });
 });
 
+/** A node that was last seen a minute ago, and its replies, all in that chat. It is there for others to find once `before` is done. */
+async function addDead(node, chat, n, before) {
+  const id = randomUUID();
+  node.database.query(`insert into messages (id, team_id, chat_id, seq, role, content, status, created_at, node_id)
+    select gen_random_uuid(), '${node.team.id}', '${chat.id}', n, 'assistant', 'some words', 'streaming', now(), '${id}' from generate_series(1, ${n}) n`);
+  await before?.();
+  node.database.query(`insert into nodes (id, name, version, started_at, seen_at, is_draining)
+    values ('${id}', 'dead:1', '0', now(), now() - interval '1 minute', false)`);
+}
+const marked = (node, chat) => Number(node.database.query(`select count(*) from messages where chat_id = '${chat.id}' and status = 'interrupted'`));
+
+/** For so long, each of the nodes is seen at least every so often, and is never taken for dead. */
+async function allBeat(nodes, ms, ids = rows(nodes[0])) {
+  const ages = `select count(*), coalesce(max(extract(epoch from clock_timestamp() - seen_at)), 0) from nodes where id in (${ids.map((id) => `'${id}'`)})`;
+  for (const end = Date.now() + ms; Date.now() < end; await sleep(100)) {
+    const [n, oldest] = nodes[0].database.query(ages).split('|').map(Number);
+    assert.ok(n === ids.length && oldest < 2.9, `${n} of ${ids.length} nodes, the one that is silent for longest ${oldest} s`);
+  }
+}
+
+test('thousands_of_replies_of_a_dead_node_are_marked_in_portions_each_counted_once', { skip }, async () => {
+  await withNodes(2, async (nodes, agent) => {
+    const [{ database, admin }] = nodes;
+    const living = rows(nodes[0]);
+    const chat = await admin.chat(agent);
+    // All of them in one statement would take longer than it may.
+    database.query(`create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.001); return new; end';
+      create trigger slow before update on messages for each row when (new.status = 'interrupted') execute function slow()`);
+    await addDead(nodes[0], chat, 3000);
+    await allBeat(nodes, 3500, living);
+    await until(() => marked(nodes[0], chat) === 3000, 'all are marked', 8000);
+    assert.deepEqual(rows(nodes[0]), living);
+    assert.equal(database.query('select sum(messages), sum(completion_tokens), sum(errors) from usage_days'), '3000|9000|3000');
+    await until(async () => {
+      const texts = await Promise.all(nodes.map(async (node) => (await node.request('GET', '/metrics')).text));
+      const sum = (name) => texts.reduce((n, text) => n + Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)[1]), 0);
+      assert.equal(sum('aerie_nodes_buried_total'), 1);
+      return sum('aerie_nodes_replies_marked_total') === 3000;
+    }, 'each is marked once', 2000);
+    for (const node of nodes) assert.doesNotMatch(node.log, /row was gone|connection for \w+ is lost/);
+  }, { DATABASE__STATEMENT_MS: 2000 });
+});
+
+test('a_node_that_marks_the_replies_of_another_goes_on_beating_and_storing_while_one_is_held', { skip }, async () => {
+  await withNodes(2, async (nodes, agent) => {
+    const [first, second] = nodes;
+    const living = rows(first);
+    const [dead, ...own] = await Promise.all(Array.from({ length: 5 }, () => first.admin.chat(agent)));
+    await sleep(3200);
+    const streams = await Promise.all(own.map((chat, i) => begin(i % 2 ? first.admin : on(second, first.admin), chat, '!tokens=100&delay=20')));
+    let held;
+    await addDead(first, dead, 250, async () => {
+      held = first.database.hold(`begin; select 1 from messages where chat_id = '${dead.id}' and seq = 7 for update; select pg_sleep(5); commit`);
+      await sleep(300);
+    });
+    await allBeat(nodes, 4200, living);
+    assert.equal(marked(first, dead), 249, 'all but the one that is held');
+    for (const stream of streams) assert.ok((await stream.whole()).done);
+    for (const chat of own) assert.equal(statusOf(first, chat), 'complete');
+    await held;
+    await until(() => marked(first, dead) === 250, 'the one that was held', 3000);
+    assert.equal(first.database.query('select sum(errors) from usage_days'), '250');
+  });
+});
+
 test('the_start_of_a_node_leaves_the_replies_of_another_alone', { skip }, async () => {
   await withNodes(1, async ([first], agent) => {
     const chat = await first.admin.chat(agent);

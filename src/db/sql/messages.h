@@ -141,13 +141,15 @@ STATEMENT(REPLY_DROP, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1 
 #define REPLIES_SPENT(u)                                                                                                   \
     "b.team_id = " u ".team_id AND b.period_start = CASE b.period WHEN 'day' THEN " u ".day ELSE " u ".month END"          \
     " AND b.subject_id = CASE b.scope WHEN 'team' THEN " u ".team_id WHEN 'agent' THEN " u ".agent_id ELSE " u ".owner_id END"
-/* PostgreSQL's; which: of messages m, now: an argument. The lock lets one of several nodes have them. */
-#define REPLIES_CUT(which, now)                                                                                            \
+/* PostgreSQL's: at most $2 of them. Of several nodes each locks others, and none waits for who holds one: see REPLIES_OF_NOBODY. */
+#define REPLIES_NOBODYS                                                                                                    \
+    "NOT m.is_indexed AND m.status = 'streaming' AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = m.node_id)"
+#define REPLIES_CUT                                                                                                        \
     " cut AS MATERIALIZED (SELECT m.id, m.team_id, m.chat_id, m.seq, m.content, m.created_at FROM messages m"              \
-    "  WHERE NOT m.is_indexed AND m.status = 'streaming' AND " which " FOR UPDATE OF m),"                                  \
+    "  WHERE " REPLIES_NOBODYS " ORDER BY m.id LIMIT $2::bigint FOR UPDATE OF m SKIP LOCKED),"                             \
     " told AS (" REPLIES_TOLD " SELECT gen_random_uuid(), w.team_id, w.id, m.id, 'message.completed',"                     \
     "  json_build_object('chat_id', m.chat_id, 'message_id', m.id, 'agent_id', c.agent_id, 'status', 'interrupted',"       \
-    "   'model', NULL, 'usage', NULL), 'pending', 0, " now "::timestamptz, " now "::timestamptz"                           \
+    "   'model', NULL, 'usage', NULL), 'pending', 0, $1::timestamptz, $1::timestamptz"                                     \
     "  FROM cut m" REPLIES_WANTED " ON CONFLICT (webhook_id, event_id) DO NOTHING),"                                       \
     " used AS MATERIALIZED (SELECT m.team_id, c.owner_id, a.id AS agent_id, a.provider,"                                   \
     "  date_trunc('day', m.created_at, 'UTC') AS day, date_trunc('month', m.created_at, 'UTC') AS month, "                 \
@@ -155,7 +157,8 @@ STATEMENT(REPLY_DROP, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1 
     "  FROM cut m JOIN chats c ON c.id = m.chat_id JOIN agents a ON a.id = c.agent_id),"                                   \
     " counted AS (" REPLIES_COUNTED " SELECT u.team_id, u.day, u.owner_id, u.agent_id, u.provider, '', count(*),"          \
     "  sum(u.prompt), sum(u.reply), sum(u.prompt + u.reply), sum(u.prompt + u.reply), count(*) FROM used u"                \
-    "  GROUP BY u.team_id, u.day, u.owner_id, u.agent_id, u.provider" REPLIES_COUNTED_TOO " RETURNING 1),"                 \
+    "  GROUP BY u.team_id, u.day, u.owner_id, u.agent_id, u.provider ORDER BY 1, 2, 3, 4, 5"                               \
+    REPLIES_COUNTED_TOO " RETURNING 1),"                                                                                   \
     " locked AS MATERIALIZED (SELECT b.team_id, b.scope, b.subject_id, b.period, b.period_start FROM budget_spend b"       \
     "  WHERE (SELECT count(*) FROM counted) > 0 AND EXISTS (SELECT 1 FROM used u WHERE " REPLIES_SPENT("u") ")"            \
     "  ORDER BY b.team_id, b.scope, b.subject_id, b.period FOR UPDATE OF b),"                                              \
@@ -170,10 +173,10 @@ STATEMENT(REPLY_DROP, SQL_WRITE, NULL, "DELETE FROM messages WHERE team_id = $1 
     " CAST(strftime('%s', m.created_at / 1000000, 'unixepoch', 'start of month') AS INTEGER) * 1000000 AS month, "         \
     REPLIES_PROMPT("json_extract(a.config, '$.context_messages')") " AS prompt, " REPLIES_REPLY " AS reply"                \
     " FROM messages m JOIN chats c ON c.id = m.chat_id JOIN agents a ON a.id = c.agent_id WHERE " REPLIES_CUT_LITE("m") ")"
-/* At start, and now and then: what no living node writes any more. $1 now. */
+/* At start, when a node has died, and now and then: what no living node writes any more. $1 now; on PostgreSQL at most $2, and
+ * again while it were so many: a statement is to be done long before its time is over. */
 STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "what an earlier process left running, in every team",
-          "WITH" REPLIES_CUT("NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = m.node_id)", "$1")
-          " UPDATE messages m SET status = 'interrupted' FROM cut WHERE m.id = cut.id",
+          "WITH" REPLIES_CUT " UPDATE messages m SET status = 'interrupted' FROM cut WHERE m.id = cut.id",
           REPLIES_TOLD " SELECT " SQLITE_NEW_ID ", w.team_id, w.id, m.id, 'message.completed',"
           " json_object('chat_id', m.chat_id, 'message_id', m.id, 'agent_id', c.agent_id, 'status', 'interrupted',"
           "  'model', NULL, 'usage', NULL), 'pending', 0, $1, $1 FROM messages m" REPLIES_WANTED
@@ -186,3 +189,6 @@ STATEMENT(REPLIES_INTERRUPTED, SQL_WRITE, "what an earlier process left running,
           " FROM " REPLIES_USED_LITE " u JOIN budget_spend b ON " REPLIES_SPENT("u")
           " GROUP BY b.team_id, b.scope, b.subject_id, b.period, b.period_start) s WHERE " BUDGET_SAME("budget_spend", "s") ";"
           "UPDATE messages SET status = 'interrupted' WHERE " REPLIES_CUT_LITE("messages"))
+/* PostgreSQL's: is there one left, because somebody held its row? */
+STATEMENT(REPLIES_OF_NOBODY, SQL_READ, "the replies of dead nodes, in every team",
+          "SELECT EXISTS (SELECT 1 FROM messages m WHERE " REPLIES_NOBODYS ")", "SELECT 0")

@@ -19,17 +19,12 @@ STATEMENT(NODE_BEAT, SQL_WRITE, "a node serves every team",
           " (SELECT count(*) FROM nodes o WHERE o.id <> $1 AND o.seen_at < clock_timestamp() - make_interval(secs => $8::bigint))",
           "UPDATE nodes SET seen_at = $5, is_draining = $6 WHERE id = $1"
           " RETURNING false, (SELECT count(*) FROM nodes o WHERE o.id <> $1), 0")
-/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go, what they were writing is interrupted, told and
- * counted ($3 now), and what they were reading has failed. Of several nodes that do this at once, one finds the row. */
-STATEMENT(NODES_SWEEP, SQL_WRITE, "the replies of a dead node, in every team",
-          "WITH gone AS (DELETE FROM nodes WHERE id <> $1 AND seen_at < clock_timestamp() - make_interval(secs => $2::bigint)"
-          "  RETURNING id),"
-          " failed AS (UPDATE documents SET status = 'failed', error = '" DOCUMENT_BROKEN_OFF "' WHERE status = 'processing'"
-          "  AND node_id IN (SELECT id FROM gone)),"
-          REPLIES_CUT("m.node_id IN (SELECT id FROM gone)", "$3") ","
-          " marked AS (UPDATE messages m SET status = 'interrupted' FROM cut WHERE m.id = cut.id)"
-          " SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM cut)",
-          "SELECT 0, 0")
+/* PostgreSQL's: the others ($1: this one) that were not seen for $2 seconds go. REPLIES_INTERRUPTED and DOCUMENTS_INTERRUPTED then
+ * find what they were doing. Of several nodes that do this at once, one finds the row and none waits. */
+STATEMENT(NODES_SWEEP, SQL_WRITE, "a node serves every team",
+          "DELETE FROM nodes WHERE id IN (SELECT d.id FROM nodes d WHERE d.id <> $1"
+          "  AND d.seen_at < clock_timestamp() - make_interval(secs => $2::bigint) FOR UPDATE SKIP LOCKED)",
+          "SELECT 0")
 /* What the locks of a data directory told at start. $1 this node, $2 the dead, $3 the living: JSON arrays of ids. */
 STATEMENT(NODES_BURY, SQL_WRITE, "a node serves every team",
           "DELETE FROM nodes WHERE id <> $1 AND id IN (SELECT v::uuid FROM json_array_elements_text($2::json) v)",
