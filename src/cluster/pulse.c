@@ -177,9 +177,9 @@ static void bury(struct flow *f)
 {
     struct sweep *s = f->state;
 
-    db_query(&s->nodes, f, &s->arena, SQL_NODES_SWEEP,
-             DB_ARGS(db_uuid(id_str(cluster_node_id())),
-                     db_int((int64_t)config()->nodes.dead_seconds)));
+    db_query(
+        &s->nodes, f, &s->arena, SQL_NODES_SWEEP,
+        DB_ARGS(db_uuid(id_str(cluster_node_id())), db_int((int64_t)config()->nodes.dead_seconds)));
 }
 
 static void mark_replies(struct flow *f)

@@ -162,7 +162,7 @@ static enum sql_use use_of(const struct db_call *calls, size_t n_calls)
     for (size_t i = 1; i < n_calls; i++) {
         const enum sql_use other = sql_table[calls[i].sql].use;
 
-        if (other == SQL_WRITE || (other == SQL_SLOW && use == SQL_READ))
+        if (sql_writes(other) || (other == SQL_SLOW && use == SQL_READ))
             use = other;
     }
     return use;
@@ -423,7 +423,7 @@ void db_batch(struct db_query *q, struct flow *f, struct arena *arena, const str
     q->n_results = n_calls;
     q->task = t;
     t->span = f->span ? span_begin_recorded(f->span) : NULL;
-    if (t->use != SQL_WRITE)
+    if (!sql_writes(t->use))
         q->op.cancel = on_cancel;
     dl->n_tasks++;
     db_count_begun(t);

@@ -158,8 +158,8 @@ void db_end_span(struct db_task *t, struct error err);
 
 /* ---- metrics.c ---- */
 struct db_numbers {
-    _Alignas(64) struct histogram seconds[SQL_SLOW + 1]; /* by enum sql_use */
-    struct counter statements[SQL_SLOW + 1], waiting[SQL_SLOW + 1];
+    _Alignas(64) struct histogram seconds[SQL_NODE + 1]; /* by enum sql_use */
+    struct counter statements[SQL_NODE + 1], waiting[SQL_NODE + 1];
     struct counter errors;
 };
 extern struct db_numbers db_numbers[METRICS_THREADS];

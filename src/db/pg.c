@@ -1,4 +1,4 @@
-/* The PostgreSQL driver: three connections a loop, and one that blocks for the command line. */
+/* The PostgreSQL driver: a loop's connections, and one that blocks for the command line. */
 #include "db/pg.h"
 
 #include "db/bulk_driver.h"
@@ -101,7 +101,7 @@ static struct error pg_run(struct db *db, struct db_task *t)
             return err;
         err = db_say(t->error.status, t->error.code, "%s", t->error.detail);
         if (!pg_was_undone(err) &&
-            (PQstatus(p->blocking) == CONNECTION_OK || !was_used || t->use == SQL_WRITE))
+            (PQstatus(p->blocking) == CONNECTION_OK || !was_used || sql_writes(t->use)))
             break;
     }
     return err;
@@ -206,10 +206,10 @@ static struct error pg_attach(struct db_loop *dl)
     struct pg_loop *pl = calloc(1, sizeof(*pl));
     bool ok = pl != NULL;
 
-    for (size_t i = 0; i < 3 && ok; i++)
+    for (size_t i = 0; i <= SQL_NODE && ok; i++)
         ok = fair_init(&pl->conns[i].waiting);
     if (!ok) {
-        for (size_t i = 0; i < 3 && pl; i++)
+        for (size_t i = 0; i <= SQL_NODE && pl; i++)
             fair_deinit(&pl->conns[i].waiting);
         free(pl);
         return ERROR(ERR_NO_MEMORY, 0, NULL);
@@ -231,7 +231,7 @@ void pg_loop_leave(struct pg_loop *pl)
         return;
     dl->state = NULL;
     pg_names_deinit(pl);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i <= SQL_NODE; i++)
         fair_deinit(&pl->conns[i].waiting);
     free(pl);
     db_loop_closed(dl);
@@ -239,7 +239,7 @@ void pg_loop_leave(struct pg_loop *pl)
 
 void pg_loop_move(struct pg_loop *pl)
 {
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i <= SQL_NODE; i++)
         pg_conn_lost(&pl->conns[i], PG_LOST_ROLE);
     pg_ear_move(pl);
 }
@@ -252,7 +252,7 @@ static void on_leave(struct timer *timer)
 
     pl->is_leaving = true;
     pg_ear_close(pl);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i <= SQL_NODE; i++)
         pg_conn_close(&pl->conns[i]);
     pg_loop_leave(pl);
 }
@@ -279,6 +279,7 @@ static bool pg_is_ready(struct db_loop *dl)
 static void pg_submit(struct db_task *t)
 {
     struct pg_loop *pl = t->owner->state;
+    struct pg_conn *c = &pl->conns[t->use];
 
     for (size_t i = 0; i < t->n_calls; i++) {
         if (t->calls[i].n_args < (size_t)pl->pg->n_params[t->calls[i].sql]) {
@@ -288,7 +289,9 @@ static void pg_submit(struct db_task *t)
             return;
         }
     }
-    pg_pipeline_submit(&pl->conns[t->use], t);
+    if (!c->owner)
+        pg_conn_start(c, pl, t->use);
+    pg_pipeline_submit(c, t);
 }
 
 static bool pg_take_back(struct db_task *t)

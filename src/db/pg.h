@@ -1,5 +1,5 @@
-/* The PostgreSQL driver's parts. A loop has three connections: reads, writes, and what may be slow.
- */
+/* The PostgreSQL driver's parts. A loop has three connections: reads, writes, and what may be slow;
+ * and, from the first time that it says that the node lives, one for that. */
 #ifndef AERIE_DB_PG_H
 #define AERIE_DB_PG_H
 
@@ -139,8 +139,8 @@ struct pg_lookup {
 struct pg_loop {
     struct db_loop *dl;
     struct pg *pg;
-    struct pg_conn conns[3]; /* by enum sql_use */
-    struct pg_ear *ear;      /* NULL: nobody wants to be told anything */
+    struct pg_conn conns[SQL_NODE + 1]; /* by enum sql_use */
+    struct pg_ear *ear;                 /* NULL: nobody wants to be told anything */
     struct pg_lookup lookup;
     size_t n_polls; /* handles that libuv has not given back, and a look-up that runs */
     struct timer leave;

@@ -36,6 +36,8 @@ static const char *use_name(enum sql_use use)
         return "writes";
     case SQL_SLOW:
         return "slow reads";
+    case SQL_NODE:
+        return "the sign of life";
     }
     return "";
 }

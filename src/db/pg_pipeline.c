@@ -11,7 +11,7 @@
 
 static bool is_writing(const struct pg_conn *c)
 {
-    return c->use == SQL_WRITE;
+    return sql_writes(c->use);
 }
 
 static struct pg_batch *oldest(struct pg_conn *c)
@@ -169,7 +169,8 @@ static size_t may_send(const struct pg_conn *c)
 {
     static const struct {
         size_t batch, in_flight;
-    } most[] = {[SQL_READ] = {8, 16}, [SQL_WRITE] = {64, 1}, [SQL_SLOW] = {1, 2}};
+    } most[] = {
+        [SQL_READ] = {8, 16}, [SQL_WRITE] = {64, 1}, [SQL_SLOW] = {1, 2}, [SQL_NODE] = {1, 1}};
     size_t n_in_flight = 0;
 
     for (size_t i = 0; i < c->n_batches; i++)

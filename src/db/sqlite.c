@@ -313,6 +313,7 @@ static void sqlite_submit(struct db_task *t)
         list_push(&sl->slow, &t->item.link);
         break;
     case SQL_WRITE:
+    case SQL_NODE:
         list_push(&sl->writes, &t->item.link);
         break;
     }

@@ -154,6 +154,18 @@ test('a_node_that_marks_the_replies_of_another_goes_on_beating_and_storing_while
   });
 });
 
+test('a_write_that_is_held_up_makes_no_node_silent', { skip }, async () => {
+  await withNodes(2, async (nodes, agent) => {
+    await sleep(3200);
+    const held = nodes[0].database.hold('begin; lock table agents in share mode; select pg_sleep(4); commit');
+    await sleep(300);
+    const writes = nodes.flatMap((node) => Array.from({ length: 8 }, () => on(node, nodes[0].admin).put(`/api/agents/${agent.id}`, { name: 'other' })));
+    await allBeat(nodes, 3500);
+    await held;
+    await Promise.all(writes);
+  });
+});
+
 test('the_start_of_a_node_leaves_the_replies_of_another_alone', { skip }, async () => {
   await withNodes(1, async ([first], agent) => {
     const chat = await first.admin.chat(agent);

@@ -9,7 +9,7 @@ STATEMENT(NODE_ADD, SQL_WRITE, "a node serves every team",
           " VALUES ($1, $2, $3, $4, $5, $5, $6)")
 /* The same, each second, $7 when it started: was the row gone, how many others there are, and how many of them were not seen for
  * $8 seconds. */
-STATEMENT(NODE_BEAT, SQL_WRITE, "a node serves every team",
+STATEMENT(NODE_BEAT, SQL_NODE, "a node serves every team",
           "INSERT INTO nodes (id, name, address, version, started_at, seen_at, is_draining, clock_ms)"
           " VALUES ($1, $2, $3, $4, $7, clock_timestamp(), $6,"
           "  (extract(epoch FROM $5::timestamptz - clock_timestamp()) * 1000)::bigint)"
@@ -31,7 +31,7 @@ STATEMENT(NODES_BURY, SQL_WRITE, "a node serves every team",
           "DELETE FROM nodes WHERE id <> $1 AND (id IN (SELECT value FROM json_each($2))"
           " OR id NOT IN (SELECT value FROM json_each($3)))")
 /* PostgreSQL's: a node's word to itself, by the channel of aerie_notify(). */
-STATEMENT(NEWS_ECHO, SQL_WRITE, "a node serves every team", "SELECT 1 FROM pg_notify('aerie', 'echo ' || $1::uuid::text)", "SELECT 1")
+STATEMENT(NEWS_ECHO, SQL_NODE, "a node serves every team", "SELECT 1 FROM pg_notify('aerie', 'echo ' || $1::uuid::text)", "SELECT 1")
 /* Where nothing is told: numbers of each table that change with whatever of it is kept in memory. On PostgreSQL a lower number of
  * revoked_tokens may show up after a higher one, so who wants those reads rows. */
 STATEMENT(NEWS_LOOK, SQL_READ, "what servers keep in memory of every team",

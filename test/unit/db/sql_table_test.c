@@ -163,8 +163,8 @@ static void every_statement_is_understood_by_sqlite(void **state)
                 print_error("%s: %s\n", row->name,
                             is_understood ? "too many statements in one" : sqlite3_errmsg(db));
                 n_bad++;
-            } else if (row->use != SQL_WRITE && (n_parts > 1 || !sqlite3_stmt_readonly(stmt))) {
-                print_error("%s: writes, but is not SQL_WRITE\n", row->name);
+            } else if (!sql_writes(row->use) && (n_parts > 1 || !sqlite3_stmt_readonly(stmt))) {
+                print_error("%s: writes, but is neither SQL_WRITE nor SQL_NODE\n", row->name);
                 n_bad++;
             }
             sqlite3_finalize(stmt);
