@@ -321,7 +321,7 @@ test('a_token_that_one_node_makes_while_another_changes_its_user_counts_on_none_
   });
 });
 
-test('what_is_revoked_elsewhere_counts_while_an_erasure_waits_for_the_database', { skip }, async () => {
+test('what_is_revoked_elsewhere_counts_while_an_erasure_waits_for_the_database', { skip: skip || (kind === 'pgbouncer' && 'a lock held beside a pool of few takes what is not meant, too') }, async () => {
   await withNodes(1, async ([first], agent) => {
     const [user, erased] = [await first.user(), await first.user()];
     await erased.ask(await erased.chat(agent), '!tokens=1');
