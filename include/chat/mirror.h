@@ -13,6 +13,7 @@
 /* Where a turn runs. */
 struct turn_place {
     struct id team_id, owner_id, chat_id, reply_id;
+    struct id node_id; /* that runs it */
     int64_t created_us; /* of the reply */
     char address[PEER_ADDRESS_BYTES];
 };

@@ -30,11 +30,15 @@ const struct id *cluster_node_id(void);
 struct str cluster_node_name(void);
 int64_t cluster_started_us(void); /* by our clock. Any thread */
 
-/* ---- the peer address: where other nodes reach this one ---- */
-/* What the peer listener listens on: "unix:/abs/path" or "host:port". "": its path would be too long. Any thread. */
-struct str cluster_peer_listen(void);
+/* ---- where other nodes reach this one ---- */
+/* The socket in data_dir that is this process's alone, "unix:/abs/path"; "": its path would be too long. nodes.listen is the
+ * place of a server, which each of its processes leaves to the next. Any thread. */
+struct str cluster_peer_socket(void);
 /* What the row says, for others to dial; "": nowhere. Any thread. */
 struct str cluster_peer_address(void);
+/* That of another node on this data directory, such as the process before us or the one after. False: it has none here. Any
+ * thread. */
+bool cluster_find_socket(const struct id *node_id, char *out, size_t size) MUST_CHECK;
 
 /* What the last beat saw. One that has just begun is seen after a second. Any thread. */
 struct cluster_sight {

@@ -185,9 +185,10 @@ struct http_server;
  * nothing yet. The detail of an error lives until the next call. */
 struct error http_open(const struct http_hooks *hooks, unsigned n_loops,
                        struct http_server **out) MUST_CHECK;
-/* Main thread, before the first loop attaches, at most once: where peers reach this node,
- * "host:port" or "unix:/path". named_by: the key that says so, for people; static. */
-struct error http_listen_to_peers(struct http_server *s, struct str at,
+/* Main thread, before the first loop attaches: where peers reach this node, "host:port" or
+ * "unix:/path". named_by: the key that says so, for people; static. is_own: this process's alone,
+ * which no successor takes over. */
+struct error http_listen_to_peers(struct http_server *s, struct str at, bool is_own,
                                   const char *named_by) MUST_CHECK;
 /* Main thread, with new settings: reads the certificates again, for connections to come. On an error
  * the old ones stay; its detail lives until the next call. */
@@ -199,11 +200,12 @@ struct error http_attach(struct http_server *s, struct loop *l) MUST_CHECK;
 /* The successor of a running server accepts nobody before this; otherwise it changes nothing. */
 void http_accept(struct loop *l);
 /* Stops accepting clients; idle connections close, busy ones at the end of their answer. on_drained
- * once neither a listener nor a connection of theirs is left. Peers stay served. */
+ * once neither a listener nor a connection of theirs is left. Peers stay served, but for new ones
+ * where another server has taken over. */
 void http_drain(struct loop *l, void (*on_drained)(struct loop *l));
 /* The same for peers: no loop of the process has a turn any more. */
 void http_drain_peers(struct loop *l, void (*on_drained)(struct loop *l));
-/* Calls visit for each socket that clients connect to, on any thread, the server's lock held.
+/* Calls visit for each socket that a successor takes over, on any thread, the server's lock held.
  * systemd_name: NULL when it is none of systemd's. */
 void http_each_socket(struct http_server *s,
                       void (*visit)(void *state, int fd, const char *systemd_name), void *state);

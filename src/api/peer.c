@@ -5,8 +5,11 @@
 #include "api/input.h"
 #include "ask.h"
 #include "chat/hub.h"
+#include "chat/mirror.h"
 #include "chat/turn.h"
+#include "cluster/cluster.h"
 #include "cluster/peer.h"
+#include "elsewhere.h"
 
 bool peer_is_signed(struct request *req)
 {
@@ -23,20 +26,44 @@ static bool read_id(struct request *req, const char *name, struct id *out)
     return id_parse(request_query(req, name), out);
 }
 
-/* A mirror would lead on to another node, and from there perhaps back. */
+/* Meant for the process before us, or the one after: nodes.listen is the same place. It is asked at
+ * the socket where none but itself is reached, so that this leads no further. */
+static bool is_meant_for_another(struct request *req)
+{
+    struct id node_id;
+    char address[PEER_ADDRESS_BYTES];
+
+    return read_id(req, "node_id", &node_id) &&
+           !str_eq(id_str(&node_id), id_str(cluster_node_id())) &&
+           cluster_find_socket(&node_id, address, sizeof(address));
+}
+
 static void find_turn(struct flow *f)
 {
     struct request *req = request_of(f);
     struct peer *s = req->state;
-    struct id team_id, owner_id, chat_id, reply_id;
+    struct id team_id, owner_id, chat_id;
 
-    if (read_id(req, "team_id", &team_id) && read_id(req, "owner_id", &owner_id) &&
-        read_id(req, "chat_id", &chat_id) && read_id(req, "reply_id", &reply_id))
-        s->log = hub_find(&chat_id, &owner_id);
+    if (!read_id(req, "team_id", &team_id) || !read_id(req, "owner_id", &owner_id) ||
+        !read_id(req, "chat_id", &chat_id) || !read_id(req, "reply_id", &s->reply_id))
+        return;
+    s->log = hub_find(&chat_id, &owner_id);
     if (s->log && !ask_hold_log(req, s->log))
         return;
-    if (!s->log || s->log->is_mirror || !str_eq(id_str(&s->log->team_id), id_str(&team_id)) ||
-        !str_eq(id_str(&s->log->reply_id), id_str(&reply_id)))
+    if (s->log && !str_eq(id_str(&s->log->team_id), id_str(&team_id)))
+        s->log = NULL;
+    s->is_passed_on = is_meant_for_another(req);
+    if (s->is_passed_on)
+        elsewhere_find(f, &team_id, &owner_id, &chat_id, &s->reply_id, &s->log);
+}
+
+/* Any other mirror would lead on to another node, and from there perhaps back. */
+static void check_turn(struct flow *f)
+{
+    struct peer *s = request_of(f)->state;
+
+    if (!s->log || (s->log->is_mirror && !s->is_passed_on) ||
+        !str_eq(id_str(&s->log->reply_id), id_str(&s->reply_id)))
         flow_fail(f, ERROR(ERR_NOT_FOUND, 0, "No such turn"));
 }
 
@@ -67,7 +94,7 @@ static void answer_none(struct flow *f)
 }
 
 const struct step peer_turn_steps[] = {
-    STEP(find_turn), STEP(read_place), STEP(follow), STEP(answer_none), STEP_END,
+    STEP(find_turn), STEP(check_turn), STEP(read_place), STEP(follow), STEP(answer_none), STEP_END,
 };
 
 static void stop(struct flow *f)
@@ -82,4 +109,4 @@ static void stop(struct flow *f)
     response_empty(req, 202);
 }
 
-const struct step peer_stop_steps[] = {STEP(find_turn), STEP(stop), STEP_END};
+const struct step peer_stop_steps[] = {STEP(find_turn), STEP(check_turn), STEP(stop), STEP_END};

@@ -9,6 +9,8 @@ struct peer {
     struct follow follow;
     struct turn_log *log; /* counted by the request's arena */
     uint64_t n;           /* the last event that the other node has */
+    struct id reply_id;   /* whose turn it is */
+    bool is_passed_on;    /* another process of this server runs it */
 };
 extern const struct step peer_turn_steps[];
 extern const struct step peer_stop_steps[];

@@ -87,17 +87,21 @@ bool turn_place_read(const struct db_result *rows, struct turn_place *out)
 
     if (address.len == 0 || address.len >= sizeof(out->address) || !db_get_bool(rows, 0, 3) ||
         !id_parse(db_get_text(rows, 0, 0), &out->reply_id) ||
-        str_eq(db_get_text(rows, 0, 1), id_str(cluster_node_id())))
+        !id_parse(db_get_text(rows, 0, 1), &out->node_id) ||
+        str_eq(id_str(&out->node_id), id_str(cluster_node_id())))
         return false;
-    snprintf(out->address, sizeof(out->address), "%.*s", STR_ARG(address));
+    /* Its address may be ours by now, or ours still be its own. */
+    if (!cluster_find_socket(&out->node_id, out->address, sizeof(out->address)))
+        snprintf(out->address, sizeof(out->address), "%.*s", STR_ARG(address));
     out->created_us = db_get_int(rows, 0, 4);
     return true;
 }
 
 static int write_target(char out[TARGET_BYTES], const char *path, const struct turn_place *p)
 {
-    return snprintf(out, TARGET_BYTES, "%s?team_id=%s&owner_id=%s&chat_id=%s&reply_id=%s", path,
-                    p->team_id.text, p->owner_id.text, p->chat_id.text, p->reply_id.text);
+    return snprintf(
+        out, TARGET_BYTES, "%s?team_id=%s&owner_id=%s&chat_id=%s&reply_id=%s&node_id=%s", path,
+        p->team_id.text, p->owner_id.text, p->chat_id.text, p->reply_id.text, p->node_id.text);
 }
 
 static struct fetch_header sign(const char *method, const char *target, char out[PEER_SIGN_BYTES])

@@ -24,7 +24,7 @@ static struct {
     struct id id;
     int64_t started_us;
     char name[HOST_NAME_MAX + 16];
-    char listen[PATH_MAX + 64], address[PATH_MAX + 64];
+    char socket[PATH_MAX + 64], address[PATH_MAX + 64];
 } node;
 
 /* The first loop's part. The others only say that they have left. */
@@ -52,9 +52,9 @@ int64_t cluster_started_us(void)
     return node.started_us;
 }
 
-struct str cluster_peer_listen(void)
+struct str cluster_peer_socket(void)
 {
-    return str_from(node.listen);
+    return str_from(node.socket);
 }
 
 struct str cluster_peer_address(void)
@@ -86,6 +86,14 @@ static bool socket_path(const struct id *id, char *out, size_t size)
                  id->text);
     return n > 0 && (size_t)n < size &&
            (size_t)n < sizeof(((struct sockaddr_un *)NULL)->sun_path);
+}
+
+bool cluster_find_socket(const struct id *node_id, char *out, size_t size)
+{
+    char path[PATH_MAX];
+
+    return socket_path(node_id, path, sizeof(path)) && access(path, F_OK) == 0 &&
+           (size_t)snprintf(out, size, "unix:%s", path) < size;
 }
 
 /* 0.0.0.0:9000 and [::]:9000 are nowhere to dial. */
@@ -120,18 +128,17 @@ static struct error make_address(void)
     char path[PATH_MAX];
     struct error err = check_listen(c);
 
-    node.listen[0] = node.address[0] = '\0';
+    node.socket[0] = node.address[0] = '\0';
     if (is_error(err))
         return err;
-    if (c->listen.len > 0)
-        snprintf(node.listen, sizeof(node.listen), "%.*s", STR_ARG(c->listen));
-    else if (socket_path(&node.id, path, sizeof(path)))
-        snprintf(node.listen, sizeof(node.listen), "unix:%s", path);
+    if (socket_path(&node.id, path, sizeof(path)))
+        snprintf(node.socket, sizeof(node.socket), "unix:%s", path);
     else
         log_warn("cluster: data_dir is too long a path for a socket: other nodes do not reach this "
-                 "one; set nodes.listen");
+                 "one%s",
+                 c->listen.len > 0 ? " once aerie upgrade has replaced it" : "; set nodes.listen");
     snprintf(node.address, sizeof(node.address), "%.*s",
-             STR_ARG(address.len > 0 ? address : str_from(node.listen)));
+             STR_ARG(address.len > 0 ? address : str_from(node.socket)));
     return NO_ERROR;
 }
 

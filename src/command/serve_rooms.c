@@ -8,6 +8,7 @@
 #include "chat/turn.h"
 #include "cluster/cluster.h"
 #include "command.h"
+#include "config/config.h"
 #include "document/document.h"
 #include "http/http.h"
 #include "trace/span.h"
@@ -117,13 +118,16 @@ static void close_api(struct serve_rooms *r)
 static struct error open_http(struct serve_rooms *r)
 {
     struct error err = http_open(api_hooks(), r->n_loops, &r->http);
-    struct str peers = cluster_peer_listen();
+    struct str peers = config()->nodes.listen, own = cluster_peer_socket();
 
-    if (!is_error(err) && peers.len > 0) {
-        err = http_listen_to_peers(r->http, peers, "nodes.listen");
-        if (is_error(err))
-            http_close(r->http);
-    }
+    if (is_error(err))
+        return err;
+    if (peers.len > 0)
+        err = http_listen_to_peers(r->http, peers, false, "nodes.listen");
+    if (!is_error(err) && own.len > 0)
+        err = http_listen_to_peers(r->http, own, true, "data_dir");
+    if (is_error(err))
+        http_close(r->http);
     return err;
 }
 

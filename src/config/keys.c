@@ -281,7 +281,7 @@ static const struct config_key keys[] = {
     UINT("nodes.dead_seconds", LIVE, NULL, nodes.dead_seconds, "3", 2, 3600, "seconds",
          "A node whose sign of life in PostgreSQL, one each second, is this old is taken for dead: its running replies are marked interrupted"),
     TEXT("nodes.listen", RESTART, NULL, nodes.listen, "", NULL,
-         "Where this node listens to other nodes, host:port of an inner network; empty: a socket in data_dir, for nodes of one machine"),
+         "Where this node listens to other nodes, host:port of an inner network, or unix:/path; empty: a socket in data_dir alone, for nodes of one machine"),
     UINT("nodes.mirror_linger_ms", LIVE, NULL, nodes.mirror_linger_ms, "200", 0, 60000, "milliseconds",
          "A reply that another node makes is still fetched from there so long after its last reader here has left; on_disconnect begins after that"),
     UINT("retention.days", LIVE, NULL, retention.days, "0", 0, 36500, "days",

@@ -414,6 +414,13 @@ static size_t parse(struct conn *c, const char *data, size_t len)
     return at;
 }
 
+/* A node that asks next is to find the server that has this place now. */
+static bool is_left_by_peers(const struct conn *c)
+{
+    return c->listener->kind == LISTENER_PEER &&
+           place_is_anothers(c->http->server, c->listener->socket->place);
+}
+
 void conn_end_request(struct conn *c, bool keep_alive)
 {
     c->req = NULL;
@@ -421,7 +428,7 @@ void conn_end_request(struct conn *c, bool keep_alive)
         try_free(c);
         return;
     }
-    if (keep_alive) {
+    if (keep_alive && !is_left_by_peers(c)) {
         set_state(c, CONN_IDLE);
         timer_start(&c->deadline, config()->limits.idle_seconds * 1000, on_deadline);
     } else {
@@ -733,16 +740,18 @@ void conn_refuse(struct conn *c)
 
 void conn_drain(struct conn *c)
 {
+    bool has_time = place_is_anothers(c->http->server, c->listener->socket->place) &&
+                    c->listener->kind != LISTENER_PEER; /* nodes ask again */
+
     if (c->state == CONN_IDLE)
         read_in(c); /* a request that has just come is not lost */
-    if (c->state == CONN_IDLE && place_is_anothers(c->http->server, c->listener->socket->place)) {
+    if (c->state == CONN_IDLE && has_time) {
         /* There is time for the request that is on its way, and the answer says goodbye. */
         timer_start(&c->deadline, config()->limits.head_seconds * 1000, on_deadline);
     } else if (c->state == CONN_IDLE) {
         set_state(c, CONN_ENDING);
         mark_dirty(c);
-    } else if ((c->state == CONN_HEAD || c->state == CONN_HANDSHAKE) &&
-               !place_is_anothers(c->http->server, c->listener->socket->place)) {
+    } else if ((c->state == CONN_HEAD || c->state == CONN_HANDSHAKE) && !has_time) {
         if (c->state == CONN_HANDSHAKE)
             c->tls->left_ms = DRAIN_HEAD_MS;
         timer_start(&c->deadline, DRAIN_HEAD_MS, on_deadline);

@@ -33,6 +33,7 @@ struct place {
     size_t n_inherited;   /* the first of them, left by the server before us, or by systemd */
     bool is_shared;       /* all loops take all sockets; else each takes its own */
     bool is_systemds;     /* it stays systemd's: a file is not ours to remove */
+    bool is_own;          /* this process's alone: nobody takes it over */
     bool is_settled;      /* it has had a socket */
     dev_t device;         /* of the file that we bound: no other is removed at the end */
     ino_t inode;

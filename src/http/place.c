@@ -169,8 +169,6 @@ struct error place_add(struct http_server *s, enum listener_kind kind, struct st
         return ERROR(ERR_NO_MEMORY, 0, NULL);
     p->at = at;
     p->is_shared = at.is_unix;
-    if (kind == LISTENER_PEER)
-        return NO_ERROR;
     return take_inherited(s, p) ? NO_ERROR : ERROR(ERR_NO_MEMORY, 0, NULL);
 }
 
@@ -326,22 +324,9 @@ static int64_t share(const struct http_server *s, const struct place *p, unsigne
     return there > 0 && n == 0 ? (int64_t)(index % there) : -1;
 }
 
-/* Peers call the old server by its own address until it has gone: ours is another. */
-static int make_fd(struct http_server *s, struct place *p)
-{
-    int fd = p->at.is_unix ? bind_file(p) : bind_port(s, p);
-
-    if (fd < 0 && errno == EADDRINUSE && p->kind == LISTENER_PEER && atomic_load(&s->waits) &&
-        !p->at.is_unix) {
-        p->at.port = 0;
-        fd = bind_port(s, p);
-    }
-    return fd;
-}
-
 static struct error make_socket(struct http_server *s, struct place *p, struct listen_socket **out)
 {
-    int fd = make_fd(s, p);
+    int fd = p->at.is_unix ? bind_file(p) : bind_port(s, p);
     char text[ENDPOINT_TEXT_BYTES];
 
     if (fd < 0)
@@ -369,7 +354,7 @@ struct error place_take_socket(struct http_server *s, struct place *p, unsigned 
 
 bool place_is_anothers(const struct http_server *s, const struct place *p)
 {
-    return p->kind != LISTENER_PEER &&
+    return !p->is_own &&
            (atomic_load(&s->is_handed_over) || (p->n_inherited > 0 && atomic_load(&s->waits)));
 }
 

@@ -142,9 +142,14 @@ struct error http_reload(struct http_server *s)
     return s->tls ? tls_server_load(s->tls) : NO_ERROR;
 }
 
-struct error http_listen_to_peers(struct http_server *s, struct str at, const char *named_by)
+struct error http_listen_to_peers(struct http_server *s, struct str at, bool is_own,
+                                  const char *named_by)
 {
-    return place_add(s, LISTENER_PEER, at, named_by);
+    struct error err = place_add(s, LISTENER_PEER, at, named_by);
+
+    if (!is_error(err))
+        container_of(s->places.prev, struct place, link)->is_own = is_own;
+    return err;
 }
 
 static void close_listeners(struct http_loop *h)
@@ -263,7 +268,7 @@ void http_each_socket(struct http_server *s,
         for (struct list *it = p->sockets.next; it != &p->sockets; it = it->next) {
             struct listen_socket *socket = container_of(it, struct listen_socket, link);
 
-            if (p->kind != LISTENER_PEER && socket->fd >= 0)
+            if (!p->is_own && socket->fd >= 0)
                 visit(state, socket->fd, p->is_systemds ? socket->systemd_name : NULL);
         }
     }
@@ -291,6 +296,13 @@ void server_check_drained(struct http_loop *h, enum listener_kind kind)
     on_drained(h->loop);
 }
 
+/* What is another server's by now leaves with the clients: who connects there again finds it. */
+static bool leaves(const struct listener *l, enum listener_kind kind)
+{
+    return side_of(l->http, l->kind) == side_of(l->http, kind) ||
+           (kind != LISTENER_PEER && place_is_anothers(l->http->server, l->socket->place));
+}
+
 /* Connections and listeners are freed by callbacks only, never below us: the lists stay as they
  * are. */
 static void drain(struct http_loop *h, enum listener_kind kind, void (*on_drained)(struct loop *l))
@@ -303,13 +315,13 @@ static void drain(struct http_loop *h, enum listener_kind kind, void (*on_draine
     for (struct list *it = h->conns.next; it != &h->conns; it = it->next) {
         struct conn *c = container_of(it, struct conn, link);
 
-        if (side_of(h, c->listener->kind) == side)
+        if (leaves(c->listener, kind))
             conn_drain(c);
     }
     for (struct list *it = h->listeners.next; it != &h->listeners; it = it->next) {
         struct listener *l = container_of(it, struct listener, link);
 
-        if (side_of(h, l->kind) == side)
+        if (leaves(l, kind))
             listener_close(l, true);
     }
     server_check_drained(h, kind);

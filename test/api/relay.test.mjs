@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHmac, hkdfSync, randomUUID } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstream } from '../fake/upstream.mjs';
@@ -12,7 +12,9 @@ import { Aerie, inParallel } from '../tools/aerie.mjs';
 import { kind } from '../tools/database.mjs';
 import { openStream, textOf } from '../tools/http.mjs';
 import { parseMetrics } from '../tools/metrics.mjs';
+import { freePort } from '../tools/postgres.mjs';
 import { openSocket } from '../tools/socket.mjs';
+import { isRunning, upgrade } from '../tools/upgrade.mjs';
 
 const skip = kind === 'sqlite' && 'nodes share a PostgreSQL';
 const SECRET = 'a-secret-of-the-tests-long-enough-for-production';
@@ -357,9 +359,52 @@ test('a_node_that_drains_serves_the_other_nodes_readers_to_the_end', { skip }, a
   leaving.drop();
 });
 
+/** Three processes of a node, one after the other at the same place for nodes, each with a reply that is read at b, and stopped from there. */
+async function readOverUpgrades(listen) {
+  const node = await a.beside({ env: { NODES__LISTEN: listen } });
+  const olds = [];
+  try {
+    await sleep(1200);
+    const [here, there] = [at(node, a.admin), at(b, a.admin)];
+    const turns = [];
+    for (let i = 0; i < 3; i++) {
+      if (i > 0) olds.push(await upgrade(node));
+      turns.push(await running(here, { text: `${words} `.repeat(20), delay: 100 }));
+    }
+    const followers = await Promise.all([...turns.map(({ chat }) => there.follow(chat)), here.follow(turns[0].chat)]);
+    for (const { status, text } of followers) assert.equal(status, 200, text);
+    await Promise.all(followers.map((follower) => follower.until((s) => s.text.length > 10)));
+    assert.ok(olds.every(({ pid }) => isRunning(pid)) && turns.every(({ stream }) => !stream.done), 'they are read while they are made');
+    for (const { chat } of turns) assert.equal((await there.post(`/api/chats/${chat.id}/stop`)).status, 202);
+    const streams = turns.map(({ stream }) => stream);
+    await Promise.all([...streams, ...followers].map((stream) => stream.whole()));
+    assert.deepEqual(streams.map(({ done }) => done.stopped), [true, true, true]);
+    assert.deepEqual(followers.map(({ text, lastId }) => [text, lastId]), [...streams, streams[0]].map(({ text, lastId }) => [text, lastId]));
+    await Promise.all(olds.map(({ exit }) => exit));
+    assert.equal(peerAddress(node), listen);
+    const late = await running(here);
+    const follower = await there.follow(late.chat);
+    await follower.until((s) => s.text.length > 10);
+    assert.ok(!late.stream.done);
+    await Promise.all([late.stream, follower].map((stream) => stream.whole()));
+    assert.deepEqual([follower.text, follower.lastId], [words, late.stream.lastId]);
+    await node.stop();
+  } finally {
+    for (const old of olds) old.kill('SIGKILL');
+    if (node.child) node.drop();
+  }
+}
+
+test('replies_of_all_processes_of_an_upgraded_node_are_read_at_its_place_for_nodes', { skip }, async () => {
+  const path = `${a.folder}/peers.sock`;
+  await Promise.all([readOverUpgrades(`127.0.0.1:${await freePort()}`), readOverUpgrades(`unix:${path}`)]);
+  assert.ok(!existsSync(path), 'the last process removes it');
+});
+
 /* ---- what is no node ---- */
 
-const peerSocket = (node) => a.database.query(`select substr(address, 6) from nodes where name like '%:${node.child.pid}'`);
+const peerAddress = (node) => a.database.query(`select address from nodes where name like '%:${node.child.pid}'`);
+const peerSocket = (node) => peerAddress(node).replace('unix:', '');
 
 /** A call as a node makes it, but for what is said otherwise. */
 function callPeer(socketPath, method, path, { time = Date.now(), secret = SECRET, nonce = randomUUID().replaceAll('-', ''), signature } = {}) {

@@ -364,7 +364,7 @@ void server_start(const char *trusted_proxies)
     assert_int_equal(http_open(&hooks, 1, &ts.server).status, OK);
     if (test_peers)
         assert_int_equal(
-            http_listen_to_peers(ts.server, str_from(test_peers), "key nodes.listen").status, OK);
+            http_listen_to_peers(ts.server, str_from(test_peers), true, "key nodes.listen").status, OK);
     assert_int_equal(http_attach(ts.server, ts.loop).status, OK);
 }
 
