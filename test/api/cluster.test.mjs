@@ -327,19 +327,24 @@ test('what_is_revoked_elsewhere_counts_while_an_erasure_waits_for_the_database',
   await withNodes(1, async ([first], agent) => {
     const [user, erased] = [await first.user(), await first.user()];
     await erased.ask(await erased.chat(agent), '!tokens=1');
+    await sleep(1000); // this one has looked for erasures, and looks again in a minute
     const held = first.database.hold('begin; select id from messages for update; select pg_sleep(4); commit');
     first.database.query(`insert into erasures (id, team_id, kind, subject_id, actor, counts, created_at, touched_at)
       values ('${randomUUID()}', '${first.team.id}', 'user', '${erased.me.id}', 'operator', '{}', '2020-01-01', '2020-01-01')`);
     const second = await first.beside();
-    const waits = () => first.database.query("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'DELETE FROM messages%'");
-    await until(() => waits() === '1', 'the erasure that was broken off waits', 3000);
-    const ask = () => on(second, user).get('/api/auth/me');
-    assert.equal((await ask()).status, 200);
-    assert.equal((await user.post('/api/auth/logout')).status, 204);
-    await withinASecond(async () => (await ask()).status === 401, 'the token is refused');
-    assert.equal(waits(), '1', 'it waits still');
-    await second.stop();
-    await held;
+    try {
+      const waits = () => first.database.query("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'DELETE FROM messages%'");
+      await until(() => waits() === '1', 'the erasure that was broken off waits', 3000);
+      const ask = () => on(second, user).get('/api/auth/me');
+      assert.equal((await ask()).status, 200);
+      assert.equal((await user.post('/api/auth/logout')).status, 204);
+      await withinASecond(async () => (await ask()).status === 401, 'the token is refused');
+      assert.equal(waits(), '1', 'it waits still');
+      await second.stop();
+    } finally {
+      second.drop();
+      await held;
+    }
   });
 });
 
