@@ -28,7 +28,7 @@ BEGIN
     IF month IS NOT NULL THEN
         part := 'usage_days_' || to_char(month, 'YYYYMM');
         LOCK TABLE teams IN SHARE ROW EXCLUSIVE MODE; -- the reference wants it: before usage_days, as who deletes a team does
-        LOCK TABLE usage_days IN SHARE ROW EXCLUSIVE MODE; -- whoever counts now waits, and finds the new partition
+        LOCK TABLE usage_days IN ACCESS EXCLUSIVE MODE; -- whoever counts or reads now waits, and finds the new partition
         EXECUTE format('CREATE TABLE %I (LIKE usage_days INCLUDING DEFAULTS INCLUDING INDEXES)', part);
         LOCK TABLE usage_days_rest IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('WITH moved AS (DELETE FROM usage_days_rest WHERE day >= %L AND day < %L RETURNING *)'

@@ -221,6 +221,13 @@ test('servers_make_the_months_ahead_and_let_old_ones_go', { skip: kind === 'sqli
     const agent_id = randomUUID();
     addDays(server, server.admin.me.team_id, [...old, dayOf(Date.now()), dayOf(Date.now() - 95 * DAY_MS)].map((day) => ({ day, agent_id })));
     assert.equal(months(server).rest, 2);
+    // Who reads while days move to their month waits, and misses none.
+    const held = server.database.hold('begin; select usage_tend(now(), null); select pg_sleep(1); commit');
+    const { query } = server.database;
+    await until(() => query("select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'") === '1', 'days move');
+    assert.equal(query('select count(*) from usage_days'), '5');
+    await held;
+    assert.equal(months(server).rest, 1);
     await server.listen();
     others.push(...await Promise.all([server.beside(), server.beside()]));
     const kept = [...new Set([month(Date.now() - 95 * DAY_MS), ...ahead])];
