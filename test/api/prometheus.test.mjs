@@ -67,6 +67,9 @@ async function useThem() {
 /** Why a panel shows nothing while all is well. */
 const rightlyEmpty = { 'Alerts that fire': 'no alert fires' };
 
+/** SQLite has one server, which says to nobody that it lives. */
+const hasNone = (metric) => kind === 'sqlite' && metric.use === 'node';
+
 test('every_query_of_the_dashboard_answers', async () => {
   assert.ok(panelQueries.length > 60);
   let open = panelQueries.filter(({ panel }) => !(panel in rightlyEmpty));
@@ -74,7 +77,7 @@ test('every_query_of_the_dashboard_answers', async () => {
     await useThem();
     const still = await Promise.all(open.map(async (query) => {
       const found = await prometheus.query(query.expr);
-      return found.length === 0 || found.some(({ value }) => Number.isNaN(value));
+      return found.length === 0 || found.some(({ metric, value }) => Number.isNaN(value) && !hasNone(metric));
     }));
     open = open.filter((_, i) => still[i]);
     return open.length === 0;
